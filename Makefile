@@ -1,0 +1,81 @@
+# Every command of the project. `make` alone lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help install pipeline train ui schedule test test-all lint format docs lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LINKED := $(VENV)/.linked
+
+# Looked up before .venv comes first on the path; PYTHON=... names another one. TensorFlow sets the upper end.
+FITS := import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit(1); print(sys._base_executable)
+ifndef PYTHON
+PYTHON := $(shell for name in python3.11 python3 python3.12 python3.13; do $$name -c '$(FITS)' 2>/dev/null && break; done)
+endif
+
+# DVC's stages call `python`: it must be the environment's.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(LINKED) ## make .venv from requirements.lock
+
+# The stamp is written last, so that an installation that was cut short is done again from the start.
+$(STAMP): requirements.lock
+	@"$(or $(PYTHON),none)" -c '$(FITS)' >/dev/null 2>&1 || { \
+		echo "Python 3.11, 3.12 or 3.13 is needed (3.11 is what is tested); found: $(or $(PYTHON),$$(python3 --version 2>&1))." >&2; \
+		echo "Install it, or name it: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing the locked packages into $(VENV) (about two minutes, once)."
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+$(LINKED): $(STAMP) pyproject.toml
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+pipeline: install ## train, judge and publish a model with DVC, then say how it went
+	@$(BIN)/atnet check
+	@$(BIN)/dvc repro
+	@$(BIN)/atnet publish
+	@$(BIN)/atnet summary
+
+train: install ## the same as a Prefect flow, new data brought in first
+	@$(BIN)/python -m pipelines.training
+
+ui: install ## open the MLflow UI
+	@$(BIN)/atnet ui
+
+schedule: install ## run the flows at the times that prefect.yaml declares
+	@$(BIN)/python -m pipelines.deployments
+
+test: install ## the fast tests
+	@$(BIN)/python -m pytest -m "not slow" -n auto -q
+
+test-all: install ## the slow tests too: real DVC, Prefect and MLflow
+	@$(BIN)/python -m pytest -n auto --dist loadscope -q
+
+lint: install ## style, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: install ## put the code into the agreed form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: install ## write docs/parameters.md anew
+	@$(BIN)/python -m atnet.parameter_docs > docs/parameters.md.part
+	@mv docs/parameters.md.part docs/parameters.md
+
+lock: install ## resolve the packages anew into requirements.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove the environment and tool caches; data, models and runs stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
