@@ -1,0 +1,1 @@
+"""One thin command per DVC stage: read files, call one library function, write files."""

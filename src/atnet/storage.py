@@ -1,0 +1,157 @@
+"""The door to the disk: whole files only, the same bytes for the same values."""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from atnet.config import Params, parse_params
+from atnet.errors import ConfigurationError, DataFileError
+
+PARAMS_FILE = "params.yaml"
+FLOW_LOCK = Path(".atnet", "flow.lock")
+"""Held by a flow while it works in the project."""
+EXPERIMENT_COPIES = (".dvc", "tmp", "exps")
+"""Where DVC puts the temporary copies in which `dvc exp run --temp` and `--queue` work."""
+
+
+def load_params(path: Path | str = PARAMS_FILE) -> Params:
+    """Read params.yaml.
+
+    Raises:
+        ConfigurationError: if it is missing or cannot be used.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} is not here. Run the command in the project's folder.") from None
+    return parse_params(text, source=str(path))
+
+
+def project_root(start: Path | None = None) -> Path:
+    """Find the folder that stores are anchored at: DVC's temporary copies count as the project they copy."""
+    here = (start or Path.cwd()).resolve()
+    parts = here.parts
+    for position in range(len(parts) - len(EXPERIMENT_COPIES)):
+        if parts[position : position + len(EXPERIMENT_COPIES)] == EXPERIMENT_COPIES:
+            return Path(*parts[:position])
+    return here
+
+
+def cpu_flags() -> set[str]:
+    """Name the instruction sets of this CPU as Linux does; none elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return set(flags.partition(":")[2].split())
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; it takes the name `path` only when the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file, whole or not at all."""
+    with whole_file(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of files (path within it -> contents) in place of the one that stands there."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        for name, contents in files.items():
+            target = beside / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(contents)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys; a number that is not finite becomes null."""
+    text = json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that an earlier stage wrote.
+
+    Raises:
+        DataFileError: if it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except ValueError as error:
+        raise _damaged(path, error) from error
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a Parquet file without the frame's index."""
+    with whole_file(path) as beside:
+        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), beside, compression="zstd")
+
+
+def write_arrow(path: Path, table: pa.Table) -> None:
+    """Write an uncompressed Arrow IPC file of one batch, so that it can be memory-mapped."""
+    with whole_file(path) as beside, pa.ipc.new_file(str(beside), table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a Parquet file that an earlier stage wrote.
+
+    Raises:
+        DataFileError: if it is missing or damaged.
+    """
+    try:
+        table: pd.DataFrame = pq.read_table(path, columns=columns).to_pandas()
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(path, error) from error
+    return table
+
+
+def _missing(path: Path) -> DataFileError:
+    return DataFileError(f"{path} is missing. Run `dvc repro`, or `dvc checkout` to bring it back from the cache.")
+
+
+def _damaged(path: Path, error: Exception) -> DataFileError:
+    reason = str(error).splitlines()[0]
+    return DataFileError(
+        f"{path} is damaged ({reason}). Delete it and run `dvc checkout`; "
+        "if DVC then calls its cache corrupted, run `dvc repro` to make it again."
+    )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
