@@ -1,0 +1,165 @@
+"""From a trained network to files that answer without TensorFlow.
+
+The network is rebuilt in float32 before it is exported: an export under a bfloat16 policy fails or is wrong.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+from scipy.optimize import minimize_scalar
+
+from atnet.errors import ModelError
+
+OPSET = 17
+TOLERANCE = 1e-4
+"""Largest difference allowed between the answers of Keras and of the exported network."""
+TEMPERATURES = (0.05, 20.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportCheck:
+    """How far the exported network's answers lie from those of Keras, in logits and attention weights."""
+
+    largest_difference: float
+    texts: int
+
+
+def to_onnx(model: keras.Model) -> bytes:
+    """Export a float32 network; the same network gives the same bytes.
+
+    The graph takes `tokens` (B, T) int32 and gives `logits` (B, C) and `attention` (B, T).
+    """
+    signature = [tf.TensorSpec((None, None), tf.int32, name="tokens")]
+
+    @tf.function(input_signature=signature)
+    def answer(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = model(tokens, training=False)
+        return {name: tf.identity(outputs[name], name=name) for name in ("logits", "attention")}
+
+    # One call first: a layer that builds itself late would be exported unbuilt.
+    answer(tf.ones((1, 2), tf.int32))
+    proto, _ = tf2onnx.convert.from_function(answer, input_signature=signature, opset=OPSET)
+    exported: bytes = canonical_onnx(proto).SerializeToString(deterministic=True)
+    return exported
+
+
+def canonical_onnx(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Give the same graph in a form that depends on what it computes only.
+
+    tf2onnx orders and names its nodes by a count that changes from export to export. Here every tensor is named by a
+    digest of how it is computed, so that equal ones become one; nodes are ordered by their distance from the inputs,
+    and all that is not computed with is dropped.
+    """
+    source = proto.graph
+    names = {value.name: value.name for value in source.input} | {"": ""}
+    constants = {_constant_name(tensor): tensor for tensor in source.initializer}
+    names |= {tensor.name: _constant_name(tensor) for tensor in source.initializer}
+    depths = dict.fromkeys(names.values(), 0)
+    outputs = {value.name for value in source.output}
+    nodes: dict[tuple[int, str], onnx.NodeProto] = {}
+    for node in source.node:
+        named = _named(node, names, outputs)
+        depth = 1 + max((depths[value] for value in named.input), default=0)
+        names |= dict(zip(node.output, named.output, strict=True))
+        depths |= dict.fromkeys(named.output, depth)
+        nodes[depth, named.name] = named
+    used = {value for node in nodes.values() for value in node.input}
+    initializers = [_renamed(constants[name], name) for name in sorted(constants) if name in used]
+    graph = onnx.helper.make_graph(
+        [nodes[place] for place in sorted(nodes)],
+        "atnet",
+        [_with_axes(value) for value in source.input],
+        [_with_axes(value) for value in sorted(source.output, key=lambda value: value.name, reverse=True)],
+        initializers,
+    )
+    return onnx.helper.make_model(
+        graph, opset_imports=proto.opset_import, ir_version=proto.ir_version, producer_name="atnet"
+    )
+
+
+def _named(node: onnx.NodeProto, names: dict[str, str], outputs: set[str]) -> onnx.NodeProto:
+    """Name a node and what it gives by a digest of its operation and inputs; the graph's outputs keep their names."""
+    inputs = [names[value] for value in node.input]
+    attributes = sorted(node.attribute, key=lambda attribute: attribute.name)
+    parts = [node.op_type, node.domain, *inputs, *(part.SerializeToString(deterministic=True) for part in attributes)]
+    kept = [value for value in node.output if value in outputs]
+    digest = _digest(*parts, *kept)
+    result = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=digest)
+    result.input.extend(inputs)
+    result.output.extend(value if value in outputs else f"{digest}.{i}" for i, value in enumerate(node.output))
+    result.attribute.extend(attributes)
+    return result
+
+
+def _constant_name(tensor: onnx.TensorProto) -> str:
+    return "c" + _digest(_renamed(tensor, "").SerializeToString(deterministic=True))
+
+
+def _renamed(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
+    result = onnx.TensorProto()
+    result.CopyFrom(tensor)
+    result.name, result.doc_string = name, ""
+    return result
+
+
+def _with_axes(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    result = onnx.ValueInfoProto()
+    result.CopyFrom(value)
+    for axis, dimension in zip(("texts", "tokens"), result.type.tensor_type.shape.dim, strict=True):
+        if not dimension.HasField("dim_value"):
+            dimension.dim_param = axis
+    return result
+
+
+def _digest(*parts: str | bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        digest.update(len(content).to_bytes(8, "big") + content)
+    return digest.hexdigest()[:16]
+
+
+def check_export(
+    model: keras.Model, answer: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], tokens: np.ndarray
+) -> ExportCheck:
+    """Compare the exported network with Keras on (B, T) tokens.
+
+    Args:
+        answer: gives the exported network's logits and attention.
+
+    Raises:
+        ModelError: if they differ by more than TOLERANCE.
+    """
+    expected = model(tokens, training=False)
+    logits, attention = answer(tokens)
+    difference = max(
+        float(np.abs(logits - expected["logits"].numpy()).max()),
+        float(np.abs(attention - expected["attention"].numpy()).max()),
+    )
+    if not difference < TOLERANCE:
+        raise ModelError(
+            f"The exported network differs from Keras by {difference:.2g} (allowed: {TOLERANCE:g}). "
+            "Nothing was written. Set train.precision to float32 and train again."
+        )
+    return ExportCheck(difference, len(tokens))
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Find the temperature by which validation logits (N, C) must be divided to be calibrated.
+
+    The one number that minimises the log-loss (Guo et al. 2017).
+    """
+    rows = np.arange(len(labels))
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits.astype(np.float64) / np.exp(log_temperature)
+        return float((np.logaddexp.reduce(scaled, axis=1) - scaled[rows, labels]).mean())
+
+    found = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
+    return round(float(np.exp(found.x)), 6)

@@ -1,0 +1,219 @@
+"""The one path from text to probability: tokenizer, network, calibrated answer.
+
+Needs numpy, onnxruntime and tokenizers only. The registered model ships this file as it stands, so nothing
+else of the project may be imported here.
+
+Shapes: N texts, B texts of one batch, T tokens of the batch's longest text, C labels.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Encoding, Tokenizer
+
+MODEL_FILES = ("architecture.json", "labels.json", "model.onnx", "model.weights.h5", "tokenizer.json")
+"""The files whose contents are the model's identity."""
+
+UNKNOWN_ID = 1
+"""Token id of what the vocabulary does not hold; 0 is padding."""
+
+BATCH_TEXTS = 256
+BATCH_TOKENS = 16_384
+"""A batch holds at most this many tokens, padding included, so that memory does not grow with the texts."""
+
+
+class UnusableModelError(ValueError):
+    """The model's files are missing, damaged or disagree with each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Answers for N texts over C labels."""
+
+    labels: tuple[str, ...]
+    logits: np.ndarray
+    """(N, C) float32, before calibration."""
+    probabilities: np.ndarray
+    """(N, C) float64, calibrated; each row sums to 1."""
+
+    @property
+    def predicted(self) -> list[str]:
+        """The most probable label of each text."""
+        return [self.labels[index] for index in self.probabilities.argmax(axis=1)]
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(N,) probability of the predicted label."""
+        scores: np.ndarray = self.probabilities.max(axis=1)
+        return scores
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where the attention of one answer lay."""
+
+    text: str
+    label: str
+    score: float
+    probabilities: dict[str, float]
+    tokens: list[str]
+    spans: list[tuple[int, int]]
+    """Character positions of each token in the text."""
+    attention: list[float]
+    """One weight per token; they sum to 1."""
+
+
+class Predictor:
+    """A trained model, ready to answer."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        session: onnxruntime.InferenceSession,
+        *,
+        labels: Sequence[str],
+        temperature: float,
+        pad_to: int | None,
+    ) -> None:
+        self.labels = tuple(labels)
+        self.temperature = temperature
+        self._tokenizer = tokenizer
+        self._session = session
+        self._pad_to = pad_to
+
+    @classmethod
+    def load(cls, folder: Path | str, *, threads: int | None = None) -> "Predictor":
+        """Load a model folder; `threads` limits the cores one answer may use.
+
+        Raises:
+            UnusableModelError: naming the file that is missing or damaged.
+        """
+        folder = Path(folder)
+        options = onnxruntime.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        name = "labels.json"
+        try:
+            settings = json.loads((folder / name).read_text(encoding="utf-8"))
+            labels, temperature, pad_to = settings["labels"], float(settings["temperature"]), settings["pad_to"]
+            name = "tokenizer.json"
+            tokenizer = Tokenizer.from_str((folder / name).read_text(encoding="utf-8"))
+            name = "model.onnx"
+            session = onnxruntime.InferenceSession(
+                (folder / name).read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        # The libraries raise bare Exceptions of their own for a damaged file.
+        except Exception as error:
+            raise UnusableModelError(
+                f"The model file {folder / name} cannot be used ({_first_line(error)}). "
+                "Bring it back with `dvc checkout`, or make it again with `dvc repro`."
+            ) from error
+        classes = session.get_outputs()[0].shape[-1]
+        if classes != len(labels):
+            raise UnusableModelError(
+                f"{folder / 'model.onnx'} answers for {classes} labels, {folder / 'labels.json'} names {len(labels)}. "
+                "They belong to different models: run `dvc checkout`."
+            )
+        return cls(tokenizer, session, labels=labels, temperature=temperature, pad_to=pad_to)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Give the token ids of each text, at least one; 0 is padding, 1 is unknown."""
+        return [_ids(encoding) for encoding in self._encodings(texts)]
+
+    def predict(self, texts: Sequence[str]) -> Predictions:
+        """Answer for each text; neither padding nor the other texts change an answer."""
+        logits = self.logits(self.encode(texts))
+        return Predictions(self.labels, logits, softmax(logits / self.temperature))
+
+    def logits(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """Answer for texts that are encoded already: (N, C) float32, before calibration."""
+        logits = np.zeros((len(ids), len(self.labels)), np.float32)
+        for rows, tokens in self._batches(ids):
+            logits[rows] = self._session.run(["logits"], {"tokens": tokens})[0]
+        return logits
+
+    def run(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give the logits (B, C) and the attention (B, T) of (B, T) int32 tokens, zeros after each text."""
+        logits, attention = self._session.run(["logits", "attention"], {"tokens": tokens})
+        return logits, attention
+
+    def explain(self, texts: Sequence[str]) -> list[Explanation]:
+        """Answer for each text and show the attention on its tokens."""
+        return [self._explain(text, encoding) for text, encoding in zip(texts, self._encodings(texts), strict=True)]
+
+    def _explain(self, text: str, encoding: Encoding) -> Explanation:
+        tokens = self._padded([_ids(encoding)])
+        logits, attention = self.run(tokens)
+        probabilities = softmax(logits / self.temperature)[0]
+        weights = attention[0, : len(encoding.ids)].astype(np.float64)
+        best = int(probabilities.argmax())
+        return Explanation(
+            text=text,
+            label=self.labels[best],
+            score=float(probabilities[best]),
+            probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
+            tokens=[text[start:end] for start, end in encoding.offsets],
+            spans=list(encoding.offsets),
+            attention=(weights / max(weights.sum(), 1e-12)).tolist(),
+        )
+
+    def _encodings(self, texts: Sequence[str]) -> list[Encoding]:
+        return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+
+    def _batches(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Part the texts, shortest first, into batches of similar length."""
+        order = np.array(sorted(range(len(ids)), key=lambda row: len(ids[row])), dtype=np.int64)
+        start = 0
+        while start < len(order):
+            end = start + 1
+            while (
+                end < min(len(order), start + BATCH_TEXTS) and (end + 1 - start) * len(ids[order[end]]) <= BATCH_TOKENS
+            ):
+                end += 1
+            rows = order[start:end]
+            yield rows, self._padded([ids[row] for row in rows])
+            start = end
+
+    def _padded(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
+        tokens = np.zeros((len(ids), self._pad_to or max(map(len, ids))), np.int32)
+        for row, values in enumerate(ids):
+            tokens[row, : len(values)] = values
+        return tokens
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Turn (N, C) logits into float64 probabilities."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    probabilities: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def model_hash(folder: Path | str) -> str:
+    """Name a model by the SHA-256 of its files.
+
+    Raises:
+        UnusableModelError: if a file is missing.
+    """
+    digest = hashlib.sha256()
+    for name in MODEL_FILES:
+        try:
+            content = (Path(folder) / name).read_bytes()
+        except FileNotFoundError:
+            raise UnusableModelError(f"{Path(folder) / name} is missing. Run `dvc checkout` or `dvc repro`.") from None
+        digest.update(f"{name}:{hashlib.sha256(content).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _ids(encoding: Encoding) -> list[int]:
+    # A text of which the tokenizer keeps nothing is one unknown token: no answer comes from padding alone.
+    return encoding.ids or [UNKNOWN_ID]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

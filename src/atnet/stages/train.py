@@ -1,0 +1,85 @@
+"""Stage `train`: tokens and word vectors in, a complete model folder out."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from atnet import tracking
+from atnet.config import Params
+from atnet.dataset import EncodedSplit
+from atnet.inference import model_hash
+from atnet.notices import held_back
+from atnet.stages.command import run_stage
+from atnet.storage import cpu_flags, project_root, read_json
+
+# TensorFlow reads these as it is imported, and greets every training with a page of notices all the same.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with held_back():
+    from atnet.checkpoint import load_state, save_state, training_key
+    from atnet.modelfiles import TrainedModel, save_model
+    from atnet.progress import StepProgress
+    from atnet.training import Trainer, TrainingState, computation_precision
+
+INPUTS = ("tokenizer.json", "labels.json", "train.arrow", "validation.arrow")
+
+
+def train(params: Params, tokens: Path, vectors: Path, model: Path) -> str:
+    """Train AtNet, or go on where an interrupted training stopped, and write the model folder."""
+    store = tracking.open_store(params.tracking, project_root())
+    precision = computation_precision(params.train, cpu_flags())
+    inputs = [*(tokens / name for name in INPUTS), vectors / "vectors.npy"]
+    key = training_key(f"{params.train.model_dump_json()} {precision}", inputs)
+    tokenizer = Tokenizer.from_file(str(tokens / "tokenizer.json"))
+    labels = read_json(tokens / "labels.json")
+    trainer = Trainer(
+        params.train,
+        train=EncodedSplit.load(tokens / "train.arrow"),
+        validation=EncodedSplit.load(tokens / "validation.arrow"),
+        vocabulary_size=tokenizer.get_vocab_size(),
+        classes=len(labels),
+        pad_to=_max_length(tokenizer) if params.train.attention == "seed" else None,
+        precision=precision,
+        vectors=np.load(vectors / "vectors.npy"),
+    )
+    checkpoint = project_root() / ".atnet" / "checkpoints" / f"{key}.npz"
+    with tracking.live_run(store, key=key, name=f"training {key[:8]}", params={}) as live:
+        state = _run(trainer, checkpoint, live)
+        trained = TrainedModel(trainer, state, tokenizer.to_str(pretty=True), labels)
+        save_model(model, trained)
+        live.finish(model_hash(model))
+    checkpoint.unlink(missing_ok=True)
+    return (
+        f"best epoch {state.best.epoch} of {len(state.history)}, validation loss {state.best.validation_loss:.4f}, "
+        f"accuracy {state.best.validation_accuracy:.1%}"
+    )
+
+
+def _max_length(tokenizer: Tokenizer) -> int | None:
+    return tokenizer.truncation["max_length"] if tokenizer.truncation else None
+
+
+def _run(trainer: Trainer, checkpoint: Path, live: tracking.LiveRun) -> TrainingState:
+    with StepProgress() as progress:
+
+        def keep(state: TrainingState) -> None:
+            save_state(checkpoint, state)
+            progress.epoch(state.history[-1])
+            curves = asdict(state.history[-1])
+            live.epoch(curves.pop("epoch"), curves)
+
+        state = trainer.run(load_state(checkpoint), on_epoch=keep, on_step=progress.step)
+    return state
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage."""
+    return run_stage("train", ("tokens", "vectors", "model"), train, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

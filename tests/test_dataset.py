@@ -1,0 +1,90 @@
+"""Encoded splits and the batches made of them."""
+
+import numpy as np
+import pytest
+from encoded import encoded_split, write_split
+
+from atnet.dataset import EncodedSplit, class_targets, ordered_batches, row_weights, training_batches
+from atnet.errors import DataFileError
+
+
+@pytest.mark.parametrize("bucketed", [True, False])
+def test_each_text_comes_once_an_epoch(bucketed):
+    lengths = np.random.default_rng(0).integers(1, 100, 1000)
+    batches = list(training_batches(lengths, batch_size=32, bucketed=bucketed, rng=np.random.default_rng(1)))
+    assert sorted(np.concatenate(batches)) == list(range(1000))
+    assert {len(batch) for batch in batches} == {32, 1000 % 32}
+
+
+def test_buckets_hold_texts_of_similar_length():
+    lengths = np.random.default_rng(0).integers(1, 100, 6400)
+
+    def padding(bucketed):
+        batches = training_batches(lengths, batch_size=64, bucketed=bucketed, rng=np.random.default_rng(1))
+        return sum(lengths[rows].max() * len(rows) - lengths[rows].sum() for rows in batches)
+
+    assert padding(True) < 0.1 * padding(False)
+
+
+def test_the_order_follows_from_the_seed_alone():
+    lengths = np.random.default_rng(0).integers(1, 100, 500)
+
+    def order(seed):
+        batches = training_batches(lengths, batch_size=32, bucketed=True, rng=np.random.default_rng(seed))
+        return np.concatenate(list(batches)).tolist()
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+
+
+def test_ordered_batches_hold_every_text():
+    lengths = np.array([5, 1, 3, 2])
+    assert [batch.tolist() for batch in ordered_batches(lengths, 3)] == [[1, 3, 2], [0]]
+
+
+def test_a_batch_holds_the_texts_and_zeros_after_them():
+    split = encoded_split(3)
+    batch = split.padded(np.array([2, 0]))
+    for row, text in zip(batch, (2, 0), strict=True):
+        length = split.lengths[text]
+        assert row[:length].tolist() == split.tokens[split.offsets[text] : split.offsets[text + 1]].tolist()
+        assert not row[length:].any()
+
+
+def test_a_split_is_read_back_without_a_copy(tmp_path):
+    written = encoded_split(10)
+    write_split(tmp_path / "train.arrow", written)
+    read = EncodedSplit.load(tmp_path / "train.arrow")
+    np.testing.assert_array_equal(read.tokens, written.tokens)
+    np.testing.assert_array_equal(read.lengths, written.lengths)
+    assert not read.tokens.flags.owndata
+
+
+def test_a_damaged_split_is_named(tmp_path):
+    path = tmp_path / "train.arrow"
+    path.write_bytes(b"ARROW1 no longer")
+    with pytest.raises(DataFileError, match=r"train.arrow is damaged"):
+        EncodedSplit.load(path)
+    with pytest.raises(DataFileError, match=r"other.arrow is missing"):
+        EncodedSplit.load(tmp_path / "other.arrow")
+
+
+def test_ratings_become_soft_targets_for_the_class_they_speak_for():
+    split = encoded_split(4, ratings=[-3.0, 2.0, -1.0, np.nan])
+    targets = class_targets(split, classes=2, soft_target_slope=1.0)
+    np.testing.assert_allclose(targets[:3, 1], 1 / (1 + np.exp([3.0, -2.0, 1.0])), rtol=1e-6)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    assert targets[3].tolist() == [0, 1]
+
+
+def test_without_ratings_or_with_more_classes_targets_are_hard():
+    assert class_targets(encoded_split(4), classes=2, soft_target_slope=1.0).tolist() == [[1, 0], [0, 1]] * 2
+    rated = encoded_split(6, classes=3, ratings=[1.0] * 6)
+    assert class_targets(rated, classes=3, soft_target_slope=1.0).tolist() == np.eye(3).tolist() * 2
+
+
+def test_balanced_weights_give_each_class_the_same_sum():
+    split = encoded_split(9, classes=2)
+    weights = row_weights(split, classes=2, balanced=True)
+    assert weights[split.labels == 0].sum() == pytest.approx(weights[split.labels == 1].sum())
+    assert weights.mean() == pytest.approx(1)

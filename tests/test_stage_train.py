@@ -1,0 +1,137 @@
+"""The `train` stage and the model folder it writes."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from encoded import VOCABULARY, write_tokens
+
+from atnet.inference import MODEL_FILES, Predictor, UnusableModelError, model_hash
+
+SMALL = {"embedding_dimensions": 8, "filters": 8, "epochs": 3, "batch_size": 16, "soft_target_slope": None}
+
+
+@pytest.fixture
+def workplace(tmp_path, project, monkeypatch):
+    """A folder with parameters, tokens and word vectors, and MLflow's store inside it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    prepare(tmp_path, project)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, project):
+    """A model folder for the tests that only read it."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        prepare(folder, project)
+        assert train() == 0
+    return folder / "model"
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """A model folder that a test may change."""
+    return Path(shutil.copytree(trained, tmp_path / "model"))
+
+
+def prepare(folder: Path, project: Path) -> None:
+    write_tokens(folder / "tokens")
+    (folder / "vectors").mkdir()
+    np.save(folder / "vectors" / "vectors.npy", np.zeros((VOCABULARY, 8), np.float32))
+    write_params(folder, project)
+
+
+def write_params(folder: Path, project: Path, **train) -> None:
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["train"] |= {**SMALL, **train}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+def train(folder="model"):
+    from atnet.stages.train import main
+
+    return main(["tokens", "vectors", folder])
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_the_model_folder_answers_on_its_own(trained):
+    predictor = Predictor.load(trained)
+    predictions = predictor.predict(["w2 w20 w21", "w3", "never seen"])
+    assert predictor.labels == ("label-0", "label-1")
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1)
+    explanation = predictor.explain(["w2  w20"])[0]
+    assert explanation.tokens == ["w2", "w20"]
+    assert explanation.spans == [(0, 2), (4, 7)]
+    assert sum(explanation.attention) == pytest.approx(1)
+
+
+def test_seed_mode_always_pads_to_the_maximum_length(workplace, project):
+    write_params(workplace, project, attention="seed", epochs=1)
+    assert train() == 0
+    assert json.loads((workplace / "model" / "labels.json").read_text())["pad_to"] == 20
+    assert Predictor.load(workplace / "model").predict(["w2 w20"]).probabilities.shape == (1, 2)
+
+
+def test_two_trainings_write_the_same_bytes(trained, workplace):
+    assert train("second") == 0
+    first = digests(trained)
+    assert first == digests(workplace / "second")
+    assert {*MODEL_FILES, "train_hashes.txt", "history.csv"} == set(first)
+
+
+def test_the_model_hash_names_its_files(copied):
+    before = model_hash(copied)
+    (copied / "history.csv").write_text("not part of it")
+    assert model_hash(copied) == before
+    (copied / "labels.json").write_text("{}")
+    assert model_hash(copied) != before
+
+
+def test_an_answer_does_not_depend_on_the_other_texts(trained):
+    predictor = Predictor.load(trained)
+    texts = ["w2", "w3 w10 w11 w12 w13 w14 w15", "w2 w30 w31", " ".join(f"w{index}" for index in range(2, 40))]
+    together = predictor.predict(texts).probabilities
+    alone = np.concatenate([predictor.predict([text]).probabilities for text in texts])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["labels.json", "tokenizer.json", "model.onnx"])
+def test_a_damaged_model_file_is_named(copied, name):
+    (copied / name).write_bytes(b"damaged")
+    with pytest.raises(UnusableModelError, match=rf"{name} cannot be used.*dvc checkout"):
+        Predictor.load(copied)
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_with_the_same_bytes(workplace, project):
+    write_params(workplace, project, epochs=8, patience=8)
+    write_tokens(workplace / "tokens", rows=6000)
+    command = [sys.executable, "-m", "atnet.stages.train", "tokens", "vectors"]
+    subprocess.run([*command, "whole"], check=True, timeout=300)
+    killed = subprocess.Popen([*command, "resumed"])
+    deadline = time.monotonic() + 120
+    while not list(workplace.glob(".atnet/checkpoints/*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert list(workplace.glob(".atnet/checkpoints/*.npz"))
+    assert not (workplace / "resumed").exists()
+    subprocess.run([*command, "resumed"], check=True, timeout=300)
+    assert digests(workplace / "resumed") == digests(workplace / "whole")
+    assert not list(workplace.glob(".atnet/checkpoints/*.npz"))
