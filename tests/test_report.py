@@ -1,0 +1,271 @@
+"""The report: one page for any number of labels, safe whatever the texts hold, the same bytes each time."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from atnet.answers import Answers, gather_answers
+from atnet.bootstrap import Interval
+from atnet.config import Params
+from atnet.errors import DataContractError
+from atnet.evaluation import Evaluation, evaluate
+from atnet.examples import (
+    SHOWN_CHARACTERS,
+    attention_samples,
+    confused_pairs,
+    listed_text,
+    margins,
+    most_unsure,
+    most_wrong,
+)
+from atnet.explain import picture
+from atnet.figures import confusion_figure
+from atnet.inference import Explanation, Predictions, softmax
+from atnet.report import Identity, render_report, scale
+from atnet.results import details, metrics, plot_tables, slice_values
+from atnet.slices import count_words
+from atnet.verdict import verdict
+
+ATTACK = "<script>alert('x')</script>"
+ODD_TEXTS = (ATTACK, "não é ótimo, é péssimo 😀", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "a " * 400)
+SPLIT_REPORT = {
+    "splits": {"train": {"rows": 4800}, "validation": {"rows": 600}, "test": {"rows": 600}},
+    "leaks": {"train_test": {"shared_text_hash": 0, "shared_group": 0}},
+}
+VOID = {"meta", "line", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Reads a page: its tags, its visible text and tags left open."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def judged_rows(
+    rows: int, classes: int, params: Params, *, names: list[str] | None = None, seed: int = 0
+) -> tuple[pd.DataFrame, Answers, Evaluation]:
+    rng = np.random.default_rng([seed, rows, classes])
+    labels = tuple(names or [f"label {c:02d} é" for c in range(classes)])
+    actual = rng.integers(classes, size=rows)
+    logits = (rng.normal(size=(rows, classes)) + 2 * np.eye(classes)[actual]).astype(np.float32)
+    texts = [" ".join(rng.choice(["the", "film", "não", "bom"], size=rng.integers(1, 30))) for _ in range(rows)]
+    texts[: len(ODD_TEXTS)] = ODD_TEXTS
+    table = pd.DataFrame(
+        {
+            "id": [f"row-{row:04d}" for row in range(rows)],
+            "text": texts,
+            "label": [labels[c] for c in actual],
+            "domain": rng.choice(["movie", "tweets", ATTACK], size=rows),
+            "rating": rng.normal(size=rows),
+        }
+    )
+    baselines = pd.DataFrame({"id": table["id"], "majority": labels[0], "nb_svm": rng.permutation(table["label"])})
+    answers = gather_answers(table, Predictions(labels, logits, softmax(logits / 1.5)), baselines.sample(frac=1))
+    config = params.evaluate.model_copy(update={"bootstrap_samples": 100})
+    return table, answers, evaluate(table, answers, rng.random(rows) * 0.1, config)
+
+
+def explained(text: str) -> Explanation:
+    spans = [found.span() for found in re.finditer(r"\w+|[^\w\s]", text)][:200]
+    weights = np.arange(1.0, len(spans) + 1)
+    return Explanation(
+        text, "x", 0.5, {}, [text[a:b] for a, b in spans], spans, (weights / max(1, weights.sum())).tolist()
+    )
+
+
+def page_of(table: pd.DataFrame, answers: Answers, evaluation: Evaluation, params: Params) -> str:
+    samples = attention_samples(answers.actual, answers.probabilities, count_words(table["text"]), 12)
+    explanations = [explained(table["text"].iloc[sample.row]) for sample in samples]
+    numbers = metrics(evaluation, 1.5)
+    identity = Identity("ab" * 32, 1.5, SPLIT_REPORT)
+    return render_report(table, answers, evaluation, numbers, samples, explanations, identity, params.evaluate)
+
+
+@pytest.mark.parametrize("classes", [2, 6, 77])
+def test_the_page_stands_alone_for_any_number_of_labels(classes: int, params: Params) -> None:
+    page = page_of(*judged_rows(400, classes, params), params)
+    read = Page(page)
+    assert read.open == []
+    assert not re.search(r"https?:|//cdn|@import", page)
+    assert {tag for tag, _ in read.tags} & {"script", "link", "iframe", "img", "object"} == set()
+    linked = {value for _, found in read.tags for name, value in found.items() if name in ("href", "src")}
+    ids = {found["id"] for _, found in read.tags if "id" in found}
+    for address in linked - {None}:
+        assert address.startswith("data:image/png") or address[1:] in ids, address
+    assert "label 01 é" in read.words
+    assert "NB-SVM" in read.words
+    assert len(page) < 600_000
+
+
+def test_texts_labels_and_slices_are_shown_and_never_run(params: Params) -> None:
+    parts = judged_rows(60, 2, params, names=["<b>não</b>", "sim & 'não' 😀 $x_1$"])
+    read = Page(page_of(*parts, params))
+    assert "<b>não</b>" in read.words
+    assert "sim & 'não' 😀 $x_1$" in read.words
+    assert ATTACK in read.words
+    assert not {"script", "img"} & {tag for tag, _ in read.tags}
+    assert not [name for _, found in read.tags for name in found if name.startswith("on")]
+
+
+def test_the_same_evaluation_gives_the_same_bytes(params: Params) -> None:
+    pages = [page_of(*judged_rows(150, 3, params), params) for _ in range(2)]
+    assert pages[0] == pages[1]
+
+
+def test_a_perfect_model_and_a_single_label_can_be_reported(params: Params) -> None:
+    labels, actual = ("no", "yes"), np.zeros(40, dtype=int)
+    table = pd.DataFrame({"id": [str(row) for row in range(40)], "text": "a b", "label": "no"})
+    logits = np.tile(np.array([[3.0, -3.0]], np.float32), (40, 1))
+    answers = gather_answers(table, Predictions(labels, logits, softmax(logits)), table[["id"]].assign(majority="no"))
+    assert (answers.actual == actual).all()
+    evaluation = evaluate(table, answers, np.zeros(40), params.evaluate)
+    read = Page(page_of(table, answers, evaluation, params))
+    assert "No text was given a wrong label" in read.words
+    assert evaluation.curves is None
+    assert plot_tables(evaluation, answers, count_words(table["text"]), [])["precision_recall"].empty
+
+
+def test_the_tokens_left_out_of_a_long_attention_picture_are_counted() -> None:
+    found = picture(explained("word " * 200), limit=50)
+    assert found.left_out == 150
+    assert sum(piece.weight or 0 for piece in found.pieces) + found.left_out_weight == pytest.approx(1)
+
+
+def test_a_listed_text_is_cut_to_a_readable_length(params: Params) -> None:
+    table, answers, _ = judged_rows(20, 2, params)
+    found = listed_text(ODD_TEXTS.index("a " * 400), table, answers)
+    assert (len(found.text), found.cut) == (SHOWN_CHARACTERS, True)
+    assert not listed_text(0, table, answers).cut
+
+
+def test_an_attention_picture_holds_every_character_once() -> None:
+    text = "Não é ruim — é ótimo! 😀 "
+    found = picture(explained(text))
+    assert "".join(piece.text for piece in found.pieces) == text
+    assert max(piece.strength for piece in found.pieces) == 1
+    assert [piece.text for piece in found.pieces if piece.weight is not None][:3] == ["Não", "é", "ruim"]
+
+
+def test_tokens_that_share_characters_become_one_piece() -> None:
+    found = picture(Explanation("a 😀", "x", 1, {}, ["a", "😀", "😀"], [(0, 1), (2, 3), (2, 3)], [0.2, 0.3, 0.5]))
+    assert [(piece.text, piece.weight) for piece in found.pieces] == [("a", 0.2), (" ", None), ("😀", 0.8)]
+
+
+def test_a_text_without_tokens_is_shown_plain() -> None:
+    found = picture(Explanation("   ", "x", 1, {}, [], [], []))
+    assert [(piece.text, piece.weight) for piece in found.pieces] == [("   ", None)]
+
+
+def test_the_surest_mistakes_and_the_smallest_margins_come_first() -> None:
+    actual = np.array([0, 0, 1, 1])
+    given = np.array([[0.9, 0.1], [0.2, 0.8], [0.99, 0.01], [0.45, 0.55]])
+    assert most_wrong(actual, given, 5) == [2, 1]
+    assert most_wrong(actual, given, 1) == [2]
+    assert most_unsure(given, 2) == [3, 1]
+    assert margins(given).tolist() == pytest.approx([0.8, 0.6, 0.98, 0.1])
+
+
+def test_attention_samples_are_a_mix_without_repeats() -> None:
+    rng = np.random.default_rng(0)
+    actual = rng.integers(3, size=200)
+    given = softmax(rng.normal(size=(200, 3)) + 2 * np.eye(3)[actual])
+    samples = attention_samples(actual, given, rng.integers(1, 40, size=200), 12)
+    assert len({sample.row for sample in samples}) == 12
+    assert {sample.why for sample in samples} == {"sure and right", "sure and wrong", "unsure", "long", "short"}
+    assert len(attention_samples(actual[:4], given[:4], np.ones(4, dtype=int), 12)) == 4
+
+
+def test_the_fullest_wrong_cells_are_named_first() -> None:
+    pairs = confused_pairs(np.array([[8, 2, 0], [5, 5, 0], [1, 0, 9]]), ["a", "b", "c"], 2)
+    assert [(pair.actual, pair.predicted, pair.count, pair.share) for pair in pairs] == [
+        ("b", "a", 5, 0.5),
+        ("a", "b", 2, 0.2),
+    ]
+
+
+def test_a_scale_holds_its_intervals_and_has_a_width() -> None:
+    found = scale([Interval(0.8, 0.79, 0.83), Interval(0.85, 0.84, 0.86)])
+    assert (found.low, found.high) == pytest.approx((0.79, 0.86))
+    assert found.percent(found.low) == 0
+    assert found.percent(found.high) == 100
+    assert scale([]).high > scale([]).low
+    perfect = scale([Interval(1, 1, 1)])
+    assert perfect.high > perfect.low
+
+
+def test_a_picture_has_no_address_and_no_name_twice() -> None:
+    drawn = confusion_figure(np.array([[50, 3], [4, 60]]), ["não & sim", "$x$"])
+    assert "http" not in drawn
+    assert "não &amp; sim" in drawn
+    assert "$x$" in drawn
+    names = re.findall(r'\sid="([^"]+)"', drawn)
+    assert len(set(names)) == len(names)
+
+
+def test_metrics_are_plain_numbers_under_stable_names(params: Params) -> None:
+    _, _, evaluation = judged_rows(200, 2, params)
+    numbers = metrics(evaluation, 1.5)
+    assert set(numbers["accuracy"]) == {"value", "low", "high"}
+    assert set(numbers["baselines"]) == {"majority", "nb_svm"}
+    assert numbers["lead"]["over"] in numbers["baselines"]
+    assert numbers["calibration"]["error_before"] != numbers["calibration"]["error_after"]
+    assert set(slice_values(evaluation)) == {"domain", "length", "unknown words"}
+    assert set(details(evaluation)["labels"]) == set(evaluation.labels)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.01, 0.03, "It is better than"), (-0.03, -0.01, "It is worse than"), (-0.01, 0.02, "No clear difference")],
+)
+def test_the_verdict_claims_only_what_the_interval_shows(low: float, high: float, said: str) -> None:
+    lead = {"value": (low + high) / 2, "low": low, "high": high}
+    numbers = {
+        "rows": 1914,
+        "accuracy": {"value": 0.832, "low": 0.815, "high": 0.849},
+        "macro_f1": {"value": 0.831, "low": 0.814, "high": 0.848},
+        "calibration": {"temperature": 1.2, "error_before": 0.05, "error_after": 0.02},
+        "lead": {"over": "nb_svm", "accuracy": lead, "macro_f1": lead, "mcnemar_p": 0.0001},
+    }
+    first, second, third = verdict(numbers, 0.95)
+    assert first.startswith("AtNet gives 83.2% of 1,914 test texts the right label (95% interval 81.5% to 84.9%)")
+    assert second.startswith(said)
+    assert "NB-SVM" in second
+    assert "p < 0.001" in second
+    assert "2.0 points" in third
+
+
+def test_a_label_the_model_does_not_know_is_named() -> None:
+    table = pd.DataFrame({"id": ["1"], "text": ["x"], "label": ["new"]})
+    predictions = Predictions(("a", "b"), np.zeros((1, 2), np.float32), np.full((1, 2), 0.5))
+    with pytest.raises(DataContractError, match=r"labels the model does not know: new.*dvc repro"):
+        gather_answers(table, predictions, pd.DataFrame({"id": ["1"], "majority": ["a"]}))
+
+
+@pytest.mark.parametrize("ids", [["1"], ["1", "3"], ["1", "2", "2"]])
+def test_baselines_of_other_rows_are_refused(ids: list[str]) -> None:
+    table = pd.DataFrame({"id": ["1", "2"], "text": ["x", "y"], "label": ["a", "b"]})
+    predictions = Predictions(("a", "b"), np.zeros((2, 2), np.float32), np.full((2, 2), 0.5))
+    with pytest.raises(DataContractError, match="different ids"):
+        gather_answers(table, predictions, pd.DataFrame({"id": ids, "majority": "a"}))
