@@ -1,0 +1,124 @@
+"""Names, parameters, metrics and notes, without MLflow."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from atnet.config import SPLITS, Params
+from atnet.notes import Links, is_own_note, model_note, run_note
+from atnet.publishing import Publication, SplitFile, curve_points, flat_metrics, flat_params, receipt, run_name
+from tests.finishedproject import DETAILS, METRICS, SLICES, interval
+
+LINKS = Links(report="#/report", model="#/model", model_uri="models:/m-1")
+
+
+@pytest.fixture
+def publication(params: Params, tmp_path: Path) -> Publication:
+    report = tmp_path / "report.html"
+    report.write_text("<h1>Report</h1>")
+    return Publication(
+        model_sha256="ab" * 32,
+        run_name="pooled 84.0% abababab",
+        params=flat_params(params),
+        metrics=flat_metrics(METRICS, SLICES),
+        curves=[(1, {"train_loss": 0.5})],
+        splits=[SplitFile(name, "0" * 32, f"data/{name}.parquet", 1200, {}) for name in SPLITS],
+        artifacts={"evaluation/report.html": report},
+        settings={"seed": 13},
+        model_files=[],
+        example=["a text"],
+        results=METRICS,
+        details=DETAILS,
+        slices=SLICES,
+    )
+
+
+def test_parameters_are_named_by_their_place_in_params_yaml(params: Params) -> None:
+    flat = flat_params(params)
+    assert flat["train.seed"] == str(params.train.seed)
+    assert flat["validate.text_words.maximum"] == "4000"
+    assert flat["data.columns.slices"] == '["domain"]'
+    assert flat["tokenize.max_length"] == "null"
+
+
+def test_settings_a_model_does_not_follow_from_are_no_parameters(params: Params) -> None:
+    assert not [name for name in flat_params(params) if name.startswith(("evaluate.", "tracking.", "folders."))]
+
+
+def test_metrics_are_grouped_before_the_slash() -> None:
+    metrics = flat_metrics(METRICS, SLICES)
+    assert metrics["test/accuracy"] == 0.84
+    assert metrics["test_baseline/nb_svm.accuracy"] == 0.8
+    assert metrics["test_calibration/error_after"] == 0.02
+    assert metrics["test_slice/domain.movie.accuracy"] == 0.8
+    assert metrics["test_slice/unknown words.up to 5 percent.macro_f1"] == 0.9
+    assert not [name for name in metrics if "tweets" in name], "a slice without scores has no metric"
+
+
+def test_curves_are_named_apart_and_rounded() -> None:
+    assert curve_points({"learning_rate": 0.0010000000474974513}) == {"curve/learning_rate": 0.001}
+
+
+def test_slice_values_mlflow_does_not_allow_get_names_of_their_own() -> None:
+    scored = {"rows": 50, "accuracy": interval(0.5)}
+    metrics = flat_metrics({}, {"site": {"a/b": scored, "a?b": scored, "São Paulo": scored, "../..": scored}})
+    assert set(metrics) == {
+        "test_slice/site._.accuracy",
+        "test_slice/site.São Paulo.accuracy",
+        "test_slice/site.a_b.accuracy",
+        "test_slice/site.a_b.accuracy 2",
+    }
+
+
+def test_numbers_that_are_not_known_are_left_out() -> None:
+    unknown = {"accuracy": interval(0.5), "roc_auc": {"value": None, "low": None, "high": None}}
+    assert flat_metrics(unknown, {}) == {"test/accuracy": 0.5}
+
+
+def test_a_run_name_tells_the_run_apart() -> None:
+    assert run_name("pooled", METRICS, "0123456789") == "pooled 84.0% 01234567"
+
+
+def test_the_note_shows_the_result_beside_the_baselines_with_intervals(publication: Publication) -> None:
+    note = run_note(publication, LINKS, 0.95)
+    assert note.startswith("AtNet gives 84.0% of 40 test texts the right label (95% interval 82.0% to 86.0%)")
+    assert "| **AtNet** | 84.0% (82.0% to 86.0%) | 0.830 (0.810 to 0.850) |" in note
+    assert "| NB-SVM | 80.0% (78.0% to 82.0%) | 0.790 (0.770 to 0.810) |" in note
+    assert note.index("NB-SVM | 80") < note.index("majority class | 55")
+    assert "| negative | 18 | 0.820 | 0.840 | 0.830 (0.810 to 0.850) |" in note
+    assert "| domain: movie | 25 | 80.0% (78.0% to 82.0%) | +1.0 (-1.0 to +3.0) |" in note
+    assert "[Report](#/report)" in note
+    assert "Trained on 1,200 texts" in note
+
+
+def test_a_label_cannot_break_the_tables_of_the_note(publication: Publication) -> None:
+    labels = {"a|b\nc": DETAILS["labels"]["negative"]}
+    note = run_note(_with(publication, details={**DETAILS, "labels": labels}), LINKS, 0.95)
+    assert "| a\\|b c | 18 |" in note
+
+
+def test_a_note_knows_whether_somebody_has_edited_it(publication: Publication) -> None:
+    note = run_note(publication, LINKS, 0.95)
+    assert is_own_note(note)
+    assert not is_own_note(note.replace("84.0%", "94.0%"))
+    assert not is_own_note(f"{note}\n\nChecked by me.")
+    assert not is_own_note("Checked by me.")
+
+
+def test_the_model_page_says_how_to_call_it(publication: Publication) -> None:
+    note = model_note(publication, LINKS, 0.95)
+    assert 'mlflow.pyfunc.load_model("models:/m-1")' in note
+    assert 'model.predict(["a text"])' in note
+
+
+def test_the_receipt_is_the_same_for_the_same_contents(publication: Publication) -> None:
+    first, second = receipt(publication), receipt(_with(publication))
+    assert json.dumps(first) == json.dumps(second)
+    assert first["model_sha256"] == "ab" * 32
+    assert first["files"]["evaluation/report.html"].startswith("a8333b42")
+
+
+def _with(publication: Publication, **changes: object) -> Publication:
+    return replace(publication, **changes)  # type: ignore[arg-type]

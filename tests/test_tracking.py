@@ -1,0 +1,283 @@
+"""The tracking store and the live run of a training, on a real SQLite store."""
+
+import contextlib
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+
+from atnet.config import Params, TrackingConfig
+from atnet.errors import StoreError
+from atnet.tracking import TrackingStore, live_run, open_store, ui_command
+from atnet.tracking.runs import DUPLICATE_TAG, MODEL_TAG, NOTE_TAG, PROCESS_TAG
+from atnet.tracking.store import resolve_uri, shown
+from tests.finishedproject import tracking_config
+
+DEAD_PROCESS = 2**22 + 1
+"""Above the largest process number Linux gives."""
+CURVES = {"train_loss": 0.6, "validation_loss": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    # open_store sets these for the whole process where they are not set.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def config(params: Params) -> TrackingConfig:
+    return tracking_config(params)
+
+
+@pytest.fixture
+def root(tmp_path: Path, empty_store: Path) -> Path:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return tmp_path
+
+
+@pytest.fixture
+def store(config: TrackingConfig, root: Path) -> TrackingStore:
+    return open_store(config, root)
+
+
+def _runs(store: TrackingStore) -> list[Run]:
+    return list(store.client.search_runs([store.experiment_id]))
+
+
+# The store
+
+
+def test_a_relative_store_is_anchored_at_the_project(config: TrackingConfig, store: TrackingStore, root: Path) -> None:
+    assert store.uri == f"sqlite:///{root}/mlflow.db"
+    assert store.client.get_experiment(store.experiment_id).artifact_location == str(root / "mlartifacts")
+
+
+def test_a_temporary_copy_of_dvc_uses_the_store_of_the_project(config: TrackingConfig, root: Path) -> None:
+    copy = root / ".dvc" / "tmp" / "exps" / "tmp1"
+    copy.mkdir(parents=True)
+    assert open_store(config, copy).uri == f"sqlite:///{root}/mlflow.db"
+
+
+def test_the_environment_wins_over_the_configuration(
+    config: TrackingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
+    assert resolve_uri(config, tmp_path) == f"sqlite:///{tmp_path}/elsewhere.db"
+
+
+def test_opening_twice_gives_the_same_experiment(config: TrackingConfig, store: TrackingStore, root: Path) -> None:
+    assert open_store(config, root).experiment_id == store.experiment_id
+
+
+def test_a_locked_store_is_told_within_the_timeout(config: TrackingConfig, store: TrackingStore, root: Path) -> None:
+    other = sqlite3.connect(root / "mlflow.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    began = time.monotonic()
+    with pytest.raises(StoreError, match=r"mlflow\.db is locked by another process\. Close what holds it open"):
+        open_store(config, root)
+    assert time.monotonic() - began < config.timeout_seconds + 1
+    other.close()
+
+
+def test_a_file_that_is_no_database_is_told(config: TrackingConfig, tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(StoreError, match=r"not a readable SQLite database.*atnet publish"):
+        open_store(config, tmp_path)
+
+
+def test_a_folder_as_store_is_refused(params: Params, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"'mlruns' is a folder.*sqlite:///mlflow\.db"):
+        open_store(tracking_config(params, uri="mlruns"), tmp_path)
+
+
+def test_a_server_that_refuses_is_told(params: Params, tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(StoreError, match=r"http://127\.0\.0\.1:9 cannot be used \(.*refused\)\. See that it runs"):
+        open_store(tracking_config(params, uri="http://127.0.0.1:9"), tmp_path)
+    assert time.monotonic() - began < 4
+
+
+def test_a_server_that_hangs_is_told_within_the_timeout(params: Params, tmp_path: Path, silent_server: int) -> None:
+    began = time.monotonic()
+    with pytest.raises(StoreError, match=r"did not answer within 2 s\. See that it runs"):
+        open_store(tracking_config(params, uri=f"http://127.0.0.1:{silent_server}"), tmp_path)
+    assert time.monotonic() - began < 4
+
+
+def test_a_deleted_experiment_is_told_with_the_way_back(
+    config: TrackingConfig, store: TrackingStore, root: Path
+) -> None:
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(StoreError, match="mlflow experiments restore"):
+        open_store(config, root)
+
+
+def test_a_moved_project_is_told(config: TrackingConfig, store: TrackingStore, root: Path) -> None:
+    shutil.rmtree(root / "mlartifacts")
+    with pytest.raises(StoreError, match="was the project moved"):
+        open_store(config, root)
+
+
+def test_a_password_is_never_shown() -> None:
+    assert shown("postgresql://user:secret@db/mlflow") == "postgresql://user:***@db/mlflow"
+
+
+def test_the_ui_shows_the_store_that_runs_are_written_to(config: TrackingConfig, params: Params, root: Path) -> None:
+    command = ui_command(config, root, port=5050)
+    assert f"sqlite:///{root}/mlflow.db" in command
+    assert command[command.index("--port") + 1] == "5050"
+    served = ui_command(tracking_config(params, uri="https://mlflow.example.org"), root)
+    assert served[-2:] == ["webbrowser", "https://mlflow.example.org/#/experiments?workflowType=machine_learning"]
+
+
+@pytest.mark.slow
+def test_a_new_store_is_made_without_a_word(config: TrackingConfig, tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from atnet.storage import load_params; from atnet import tracking\n"
+        f"tracking.open_store(load_params('params.yaml').tracking, Path({str(tmp_path)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# The live run
+
+
+def test_curves_stand_in_the_run_while_it_is_open(store: TrackingStore, root: Path) -> None:
+    with live_run(store, name="training", params={"train.seed": "1"}, key="k", root=root) as live:
+        live.epoch(1, CURVES)
+        live.epoch(2, {"train_loss": 0.4, "validation_loss": 0.45})
+        (run,) = _runs(store)
+        assert run.info.status == "RUNNING"
+        assert run.data.metrics["curve/train_loss"] == 0.4
+        live.finish("a" * 64)
+    (run,) = _runs(store)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags[MODEL_TAG] == "a" * 64
+    assert run.data.params == {"train.seed": "1"}
+    assert [point.step for point in store.client.get_metric_history(run.info.run_id, "curve/train_loss")] == [1, 2]
+
+
+def test_a_stray_run_id_in_the_environment_is_ignored(
+    store: TrackingStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = store.client.create_run(store.experiment_id).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", other)
+    with live_run(store, name="training", params={}, key="k", root=root) as live:
+        live.epoch(1, CURVES)
+        live.finish("a" * 64)
+    assert store.client.get_run(other).data.metrics == {}
+
+
+@pytest.mark.parametrize(("fault", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")])
+def test_a_training_that_is_broken_off_goes_on_in_its_run(
+    store: TrackingStore, root: Path, fault: type[BaseException], status: str
+) -> None:
+    with contextlib.suppress(fault), live_run(store, name="training", params={}, key="k", root=root) as live:
+        live.epoch(1, CURVES)
+        raise fault
+    assert [run.info.status for run in _runs(store)] == [status]
+    with live_run(store, name="training", params={}, key="k", root=root) as live:
+        live.epoch(1, CURVES)
+        live.epoch(2, CURVES)
+        live.finish("a" * 64)
+    (run,) = _runs(store)
+    assert [point.step for point in store.client.get_metric_history(run.info.run_id, "curve/train_loss")] == [1, 2]
+
+
+def test_a_killed_training_of_the_same_key_goes_on_in_its_run(store: TrackingStore, root: Path) -> None:
+    killed = _open_run(store, "k", DEAD_PROCESS)
+    with live_run(store, name="training", params={}, key="k", root=root) as live:
+        assert live.run_id == killed
+        live.finish("a" * 64)
+
+
+def test_runs_that_other_killed_trainings_left_open_are_closed(store: TrackingStore, root: Path) -> None:
+    killed, busy = _open_run(store, "other", DEAD_PROCESS), _open_run(store, "k", os.getppid())
+    with live_run(store, name="training", params={}, key="k", root=root) as live:
+        assert live.run_id not in (killed, busy), "a run that another process is writing is not taken over"
+        live.finish("a" * 64)
+    assert store.client.get_run(killed).info.status == "KILLED"
+    assert "killed" in store.client.get_run(killed).data.tags[NOTE_TAG]
+    assert store.client.get_run(busy).info.status == "RUNNING"
+
+
+def test_a_closed_run_that_is_gone_on_in_says_no_more_that_it_was_killed(store: TrackingStore, root: Path) -> None:
+    killed = _open_run(store, "k", DEAD_PROCESS)
+    for key in ("other", "k"):
+        with live_run(store, name="training", params={}, key=key, root=root) as live:
+            live.finish(key * 8)
+    assert live.run_id == killed
+    assert NOTE_TAG not in store.client.get_run(killed).data.tags
+
+
+def test_the_same_model_twice_is_one_finished_run_and_a_duplicate(store: TrackingStore, root: Path) -> None:
+    for _ in range(2):
+        with live_run(store, name="training", params={}, key="k", root=root) as live:
+            live.epoch(1, CURVES)
+            live.finish("a" * 64)
+    duplicate, first = _runs(store)
+    assert (first.info.status, duplicate.info.status) == ("FINISHED", "KILLED")
+    assert duplicate.data.tags[DUPLICATE_TAG] == first.info.run_id
+    assert MODEL_TAG not in duplicate.data.tags
+    assert duplicate.info.run_name == "duplicate of training"
+
+
+def test_a_store_that_fails_midway_costs_one_warning(
+    store: TrackingStore, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with live_run(store, name="training", params={}, key="k", root=root) as live:
+        live.epoch(1, CURVES)
+        store.client._tracking_client.store.engine.dispose()
+        (root / "mlflow.db").write_bytes(b"not a database" * 100)
+        live.epoch(2, CURVES)
+        live.epoch(3, CURVES)
+        live.finish("a" * 64)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("warning") == 1
+    assert "keeps its curves in history.csv; `atnet publish` brings them into MLflow" in said.err
+
+
+def _open_run(store: TrackingStore, key: str, process: int) -> str:
+    tags = {"training.key": key, PROCESS_TAG: f"{socket.gethostname()}:{process}"}
+    return str(store.client.create_run(store.experiment_id, tags=tags).info.run_id)
+
+
+@pytest.fixture
+def silent_server() -> Iterator[int]:
+    """Give a port that takes connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_a_training_killed_by_the_system_goes_on_in_its_run(store: TrackingStore, root: Path) -> None:
+    code = (
+        "import os, signal; from pathlib import Path\n"
+        "from atnet.storage import load_params; from atnet import tracking\n"
+        f"root = Path({str(root)!r}); store = tracking.open_store(load_params('params.yaml').tracking, root)\n"
+        "with tracking.live_run(store, name='training', params={}, key='k', root=root) as live:\n"
+        "    live.epoch(1, {'train_loss': 0.6}); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    (killed,) = _runs(store)
+    assert killed.info.status == "RUNNING"
+    with live_run(store, name="training", params={}, key="k", root=root) as live:
+        assert live.run_id == killed.info.run_id
+        live.epoch(1, {"train_loss": 0.6})
+        live.epoch(2, {"train_loss": 0.5})
+        live.finish("a" * 64)
+    assert [point.step for point in store.client.get_metric_history(live.run_id, "curve/train_loss")] == [1, 2]
