@@ -1,0 +1,116 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from atnet import cli, summary
+from atnet.config import Params
+from atnet.storage import write_json
+
+METRICS = {
+    "rows": 1914,
+    "accuracy": {"value": 0.812, "low": 0.795, "high": 0.829},
+    "macro_f1": {"value": 0.811, "low": 0.794, "high": 0.828},
+    "baselines": {
+        "majority": {"accuracy": 0.52, "macro_f1": 0.342},
+        "nb_svm": {"accuracy": 0.79, "macro_f1": 0.789},
+    },
+    "lead": {
+        "over": "nb_svm",
+        "accuracy": {"value": 0.022, "low": 0.01, "high": 0.034},
+        "macro_f1": {"value": 0.022, "low": 0.01, "high": 0.034},
+        "mcnemar_p": 0.004,
+    },
+    "calibration": {"temperature": 1.2, "error_before": 0.05, "error_after": 0.02, "log_loss_before": 0.5},
+}
+
+
+def _atnet(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "atnet.cli", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_help_answers_at_once(tmp_path: Path) -> None:
+    _atnet("--help", folder=tmp_path)  # the first call may write bytecode
+    start = time.perf_counter()
+    done = _atnet("--help", folder=tmp_path)
+    assert time.perf_counter() - start < 5  # a guard against heavy imports, far from the usual 0.3 s
+    assert done.returncode == 0
+    for command in ("check", "publish", "refresh", "summary", "doctor", "ui"):
+        assert command in done.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys, atnet.cli; print({'mlflow', 'pandas', 'pyarrow', 'tensorflow', 'pydantic'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("command", ["check", "publish", "refresh", "summary", "doctor", "ui"])
+def test_outside_the_project_every_command_says_so_in_one_message(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["atnet", command])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "atnet: params.yaml is not here. Run the command in the project's folder.\n"
+
+
+def test_an_unknown_command_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
+    done = _atnet("sumary", folder=tmp_path)
+    assert done.returncode == 2
+    assert "summary" in done.stderr
+
+
+def test_summary_before_the_first_run_says_what_to_do(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
+    done = _atnet("summary", folder=tmp_path)
+    assert done.returncode == 1
+    assert "dvc repro" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_summary_tells_rows_scores_and_where_to_look(
+    project: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
+    rows = {"read": 23703, "kept": 19136, "left_out": 4567, "quarantined": 0}
+    write_json(tmp_path / params.folders.validated / "report.json", {"rows": rows})
+    write_json(tmp_path / params.folders.evaluation / "metrics.json", METRICS)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli.app, ["summary"])
+    assert result.exit_code == 0
+    assert "23,703 read: 19,136 kept, 4,567 left out by rule, 0 quarantined" in result.stdout
+    assert "0.812 (0.795 to 0.829)" in result.stdout
+    assert "better than the strongest baseline, NB-SVM" in result.stdout
+    assert "data/08_evaluation/report.html" in result.stdout
+    assert "make ui" in result.stdout
+
+
+def test_the_strongest_baseline_stands_right_below_the_model() -> None:
+    models = [row.model for row in summary.score_rows(METRICS)]
+    assert models == ["AtNet", "NB-SVM", "majority class"]
+
+
+def test_a_fault_that_is_not_the_users_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "app", lambda: {}["missing"])
+    with pytest.raises(KeyError):
+        cli.main()
+
+
+def test_a_full_disk_is_told_in_one_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cli, "app", full)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert "disk is full" in capsys.readouterr().err

@@ -1,0 +1,159 @@
+"""The training flow for real: alone with a temporary server, and as the deployment of a running one."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from projects import OWN_DATA, Project, add_own_data, change_params, make_project
+from texts import labelled_texts
+
+from pipelines.deployments import answers
+from pipelines.dvc_stage import STAGES
+
+pytestmark = pytest.mark.slow
+
+RUN_SECONDS = 600
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Make a project with own data that has not been trained."""
+    project = make_project(tmp_path_factory.mktemp("scheduled"))
+    add_own_data(project, labelled_texts(500))
+    return project
+
+
+@pytest.fixture(scope="module")
+def server(project: Project) -> Iterator[str]:
+    """Run a Prefect server of its own and give its API address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    address = f"http://127.0.0.1:{port}/api"
+    start = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
+    with _running(start, project):
+        _wait_until(lambda: answers(address), seconds=120)
+        yield address
+
+
+class _running:
+    """A process that lives as long as the block and is ended by its own id."""
+
+    def __init__(self, command: list[str], project: Project, **environment: str) -> None:
+        self._log = (project.root / f".{Path(command[-1]).name}.log").open("w", encoding="utf-8")
+        self._process = subprocess.Popen(
+            command,
+            cwd=project.root,
+            env=project.environment(**environment),
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def __enter__(self) -> "_running":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=60)
+        self._log.close()
+
+
+def _wait_until(reached: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end, f"not reached in {seconds} s"
+        time.sleep(1)
+
+
+def _ask(address: str, path: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(
+        f"{address}/{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            # The server's SQLite is busy; Prefect's own client asks again, too.
+            if error.code != 503:
+                raise
+            time.sleep(1)
+
+
+def _run_deployment(address: str, deployment: dict[str, Any]) -> dict[str, Any]:
+    run = _ask(address, f"deployments/{deployment['id']}/create_flow_run", {})
+
+    def found() -> dict[str, Any]:
+        return _ask(address, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})[0]
+
+    _wait_until(lambda: found()["state_type"] in FINAL, seconds=RUN_SECONDS)
+    return found()
+
+
+def _task_states(address: str, run: dict[str, Any]) -> dict[str, str]:
+    tasks = _ask(address, "task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+    return {task["name"]: task["state_name"] for task in tasks}
+
+
+def test_the_flow_runs_with_nothing_started_before(project: Project) -> None:
+    told = project.run(sys.executable, "-m", "pipelines.training").stdout
+    for stage in STAGES[1:]:
+        assert f"Running stage '{stage}'" in told
+    assert "training: trained and published" in told
+    assert (project.root / "data/08_evaluation/report.html").is_file()
+    project.commit()
+
+
+def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(project: Project, server: str) -> None:
+    labelled_texts(560).to_csv(project.root / OWN_DATA, index=False)
+    with _running([sys.executable, "-m", "pipelines.deployments"], project, PREFECT_API_URL=server):
+        _wait_until(lambda: bool(_ask(server, "deployments/filter", {})), seconds=120)
+        (deployment,) = _ask(server, "deployments/filter", {})
+        assert deployment["name"] == "training"
+        assert deployment["schedules"][0]["schedule"]["cron"]
+
+        with_new_data = _run_deployment(server, deployment)
+        assert with_new_data["state_type"] == "COMPLETED", with_new_data["state"]["message"]
+        assert project.json("data/02_validated/report.json")["rows"]["read"] == 560
+        states = _task_states(server, with_new_data)
+        assert states["train"] == "Completed"
+        (result,) = _ask(server, "artifacts/filter", {"artifacts": {"key": {"any_": ["training-result"]}}})
+        assert "AtNet" in result["data"]
+        assert "report.html" in result["description"]
+
+        without = _run_deployment(server, deployment)
+        assert (without["state_name"], without["state"]["message"]) == ("NoNewData", "no new data")
+
+        (project.root / "params.yaml").write_text(
+            (project.root / "params.yaml").read_text().replace("calibration_bins: 15", "calibration_bins: 10")
+        )
+        states = _task_states(server, _run_deployment(server, deployment))
+        assert states["train"] == "Cached"
+        assert states["evaluate"] == "Completed"
+    assert "schedules" in _ask(server, "deployments/filter", {})[0]
+    assert not _ask(server, "deployments/filter", {})[0]["paused"]
+
+
+def test_a_stage_that_fails_ends_the_flow_with_its_message(project: Project) -> None:
+    # What `check` lets through: only the stage counts the rarest label.
+    balance = {"validate": {"class_balance": {"minimum_fraction": 0.9, "severity": "critical"}}}
+    change_params(project.root / "params.yaml", balance)
+    done = project.run(sys.executable, "-m", "pipelines.training", check=False)
+    assert done.returncode == 1
+    last = done.stdout.rstrip().splitlines()
+    assert any(line.startswith("training: validate: ") for line in last)
+    assert "Running stage 'split'" not in done.stdout
+    assert "Traceback" not in done.stdout
+    # The last good version is where the message says.
+    project.git("checkout", "dvc.lock")
+    project.dvc("checkout")
+    assert (project.root / "data/02_validated/table.parquet").is_file()
