@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from encoded import encoded_split, write_split
 
 from atnet.dataset import EncodedSplit, class_targets, ordered_batches, row_weights, training_batches
 from atnet.errors import DataFileError
+from encoded import encoded_split, write_split
 
 
 @pytest.mark.parametrize("bucketed", [True, False])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from projects import OWN_DATA, Project, add_own_data, change_params, make_project, stages_of, stages_run
 from texts import labelled_texts
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import OWN_DATA, Project, add_own_data, change_params, make_project
-from texts import labelled_texts
 
 from pipelines.deployments import answers
 from pipelines.dvc_stage import STAGES
+from projects import OWN_DATA, Project, add_own_data, change_params, make_project
+from texts import labelled_texts
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +89,11 @@ def _ask(address: str, path: str, body: dict[str, Any]) -> Any:
             time.sleep(1)
 
 
+def _training_deployments(address: str) -> list[dict[str, Any]]:
+    found = _ask(address, "deployments/filter", {})
+    return [deployment for deployment in found if deployment["name"] == "training"]
+
+
 def _run_deployment(address: str, deployment: dict[str, Any]) -> dict[str, Any]:
     run = _ask(address, f"deployments/{deployment['id']}/create_flow_run", {})
 
@@ -116,9 +121,8 @@ def test_the_flow_runs_with_nothing_started_before(project: Project) -> None:
 def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(project: Project, server: str) -> None:
     labelled_texts(560).to_csv(project.root / OWN_DATA, index=False)
     with _running([sys.executable, "-m", "pipelines.deployments"], project, PREFECT_API_URL=server):
-        _wait_until(lambda: bool(_ask(server, "deployments/filter", {})), seconds=120)
-        (deployment,) = _ask(server, "deployments/filter", {})
-        assert deployment["name"] == "training"
+        _wait_until(lambda: bool(_training_deployments(server)), seconds=120)
+        (deployment,) = _training_deployments(server)
         assert deployment["schedules"][0]["schedule"]["cron"]
 
         with_new_data = _run_deployment(server, deployment)
@@ -126,7 +130,7 @@ def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(pro
         assert project.json("data/02_validated/report.json")["rows"]["read"] == 560
         states = _task_states(server, with_new_data)
         assert states["train"] == "Completed"
-        (result,) = _ask(server, "artifacts/filter", {"artifacts": {"key": {"any_": ["training-result"]}}})
+        (result,) = _ask(server, "artifacts/latest/filter", {"artifacts": {"key": {"any_": ["training-result"]}}})
         assert "AtNet" in result["data"]
         assert "report.html" in result["description"]
 
@@ -139,8 +143,8 @@ def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(pro
         states = _task_states(server, _run_deployment(server, deployment))
         assert states["train"] == "Cached"
         assert states["evaluate"] == "Completed"
-    assert "schedules" in _ask(server, "deployments/filter", {})[0]
-    assert not _ask(server, "deployments/filter", {})[0]["paused"]
+    assert "schedules" in _training_deployments(server)[0]
+    assert not _training_deployments(server)[0]["paused"]
 
 
 def test_a_stage_that_fails_ends_the_flow_with_its_message(project: Project) -> None:
@@ -155,5 +159,5 @@ def test_a_stage_that_fails_ends_the_flow_with_its_message(project: Project) -> 
     assert "Traceback" not in done.stdout
     # The last good version is where the message says.
     project.git("checkout", "dvc.lock")
-    project.dvc("checkout")
+    project.dvc("checkout", "--force")
     assert (project.root / "data/02_validated/table.parquet").is_file()

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from encoded import VOCABULARY, write_tokens
 
 from atnet.inference import MODEL_FILES, Predictor, UnusableModelError, model_hash
+from encoded import VOCABULARY, write_tokens
 
 SMALL = {"embedding_dimensions": 8, "filters": 8, "epochs": 3, "batch_size": 16, "soft_target_slope": None}
 

@@ -19,7 +19,7 @@ from atnet.errors import StoreError
 from atnet.tracking import TrackingStore, live_run, open_store, ui_command
 from atnet.tracking.runs import DUPLICATE_TAG, MODEL_TAG, NOTE_TAG, PROCESS_TAG
 from atnet.tracking.store import resolve_uri, shown
-from tests.finishedproject import tracking_config
+from tests.finishedproject import ROOT, tracking_config
 
 DEAD_PROCESS = 2**22 + 1
 """Above the largest process number Linux gives."""
@@ -144,7 +144,7 @@ def test_the_ui_shows_the_store_that_runs_are_written_to(config: TrackingConfig,
 def test_a_new_store_is_made_without_a_word(config: TrackingConfig, tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from atnet.storage import load_params; from atnet import tracking\n"
-        f"tracking.open_store(load_params('params.yaml').tracking, Path({str(tmp_path)!r}))"
+        f"tracking.open_store(load_params({str(ROOT / 'params.yaml')!r}).tracking, Path({str(tmp_path)!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -268,7 +268,8 @@ def test_a_training_killed_by_the_system_goes_on_in_its_run(store: TrackingStore
     code = (
         "import os, signal; from pathlib import Path\n"
         "from atnet.storage import load_params; from atnet import tracking\n"
-        f"root = Path({str(root)!r}); store = tracking.open_store(load_params('params.yaml').tracking, root)\n"
+        f"config = load_params({str(ROOT / 'params.yaml')!r}).tracking\n"
+        f"root = Path({str(root)!r}); store = tracking.open_store(config, root)\n"
         "with tracking.live_run(store, name='training', params={}, key='k', root=root) as live:\n"
         "    live.epoch(1, {'train_loss': 0.6}); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from encoded import VOCABULARY, encoded_split
 
 from atnet.checkpoint import load_state, save_state, training_key
 from atnet.errors import DataContractError
 from atnet.training import Epoch, Trainer, TrainingState, computation_precision
+from encoded import VOCABULARY, encoded_split
 
 SMALL = {"embedding_dimensions": 16, "filters": 8, "epochs": 4, "learning_rate": 0.02, "batch_size": 16}
 

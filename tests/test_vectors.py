@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from encoded import VOCABULARY, encoded_split
-from test_wide import split_of
 
 from atnet.vectors import cooccurrences, positive_information, word_vectors
+from encoded import VOCABULARY, encoded_split
+from test_wide import split_of
 
 
 def test_nearer_neighbours_count_for_more():

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from encoded import VOCABULARY, encoded_split
 
 from atnet.dataset import EncodedSplit
 from atnet.layers import INITIAL_TRUST, PAIR_FACTOR, WideNgrams
 from atnet.wide import FEWEST_BUCKETS, bucket_count, log_count_ratios
+from encoded import VOCABULARY, encoded_split
 
 BUCKETS = FEWEST_BUCKETS
 

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from atnet.config import TrackingConfig
 from atnet.errors import StoreError
 from atnet.storage import FLOW_LOCK
+from atnet.versioning import damaged_in_cache
 
 Verdict = Literal["ok", "note", "fault"]
 TESTED_PYTHON = (3, 11)
@@ -42,6 +43,7 @@ def examine(root: Path, tracking: TrackingConfig) -> list[Finding]:
         look_at_packages(),
         look_at_disk(root),
         look_at_locks(root),
+        look_at_cache(root),
         look_at_store(root, tracking),
         *look_at_prefect(os.environ.get("PREFECT_API_URL", PREFECT_API)),
     ]
@@ -82,6 +84,19 @@ def look_at_locks(root: Path) -> Finding:
     if commands := sorted(_dvc_commands(root)):
         return Finding("locks", "note", f"DVC is at work: {', '.join(commands)}")
     return Finding("locks", "ok", "no flow and no DVC command is at work")
+
+
+def look_at_cache(root: Path) -> Finding:
+    """See whether DVC's cache still holds the outputs byte for byte, which DVC itself does not look at."""
+    try:
+        damaged = damaged_in_cache(root)
+    except StoreError as error:
+        return Finding("cache", "fault", str(error))
+    if not damaged:
+        return Finding("cache", "ok", "every output in DVC's cache is whole")
+    files = " ".join(f"{name} {os.path.relpath(kept, root)}" for name, kept in damaged.items())
+    told = f"damaged: {', '.join(damaged)}. Delete both copies and make them again: `rm -f {files}`, then `dvc repro`"
+    return Finding("cache", "fault", told)
 
 
 def look_at_store(root: Path, tracking: TrackingConfig) -> Finding:

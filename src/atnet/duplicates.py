@@ -75,6 +75,8 @@ def near_duplicate_leaders(texts: Sequence[str], *, similarity: float, permutati
     Returns:
         (U,) per text the lowest position in its group.
     """
+    if len(texts) == 0:
+        return np.arange(0)
     rows = largest_band(similarity, permutations)
     partitions = [texts[start : start + PARTITION] for start in range(0, len(texts), PARTITION)]
     sets = [shingle_sets(partition) for partition in partitions]

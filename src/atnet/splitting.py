@@ -45,8 +45,10 @@ def split_table(table: pd.DataFrame, config: SplitConfig) -> Splits:
     official = _official_sides(table)
     grouped = _with_groups(table, config)
     sides = _cut(grouped[GROUP], official, config)
-    drops = _is_official(table) and config.drop_test_duplicates
-    left_out = _duplicated(grouped[GROUP], sides) if drops else np.zeros(len(table), dtype=bool)
+    # By the official sides: what is then cut from train shares no group with them.
+    left_out = (
+        _duplicated(grouped[GROUP], official) if config.drop_test_duplicates else np.zeros(len(table), dtype=bool)
+    )
     kept = grouped.drop(columns=SPLIT, errors="ignore")
     tables = {name: kept[(sides == name) & ~left_out].reset_index(drop=True) for name in SPLITS}
     report = {

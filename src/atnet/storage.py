@@ -135,6 +135,21 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     return table
 
 
+@contextlib.contextmanager
+def reading(path: Path, *faults: type[Exception]) -> Iterator[None]:
+    """Tell in one message that a file of an earlier stage is missing, or damaged where the block raises a fault.
+
+    Raises:
+        DataFileError: naming the file.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except faults as error:
+        raise _damaged(path, error) from error
+
+
 def _missing(path: Path) -> DataFileError:
     return DataFileError(f"{path} is missing. Run `dvc repro`, or `dvc checkout` to bring it back from the cache.")
 
@@ -142,8 +157,8 @@ def _missing(path: Path) -> DataFileError:
 def _damaged(path: Path, error: Exception) -> DataFileError:
     reason = str(error).splitlines()[0]
     return DataFileError(
-        f"{path} is damaged ({reason}). Delete it and run `dvc checkout`; "
-        "if DVC then calls its cache corrupted, run `dvc repro` to make it again."
+        f"{path} is damaged ({reason}). Delete it and run `dvc repro`. "
+        "If it comes back damaged, so is DVC's cache: `atnet doctor` names the file to delete there."
     )
 
 

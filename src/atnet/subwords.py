@@ -65,11 +65,12 @@ def unigram_model(words: Mapping[str, int], *, alphabet: list[str], size: int) -
     """Fit unigram pieces to counted words; other characters are unknown."""
     frequent = dict(sorted(words.items(), key=lambda item: (-item[1], item[0]))[:TRAINING_WORDS])
     wanted = size - 2
+    # In the order of their promise as substrings, which also decides among pieces that no word of train needs.
     scores = _seed_scores(frequent, alphabet, wanted * SEED_FACTOR)
     while True:
         for _ in range(PASSES_PER_ROUND):
             counts = _count_pieces(frequent, scores)
-            scores = _scores({piece: counts[piece] for piece in scores if counts[piece] or len(piece) == 1})
+            scores = _scores({piece: counts[piece] for piece in scores})
         if len(scores) <= wanted:
             return _unigram(scores)
         scores = _prune(scores, counts, max(wanted, int(len(scores) * KEPT_PER_ROUND)))
@@ -122,9 +123,9 @@ def _count_pieces(words: Mapping[str, int], scores: Scores) -> Counter[str]:
 def _prune(scores: Scores, counts: Mapping[str, int], size: int) -> Scores:
     """Keep single characters and the pieces whose loss would cost the most likelihood."""
     cost = {p: counts[p] * (scores[p] - _without(p, scores)) for p in scores if len(p) > 1}
-    ordered = sorted(cost, key=lambda piece: (-cost[piece], piece))
-    single = {piece: score for piece, score in scores.items() if len(piece) == 1}
-    return single | {piece: scores[piece] for piece in ordered[: size - len(single)]}
+    costliest = sorted(cost, key=lambda piece: -cost[piece])[: size - (len(scores) - len(cost))]
+    kept = set(costliest)
+    return {piece: score for piece, score in scores.items() if len(piece) == 1 or piece in kept}
 
 
 def _without(piece: str, scores: Scores) -> float:

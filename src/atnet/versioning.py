@@ -1,9 +1,10 @@
 """The door to git, to dvc.lock and to DVC's commands: which code, which data, which settings."""
 
+import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,34 @@ def out_of_date(root: Path, stages: Sequence[str]) -> list[str]:
         StoreError: if DVC cannot tell.
     """
     return sorted(json.loads(run_dvc(["status", "--json", "--with-deps", *stages], root)))
+
+
+def damaged_in_cache(root: Path) -> dict[str, Path]:
+    """Map each output whose copy in DVC's cache is damaged to that copy; outputs are those of the project's locks.
+
+    DVC takes a read-only file of its cache for whole: it hands the damage out, and even a stage that is run again
+    gets the damaged copy in place of what it wrote.
+
+    Raises:
+        StoreError: if DVC cannot say where its cache is.
+    """
+    cache = Path(run_dvc(["cache", "dir"], root).strip(), "files", "md5")
+    return {name: kept for name, kept in _cached(root, cache) if kept.is_file() and not _is_whole(kept)}
+
+
+def _cached(root: Path, cache: Path) -> Iterator[tuple[str, Path]]:
+    # data/ has a graph, and so a lock, of its own.
+    for lock in (root / "dvc.lock", root / "data" / "dvc.lock"):
+        text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+        for name, digest in locked_outputs(text).items():
+            kept = cache / digest[:2] / digest[2:]
+            yield name, kept
+            if digest.endswith(".dir") and kept.is_file() and _is_whole(kept):
+                for entry in json.loads(kept.read_text(encoding="utf-8")):
+                    yield f"{name}/{entry['relpath']}", cache / entry["md5"][:2] / entry["md5"][2:]
+
+
+def _is_whole(kept: Path) -> bool:
+    """Tell whether a file of DVC's cache has the bytes that its name, cut after two letters, stands for."""
+    with kept.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() == kept.parent.name + kept.name.removesuffix(".dir")

@@ -10,7 +10,11 @@ from atnet.config import Params
 from atnet.errors import AtnetError
 from atnet.storage import PARAMS_FILE, load_params
 
-RECOVERY = "The last good version is in DVC's cache: `git checkout dvc.lock && dvc checkout` brings it back."
+# Only what dvc.yaml makes: without a target it would also put back an input file that has just been changed.
+RECOVERY = (
+    "The last good version, if there was one, is in DVC's cache: "
+    "`git checkout dvc.lock && dvc checkout --force --allow-missing dvc.yaml` brings it back."
+)
 
 
 def run_stage(

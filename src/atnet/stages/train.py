@@ -15,7 +15,7 @@ from atnet.dataset import EncodedSplit
 from atnet.inference import model_hash
 from atnet.notices import held_back
 from atnet.stages.command import run_stage
-from atnet.storage import cpu_flags, project_root, read_json
+from atnet.storage import cpu_flags, project_root, read_json, reading
 
 # TensorFlow reads these as it is imported, and greets every training with a page of notices all the same.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -34,7 +34,11 @@ def train(params: Params, tokens: Path, vectors: Path, model: Path) -> str:
     precision = computation_precision(params.train, cpu_flags())
     inputs = [*(tokens / name for name in INPUTS), vectors / "vectors.npy"]
     key = training_key(f"{params.train.model_dump_json()} {precision}", inputs)
-    tokenizer = Tokenizer.from_file(str(tokens / "tokenizer.json"))
+    # The library raises no narrower exception.
+    with reading(tokens / "tokenizer.json", Exception):
+        tokenizer = Tokenizer.from_file(str(tokens / "tokenizer.json"))
+    with reading(vectors / "vectors.npy", ValueError, EOFError):
+        start = np.load(vectors / "vectors.npy")
     labels = read_json(tokens / "labels.json")
     trainer = Trainer(
         params.train,
@@ -44,7 +48,7 @@ def train(params: Params, tokens: Path, vectors: Path, model: Path) -> str:
         classes=len(labels),
         pad_to=_max_length(tokenizer) if params.train.attention == "seed" else None,
         precision=precision,
-        vectors=np.load(vectors / "vectors.npy"),
+        vectors=start,
     )
     checkpoint = project_root() / ".atnet" / "checkpoints" / f"{key}.npz"
     with tracking.live_run(store, key=key, name=f"training {key[:8]}", params={}) as live:

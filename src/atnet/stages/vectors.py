@@ -1,5 +1,6 @@
 """Stage `vectors`: the training tokens in, word vectors out."""
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,20 +11,26 @@ from tokenizers import Tokenizer
 from atnet.config import Params
 from atnet.dataset import EncodedSplit
 from atnet.stages.command import run_stage
-from atnet.storage import whole_file
+from atnet.storage import reading, whole_file
 from atnet.vectors import word_vectors
 
 
 def vectors(params: Params, tokens: Path, vectors: Path) -> str:
     """Make the word vectors that the embedding starts from."""
+    # The library raises no narrower exception.
+    with reading(tokens / "tokenizer.json", Exception):
+        tokenizer = Tokenizer.from_file(str(tokens / "tokenizer.json"))
     made = word_vectors(
         EncodedSplit.load(tokens / "train.arrow"),
         params.vectors,
-        vocabulary_size=Tokenizer.from_file(str(tokens / "tokenizer.json")).get_vocab_size(),
+        vocabulary_size=tokenizer.get_vocab_size(),
         dimensions=params.train.embedding_dimensions,
     )
-    with whole_file(vectors / "vectors.npy") as beside, beside.open("wb") as file:
-        np.save(file, made)
+    # Not straight into a file: on a full disk NumPy then fails without saying why.
+    contents = io.BytesIO()
+    np.save(contents, made)
+    with whole_file(vectors / "vectors.npy") as beside:
+        beside.write_bytes(contents.getbuffer())
     return f"{made.shape[0]:,} vectors of {made.shape[1]} values"
 
 

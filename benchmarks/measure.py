@@ -1,0 +1,101 @@
+"""What every benchmark shares: a command's wall time and peak memory, the machine, a Markdown table.
+
+It imports the standard library only: a child process inherits its parent's peak memory as a floor.
+"""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a command cost."""
+
+    seconds: float
+    """Wall time."""
+    cpu_seconds: float
+    """Of all threads: more than the wall time where cores work side by side, less where the machine is busy."""
+    peak_bytes: int
+    """Largest resident memory of any one process among the command and its children."""
+    output: str
+    """What it printed, both streams."""
+
+    @property
+    def peak_megabytes(self) -> float:
+        """Give the peak in units of 10^6 bytes."""
+        return self.peak_bytes / 1e6
+
+
+def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Measured:
+    """Run a command to its end.
+
+    Raises:
+        SystemExit: with what the command printed, if it fails.
+    """
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout is not None
+    output = process.stdout.read()
+    process.stdout.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - begun
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{output}")
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _maxrss_unit(), output)
+
+
+def machine() -> str:
+    """Describe the machine in one line: processor, usable cores, memory, system, Python."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    system = f"{platform.system()} {platform.release()}"
+    return f"{_processor()}, {cores} cores, {memory:.0f} GiB, {system}, Python {platform.python_version()}"
+
+
+def busy() -> str:
+    """Tell how much else the machine was doing: the load of the last minute."""
+    return f"load before the run: {os.getloadavg()[0]:.1f}"
+
+
+def versions(*packages: str) -> str:
+    """Name packages with their versions; those not installed are left out."""
+    found = []
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{package} {importlib.metadata.version(package)}")
+    return ", ".join(found)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a Markdown table; the first column stands left, numbers stand right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _maxrss_unit() -> int:
+    # Linux counts in KiB, macOS in bytes.
+    return 1 if platform.system() == "Darwin" else 1024
