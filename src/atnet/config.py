@@ -339,6 +339,15 @@ class MinimumScoresConfig(Section):
     """Smallest allowed macro-F1 on the test rows."""
 
 
+class BaselineRuleConfig(Section):
+    """The challenger's macro-F1 must not be below that of the best baseline."""
+
+    margin: OpenFraction
+    """The interval of the difference must lie above minus this."""
+    severity: Severity
+    """What a lower score means: critical (reject), warning or off."""
+
+
 class ReleaseSlicesConfig(Section):
     """Parts of the test rows on which the challenger must not be significantly worse than the champion."""
 
@@ -431,13 +440,12 @@ class ReleaseConfig(Section):
     """Of the resampling."""
     margin: OpenFraction
     """Macro-F1 that rule not_worse lets the challenger lose at most."""
-    baseline_margin: OpenFraction
-    """The interval of the macro-F1 difference to the best baseline must lie above minus this."""
     minimum_rows: Annotated[int, Field(ge=1)]
     """Test rows that must be left to compare with the champion."""
     allow_label_change: bool
     """Let a challenger with other labels be compared with the champion over the labels both have."""
     minimum: MinimumScoresConfig
+    baseline: BaselineRuleConfig
     slices: ReleaseSlicesConfig
     behaviour: BehaviourConfig
     calibration: CalibrationBudget
@@ -445,6 +453,12 @@ class ReleaseConfig(Section):
     latency: LatencyBudget
     golden: GoldenConfig | None
     """A frozen golden set; null: none."""
+    approval: Literal["automatic", "manual"]
+    """automatic: who passes the gate is promoted; manual: a person approves or rejects first."""
+    approval_hours: Annotated[float, Field(gt=0)]
+    """How long a passed challenger waits for a person; then it is a no."""
+    keep_versions: Annotated[int, Field(ge=1)]
+    """Newest versions that `atnet prune` keeps, beside those under an alias and those that wait."""
     card: CardConfig
 
 

@@ -43,7 +43,9 @@ def _table(prefix: str, section: type[BaseModel]) -> str:
 
 
 def _cell(field: FieldInfo) -> str:
-    return (field.description or "").replace("|", "\\|")
+    section = _inner_section(field.annotation)
+    meaning = field.description or (section.__doc__ if section else None) or ""
+    return meaning.strip().replace("|", "\\|")
 
 
 def _keys(prefix: str, section: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
