@@ -159,5 +159,5 @@ def test_a_stage_that_fails_ends_the_flow_with_its_message(project: Project) -> 
     assert "Traceback" not in done.stdout
     # The last good version is where the message says.
     project.git("checkout", "dvc.lock")
-    project.dvc("checkout", "--force")
+    project.dvc("checkout", "--force", "--allow-missing", "dvc.yaml")
     assert (project.root / "data/02_validated/table.parquet").is_file()

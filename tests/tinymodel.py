@@ -20,7 +20,7 @@ def write_tiny_model(folder: Path, *, labels: tuple[str, str] = ("negative", "po
     """Write a complete model folder; another `scale` makes another model."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(_tokenizer().to_str(), encoding="utf-8")
-    (folder / "model.onnx").write_bytes(_network(scale))
+    (folder / "model.onnx").write_bytes(network(np.array(WEIGHTS, np.float32) * np.float32(scale)))
     (folder / "labels.json").write_text(json.dumps({"labels": labels, "temperature": 1.0, "pad_to": None}))
     (folder / "architecture.json").write_text("{}\n")
     (folder / "model.weights.h5").write_bytes(b"weights")
@@ -37,7 +37,8 @@ def _tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _network(scale: float) -> bytes:
+def network(weights: np.ndarray) -> bytes:
+    """Give the ONNX network that adds up its words' weights, (words, 2)."""
     nodes = [
         helper.make_node("Gather", ["weights", "tokens"], ["of_tokens"]),
         helper.make_node("ReduceSum", ["of_tokens", "axis"], ["logits"], keepdims=0),
@@ -47,7 +48,7 @@ def _network(scale: float) -> bytes:
         helper.make_node("Div", ["mask", "count"], ["attention"]),
     ]
     constants = {
-        "weights": np.array(WEIGHTS, np.float32) * np.float32(scale),
+        "weights": weights,
         "axis": np.array([1], np.int64),
         "zero": np.array(0, np.float32),
         "one": np.array(1, np.float32),

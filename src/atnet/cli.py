@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from atnet import release_cli
 from atnet.errors import AtnetError
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(release_cli.app)
 Port = Annotated[int, typer.Option(help="Port on this machine.")]
 
 

@@ -1,0 +1,101 @@
+"""What a judgement leaves behind: files here, artifacts of the run, tags and the description of the version."""
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from atnet.registry.files import write_artifacts, write_metrics
+from atnet.registry.versions import Registry, Version, describe, describe_model, model_tags, set_model_tag
+from atnet.release.card import description
+from atnet.release.verdict import Verdict
+from atnet.storage import project_root, write_text
+
+GATE_FOLDER = ".atnet/releases"
+ARTIFACTS = "release"
+REASON_CHARACTERS = 2000
+DESCRIBED_TAG = "release.described"
+ABOUT = """Kept by `atnet release`; which version is what, its aliases say:
+
+- `champion` is live. Serve `models:/{model}@champion`, never a version number.
+- `challenger` is being judged, or has passed the gate and waits for a person.
+- `previous` is what `atnet rollback` goes back to.
+
+A version's tag `release.state` says how it fared, its description is its model card, and its run holds the gate's \
+verdict under `{folder}/`. Move aliases with `atnet release`, `approve`, `reject` and `rollback` only: they keep the \
+ledger (`atnet history`).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A version's model card."""
+
+    markdown: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A judgement on file."""
+
+    verdict: Verdict
+    json_text: str
+    file: Path
+    """gate.md."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of gate.json, which the ledger holds."""
+        return hashlib.sha256(self.json_text.encode("utf-8")).hexdigest()
+
+    @property
+    def told(self) -> str:
+        """The verdict in one line."""
+        if self.verdict.reasons:
+            failed = [check.name for check in self.verdict.checks if check.outcome == "failed"]
+            return f"refused by the gate: {', '.join(failed)}"
+        outcomes = Counter(check.outcome for check in self.verdict.checks)
+        counted = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+        return f"passed the gate under rule {self.verdict.rule} (checks: {counted})"
+
+
+def record(registry: Registry, version: Version, verdict: Verdict, card: Card) -> Record:
+    """Put the verdict and the card on file before anything is moved."""
+    json_text = json.dumps(verdict.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    texts = {
+        "gate.json": json_text,
+        "gate.md": verdict.to_markdown(),
+        "model_card.md": card.markdown,
+        "model_card.html": card.html,
+    }
+    folder = project_root(registry.root) / GATE_FOLDER / f"version-{version.number}"
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    write_artifacts(registry, version.run_id, {f"{ARTIFACTS}/{name}": text for name, text in texts.items()})
+    write_metrics(registry, version.run_id, {f"gate/{name}": value for name, value in verdict.numbers.items()})
+    describe(registry, version.number, description(card.markdown))
+    _describe_model(registry)
+    return Record(verdict, json_text, folder / "gate.md")
+
+
+def verdict_tags(kept: Record) -> dict[str, str]:
+    """Say on the version how the gate saw it; reasons and warnings of an earlier judgement go."""
+    verdict = kept.verdict
+    return {
+        "gate.decision": verdict.decision,
+        "gate.rule": verdict.rule,
+        "gate.sha256": kept.sha256,
+        "gate.champion": (verdict.champion or "none")[:8],
+        "gate.rows_compared": str(verdict.rows_compared),
+        "gate.reasons": "\n".join(verdict.reasons)[:REASON_CHARACTERS],
+        "gate.warnings": "\n".join(verdict.warnings)[:REASON_CHARACTERS],
+    }
+
+
+def _describe_model(registry: Registry) -> None:
+    # Once: what people write there afterwards stays.
+    if DESCRIBED_TAG not in model_tags(registry):
+        describe_model(registry, ABOUT.format(model=registry.model, folder=ARTIFACTS))
+        set_model_tag(registry, DESCRIBED_TAG, "true")
