@@ -13,7 +13,7 @@ from atnet.config import Params
 HEADING = """\
 # Parameters
 
-Every key of `params.yaml`, with what it may hold. This page is generated from `src/atnet/config.py`:
+Every key of `params.yaml`, with what it may hold. This page is generated from `src/atnet/config`:
 `python -m atnet.parameter_docs > docs/parameters.md`. `atnet check` refuses a key that does not stand here,
 a value of another type and a value out of range. No key has a default in the code: what counts is what
 `params.yaml` says.
