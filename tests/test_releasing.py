@@ -78,7 +78,7 @@ def project(tmp_path: Path, params: Params, empty_store: Path, monkeypatch: pyte
     monkeypatch.setattr(acts, "publish_from_files", publish)
     monkeypatch.setattr(acts, "_model_sha256", lambda _: project.model)
     monkeypatch.setattr(acts, "weigh", weigh)
-    monkeypatch.setattr(acts, "model_card", lambda *_: Card("# Card", "<h1>Card</h1>"))
+    monkeypatch.setattr(acts, "model_card", lambda *_: Card("# Card\n\nIt answers well.", "<h1>Card</h1>"))
     monkeypatch.setattr(decisions, "see_that_it_answers", lambda *_: "negative")
     return project
 
@@ -125,7 +125,7 @@ def test_the_champions_own_model_is_no_challenger(project: Project) -> None:
 def test_a_version_is_described_by_its_card_and_the_model_by_its_aliases(project: Project) -> None:
     project.release("one")
     client = project.registry.store.client
-    assert client.get_model_version("atnet", "1").description == "# Card"
+    assert client.get_model_version("atnet", "1").description == "It answers well."
     assert "`champion` is live" in client.get_registered_model("atnet").description
     versions.describe_model(project.registry, "Our own words.")
     project.release("two")

@@ -221,6 +221,12 @@ def describe_model(registry: Registry, markdown: str) -> None:
 
 
 @guarded
+def model_description(registry: Registry) -> str:
+    """Read what the registered model's page says."""
+    return str(registry.store.client.get_registered_model(registry.model).description or "")
+
+
+@guarded
 def delete(registry: Registry, number: int) -> None:
     """Take a version out of the registry; its run and its files stay.
 

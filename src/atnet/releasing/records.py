@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from atnet.registry.files import write_artifacts, write_metrics
-from atnet.registry.versions import Registry, Version, describe, describe_model, model_tags, set_model_tag
+from atnet.registry.versions import Registry, Version, describe, describe_model, model_description
 from atnet.release.card import description
 from atnet.release.verdict import Verdict
 from atnet.storage import project_root, write_text
@@ -15,7 +16,6 @@ from atnet.storage import project_root, write_text
 GATE_FOLDER = ".atnet/releases"
 ARTIFACTS = "release"
 REASON_CHARACTERS = 2000
-DESCRIBED_TAG = "release.described"
 ABOUT = """Kept by `atnet release`; which version is what, its aliases say:
 
 - `champion` is live. Serve `models:/{model}@champion`, never a version number.
@@ -75,27 +75,26 @@ def record(registry: Registry, version: Version, verdict: Verdict, card: Card) -
         write_text(folder / name, text)
     write_artifacts(registry, version.run_id, {f"{ARTIFACTS}/{name}": text for name, text in texts.items()})
     write_metrics(registry, version.run_id, {f"gate/{name}": value for name, value in verdict.numbers.items()})
-    describe(registry, version.number, description(card.markdown))
+    describe(registry, version.number, description(_untitled(card.markdown)))
     _describe_model(registry)
     return Record(verdict, json_text, folder / "gate.md")
 
 
 def verdict_tags(kept: Record) -> dict[str, str]:
-    """Say on the version how the gate saw it; reasons and warnings of an earlier judgement go."""
-    verdict = kept.verdict
+    """Say on the version how the gate saw it; the reasons of an earlier judgement go."""
     return {
-        "gate.decision": verdict.decision,
-        "gate.rule": verdict.rule,
+        "gate.decision": kept.verdict.decision,
         "gate.sha256": kept.sha256,
-        "gate.champion": (verdict.champion or "none")[:8],
-        "gate.rows_compared": str(verdict.rows_compared),
-        "gate.reasons": "\n".join(verdict.reasons)[:REASON_CHARACTERS],
-        "gate.warnings": "\n".join(verdict.warnings)[:REASON_CHARACTERS],
+        "gate.reasons": "\n".join(kept.verdict.reasons)[:REASON_CHARACTERS],
     }
+
+
+def _untitled(markdown: str) -> str:
+    # The page has a title, and the list of versions shows the first line as it stands.
+    return re.sub(r"\A# .*\n+", "", markdown)
 
 
 def _describe_model(registry: Registry) -> None:
     # Once: what people write there afterwards stays.
-    if DESCRIBED_TAG not in model_tags(registry):
+    if not model_description(registry):
         describe_model(registry, ABOUT.format(model=registry.model, folder=ARTIFACTS))
-        set_model_tag(registry, DESCRIBED_TAG, "true")
