@@ -1,7 +1,7 @@
 # Every command of the project. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install pipeline train ui schedule test test-all lint format docs lock clean
+.PHONY: help install pipeline train release ui schedule test test-all lint format docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,6 +47,9 @@ pipeline: install ## train, judge and publish a model with DVC, then say how it 
 
 train: install ## the same as a Prefect flow, new data brought in first
 	@$(BIN)/python -m pipelines.training
+
+release: install ## judge the published model, and promote it if it passes
+	@$(BIN)/atnet release
 
 ui: install ## open the MLflow UI
 	@$(BIN)/atnet ui

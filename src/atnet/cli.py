@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from atnet import release_cli
-from atnet.errors import AtnetError
+from atnet.errors import AtnetError, StoreError
 
 app = typer.Typer(
     name="atnet",
@@ -84,12 +84,18 @@ def doctor() -> None:
 def ui(port: Port = 5000, host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1") -> None:
     """Open MLflow's UI on the project's runs; it stays open until interrupted."""
     import os
+    import socket
 
     from atnet.storage import load_params
 
     tracking = load_params().tracking
     from atnet.tracking.store import ui_address, ui_command
 
+    with socket.socket() as probe:
+        if probe.connect_ex((host, port)) == 0:
+            raise StoreError(
+                f"Something listens at {host}:{port} already. Close it, or run `atnet ui --port {port + 1}`."
+            )
     command = ui_command(tracking, host=host, port=port)
     print(f"MLflow: {ui_address(tracking, host=host, port=port)} (Ctrl-C ends it)", flush=True)
     # In place of this process: a signal to `atnet ui` would not reach a child, and leave it behind with the port.
