@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from atnet.config import TrackingConfig
 from atnet.errors import StoreError
+from atnet.processes import is_alive
 from atnet.storage import FLOW_LOCK
 from atnet.versioning import damaged_in_cache
 
@@ -149,17 +150,7 @@ def _dvc_commands(root: Path) -> set[str]:
     except (OSError, ValueError):
         return set()
     holders = [one for entry in held.values() for one in (*entry.get("read", []), entry.get("write"))]
-    return {f"{one['cmd']} (process {one['pid']})" for one in holders if one and _lives(int(one["pid"]))}
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return {f"{one['cmd']} (process {one['pid']})" for one in holders if one and is_alive(int(one["pid"]))}
 
 
 def _version(package: str) -> str | None:

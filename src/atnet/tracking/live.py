@@ -10,6 +10,7 @@ from pathlib import Path
 from mlflow.entities import Metric, Run, RunTag
 
 from atnet.errors import StoreError
+from atnet.processes import is_alive
 from atnet.publishing import curve_points
 from atnet.tracking.runs import (
     DUPLICATE_TAG,
@@ -183,10 +184,4 @@ def _is_at_work(run: Run) -> bool:
     process = int(run.data.tags.get(PROCESS_TAG, ":0").rpartition(":")[2])
     if run.info.status != "RUNNING" or not _is_of_this_machine(run) or process in (0, os.getpid()):
         return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return is_alive(process)
