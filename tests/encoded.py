@@ -8,8 +8,11 @@ import pyarrow as pa
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from atnet.dataset import EncodedSplit
+from atnet.ngrams import PAIR_FACTOR, answer_columns
+from atnet.wide import WideBranch
 
 VOCABULARY = 40
+WORDS = ["[PAD]", "[UNK]", *(f"w{index}" for index in range(2, VOCABULARY))]
 
 
 def tokens_of(rng: np.random.Generator, label: int, longest: int) -> list[int]:
@@ -36,10 +39,27 @@ def encoded_split(
     )
 
 
+def some_wide(classes: int, vocabulary_size: int, slots: int = 64, seed: int = 0) -> WideBranch:
+    """Make a wide branch of chance weights, whose pairs are all those of the vocabulary's first tokens."""
+    rng, columns = np.random.default_rng(seed), answer_columns(classes)
+    numbers = np.full(slots, -1, np.int64)
+    for first in range(2, vocabulary_size):
+        for second in range(2, min(vocabulary_size, 10)):
+            number = first * PAIR_FACTOR + second
+            numbers[number % slots] = number
+    weights = {"words": vocabulary_size, "pairs": slots, "spelling": vocabulary_size}
+    return WideBranch(
+        **{name: rng.normal(size=(rows, columns)).astype(np.float32) for name, rows in weights.items()},
+        numbers=numbers,
+        letters=rng.integers(1, 20, vocabulary_size).astype(np.float32),
+        intercept=rng.normal(size=columns).astype(np.float32),
+    )
+
+
 def word_tokenizer(max_length: int = 20) -> Tokenizer:
     """Make a tokenizer that knows the words w2, w3, … and keeps `max_length` of them."""
-    words = {"[PAD]": 0, "[UNK]": 1} | {f"w{index}": index for index in range(2, VOCABULARY)}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    words = models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]")
+    tokenizer = Tokenizer(words)
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.enable_truncation(max_length)
     return tokenizer

@@ -6,10 +6,11 @@ import onnxruntime
 import pytest
 
 from atnet.errors import ModelError
-from atnet.export import check_export, fit_temperature, to_onnx
-from atnet.model import build_model
+from atnet.export import check_export, to_onnx
+from atnet.model import build_model, with_wide
+from encoded import some_wide
 
-TOKENS = np.array([[2, 3, 4, 5, 0, 0], [7, 8, 9, 10, 11, 12]], np.int32)
+TOKENS = np.array([[2, 3, 4, 29, 0, 0], [7, 8, 7, 8, 11, 12]], np.int32)
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +18,8 @@ def networks(params):
     def build(mode, classes, wide):
         keras.utils.set_random_seed(3)
         config = params.train.model_copy(update={"attention": mode, "embedding_dimensions": 8})
-        model = build_model(config, vocabulary_size=30, classes=classes, wide_buckets=1024 if wide else None)
-        if wide:
-            ratios = model.get_layer("wide").ratios
-            ratios.assign(np.random.default_rng(0).normal(size=ratios.shape))
-        return model
+        model = build_model(config, vocabulary_size=20, classes=classes)
+        return with_wide(model, some_wide(classes, 30), (0.7, 1.2)) if wide else model
 
     return build
 
@@ -42,17 +40,18 @@ def test_the_export_answers_as_keras_and_repeats_its_bytes(networks, mode, class
     assert to_onnx(networks(mode, classes, wide)) == exported
 
 
+@pytest.mark.parametrize("classes", [2, 5])
+def test_what_the_wide_branch_says_is_exported_and_a_text_of_one_token_answered(networks, classes):
+    network = networks("pooled", classes, True)
+    session = onnxruntime.InferenceSession(to_onnx(network), providers=["CPUExecutionProvider"])
+    for tokens in (TOKENS, TOKENS[:, :1]):
+        said, logits = session.run(["wide", "logits"], {"tokens": tokens})
+        np.testing.assert_allclose(said, network(tokens)["wide"], atol=1e-5)
+        np.testing.assert_allclose(logits, network(tokens)["logits"], atol=1e-5)
+
+
 def test_a_wrong_export_is_refused(networks):
     network = networks("pooled", 2, True)
     exact = answers(to_onnx(network))
     with pytest.raises(ModelError, match="differs from Keras"):
         check_export(network, lambda tokens: (exact(tokens)[0] + 0.01, exact(tokens)[1]), TOKENS)
-
-
-def test_the_temperature_undoes_overconfidence():
-    rng = np.random.default_rng(0)
-    logits = rng.normal(size=(20_000, 3))
-    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    labels = np.array([rng.choice(3, p=share) for share in shares])
-    assert fit_temperature(logits * 2.5, labels) == pytest.approx(2.5, rel=0.05)
-    assert fit_temperature(logits, labels) == pytest.approx(1, rel=0.05)

@@ -89,7 +89,9 @@ def test_counts_of_partitions_add_up_to_those_of_the_whole() -> None:
 
 def test_words_are_numbered_by_frequency_then_spelling(config: TokenizeConfig) -> None:
     tokenizer = fit_tokenizer(["b b b a a c c d"], config)
-    assert tokenizer.get_vocab() == {"[PAD]": 0, "[UNK]": 1, "b": 2, "a": 3, "c": 4}
+    assert tokenizer.get_vocab() == {"[PAD]": 0, "[UNK]": 1, "b": 2, "a": 3, "c": 4, "d": 5}
+    frequent = fit_tokenizer(["b b b a a c c d"], changed(config, minimum_frequency=2))
+    assert frequent.get_vocab() == {"[PAD]": 0, "[UNK]": 1, "b": 2, "a": 3, "c": 4}
     small = fit_tokenizer(["b b b a a c c d"], changed(config, vocabulary_size=4))
     assert small.get_vocab() == {"[PAD]": 0, "[UNK]": 1, "b": 2, "a": 3}
 

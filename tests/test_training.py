@@ -6,7 +6,8 @@ import pytest
 from atnet.checkpoint import load_state, save_state, training_key
 from atnet.errors import DataContractError
 from atnet.training import Epoch, Trainer, TrainingState, computation_precision
-from encoded import VOCABULARY, encoded_split
+from atnet.wide import wide_branch
+from encoded import VOCABULARY, WORDS, encoded_split
 
 SMALL = {"embedding_dimensions": 16, "filters": 8, "epochs": 4, "learning_rate": 0.02, "batch_size": 16}
 
@@ -17,14 +18,15 @@ def config(params):
 
 
 def trainer(config, *, classes=2, pad_to=None, precision="float32"):
+    splits = {"train": encoded_split(200, classes=classes), "validation": encoded_split(50, classes=classes, seed=1)}
     return Trainer(
         config,
-        train=encoded_split(200, classes=classes),
-        validation=encoded_split(50, classes=classes, seed=1),
+        **splits,
         vocabulary_size=VOCABULARY,
         classes=classes,
         pad_to=pad_to,
         precision=precision,
+        wide=wide_branch(config, **splits, words=WORDS, classes=classes),
     )
 
 
@@ -128,4 +130,6 @@ def test_bfloat16_is_used_only_where_the_cpu_has_it(config):
 def test_one_label_cannot_be_trained_on(config):
     one = encoded_split(20, classes=1)
     with pytest.raises(DataContractError, match="one label only"):
-        Trainer(config, train=one, validation=one, vocabulary_size=40, classes=2, pad_to=None, precision="float32")
+        Trainer(
+            config, train=one, validation=one, vocabulary_size=VOCABULARY, classes=2, pad_to=None, precision="float32"
+        )

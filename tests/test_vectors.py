@@ -29,14 +29,14 @@ def test_words_that_keep_the_same_company_lie_together(params):
         [int(rng.choice([2, 3] if side == 10 else [4, 5])), *rng.integers(side, side + 10, size=4)]
         for side in rng.choice([10, 20], size=600)
     ]
-    vectors = word_vectors(split_of(texts, [0] * 600), params.vectors, vocabulary_size=30, dimensions=8)
+    vectors = word_vectors(split_of(texts, [0] * 600), params.vectors, dimensions=8)
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     assert unit[2] @ unit[3] > 0.8 > 0.3 > unit[2] @ unit[4]
 
 
 def test_vectors_have_the_spread_asked_for_and_repeat_themselves(params):
     split = encoded_split(200)
-    first, second = (word_vectors(split, params.vectors, vocabulary_size=VOCABULARY, dimensions=16) for _ in range(2))
+    first, second = (word_vectors(split, params.vectors, dimensions=16) for _ in range(2))
     assert np.array_equal(first, second)
     assert first.shape == (VOCABULARY, 16)
     assert first[np.abs(first).sum(axis=1) > 0].std() == pytest.approx(params.vectors.spread, rel=1e-4)
@@ -44,7 +44,7 @@ def test_vectors_have_the_spread_asked_for_and_repeat_themselves(params):
 
 
 def test_a_vocabulary_smaller_than_the_vectors_leaves_zeros(params):
-    vectors = word_vectors(split_of([[2, 3], [3, 2]], [0, 1]), params.vectors, vocabulary_size=4, dimensions=16)
+    vectors = word_vectors(split_of([[2, 3], [3, 2]], [0, 1]), params.vectors, dimensions=16)
     assert vectors.shape == (4, 16)
     assert np.isfinite(vectors).all()
 
@@ -52,4 +52,4 @@ def test_a_vocabulary_smaller_than_the_vectors_leaves_zeros(params):
 def test_texts_of_one_word_give_no_information(params):
     split = split_of([[2], [3]], [0, 1])
     assert positive_information(cooccurrences(split, window=5, vocabulary_size=4)).nnz == 0
-    assert not word_vectors(split, params.vectors, vocabulary_size=4, dimensions=2).any()
+    assert not word_vectors(split, params.vectors, dimensions=2).any()

@@ -1,15 +1,14 @@
-"""The wide branch: its log-count ratios and the layer that adds them up."""
+"""The wide branch: its features, its fit, and the layer that answers as it was fitted."""
 
 import keras
 import numpy as np
 import pytest
 
 from atnet.dataset import EncodedSplit
-from atnet.layers import INITIAL_TRUST, PAIR_FACTOR, WideNgrams
-from atnet.wide import FEWEST_BUCKETS, bucket_count, log_count_ratios
-from encoded import VOCABULARY, encoded_split
-
-BUCKETS = FEWEST_BUCKETS
+from atnet.layers import PAIR_FACTOR, BothBranches, FrequentTokens, WideNgrams
+from atnet.ngrams import FEWEST_SLOTS, character_ngrams, pair_slots, present_ngrams, spelling
+from atnet.wide import fit_wide
+from encoded import VOCABULARY, WORDS, encoded_split, some_wide
 
 
 def split_of(texts, labels):
@@ -23,62 +22,134 @@ def split_of(texts, labels):
     )
 
 
-def bucket(first, second, vocabulary_size):
-    return vocabulary_size + (first * PAIR_FACTOR + second) % BUCKETS
+def fitted(train, classes, words=WORDS, strengths=(3.0,), validation=None):
+    return fit_wide(
+        train,
+        validation or train,
+        words=words,
+        targets=np.eye(classes, dtype=np.float32)[train.labels],
+        row_weights=np.ones(len(train), np.float32),
+        strengths=strengths,
+    )
 
 
-def test_ratios_are_those_of_wang_and_manning():
-    split = split_of([[2, 3, 3], [2], [4, 2]], [1, 1, 0])
-    ratios = log_count_ratios(split, vocabulary_size=5, buckets=BUCKETS, classes=2)[:, 0]
-    # In texts of class 1: token 2 twice, token 3 once (a text counts once), pairs (2, 3) and (3, 3) once.
-    inside, outside = 2 + 1 + 1 + 1 + 5 + BUCKETS, 1 + 1 + 1 + 5 + BUCKETS
-    assert ratios[2] == pytest.approx(np.log((2 + 1) / inside) - np.log((1 + 1) / outside), rel=1e-5)
-    assert ratios[4] == pytest.approx(np.log(1 / inside) - np.log(2 / outside), rel=1e-5)
-    assert ratios[bucket(3, 3, 5)] > 0 > ratios[bucket(4, 2, 5)]
-    assert ratios[0] == ratios[1] == 0
+def layer_of(branch, classes):
+    layer = WideNgrams(len(branch.words), len(branch.pairs), classes)
+    layer(np.ones((1, 2), np.int32))
+    for name in ("words", "pairs", "numbers", "spelling", "letters"):
+        getattr(layer, name).assign(getattr(branch, name))
+    return layer
 
 
-def test_no_pair_reaches_over_the_end_of_a_text():
-    split = split_of([[2, 3], [4, 2]], [1, 0])
-    ratios = log_count_ratios(split, vocabulary_size=5, buckets=BUCKETS, classes=2)[:, 0]
-    assert ratios[bucket(3, 4, 5)] == 0
+def padded(texts, beyond=0):
+    tokens = np.zeros((len(texts), max(map(len, texts)) + beyond), np.int32)
+    for row, text in enumerate(texts):
+        tokens[row, : len(text)] = text
+    return tokens
 
 
-def test_more_classes_have_a_column_each():
-    split = encoded_split(60, classes=3)
-    ratios = log_count_ratios(split, vocabulary_size=VOCABULARY, buckets=BUCKETS, classes=3)
-    assert ratios.shape == (VOCABULARY + BUCKETS, 3)
-    assert ratios[[2, 3, 4]].argmax(axis=1).tolist() == [0, 1, 2]
+def test_a_word_is_spelt_with_the_runs_of_two_to_five_signs_between_two_spaces():
+    assert character_ngrams("ab") == [" a", "ab", "b ", " ab", "ab ", " ab "]
+    matrix = spelling(["[PAD]", "[UNK]", "ab", "abc"])
+    assert matrix[:2].sum() == 0
+    assert matrix[2].sum() == 6
+    assert (matrix[[2]] @ matrix[[3]].T).toarray()[0, 0] == 3  # " a", "ab", " ab"
 
 
-def test_many_classes_share_fewer_buckets():
-    split = encoded_split(60, classes=3)
-    assert bucket_count(split, vocabulary_size=VOCABULARY, classes=3) == FEWEST_BUCKETS
-    assert bucket_count(encoded_split(4000, classes=2), vocabulary_size=VOCABULARY, classes=2) >= 2 * 900
+def test_only_pairs_of_two_texts_have_a_slot_and_none_reaches_over_the_end_of_a_text():
+    slots = pair_slots(split_of([[2, 3, 4], [2, 3], [3, 4, 4]], [0, 1, 0]), columns=1)
+    known = set(slots.numbers[slots.numbers >= 0].tolist())
+    assert known == {2 * PAIR_FACTOR + 3, 3 * PAIR_FACTOR + 4}
+    assert slots.of(np.array([4 * PAIR_FACTOR + 2])) == -1
 
 
-def test_the_layer_adds_up_ratios_over_the_root_of_their_number():
-    layer = WideNgrams(5, BUCKETS, 2)
-    tokens = np.array([[2, 3, 3, 0]], np.int32)
-    layer(tokens)
-    ratios = np.random.default_rng(0).normal(size=(5 + BUCKETS, 1)).astype(np.float32)
-    layer.ratios.assign(ratios)
-    features = [2, 3, 3, bucket(2, 3, 5), bucket(3, 3, 5)]
-    expected = INITIAL_TRUST * ratios[features, 0].sum() / np.sqrt(5)
-    np.testing.assert_allclose(layer(tokens), [[-expected / 2, expected / 2]], rtol=1e-5)
+def test_a_feature_counts_once_in_a_text():
+    split = split_of([[2, 3, 2, 3], [2, 3]], [0, 1])
+    slots = pair_slots(split, columns=1)
+    present = present_ngrams(split, VOCABULARY, slots)
+    assert present.max() == 1
+    assert present.sum(axis=1).tolist() == [3, 3]
+
+
+def test_many_columns_share_fewer_slots():
+    split = encoded_split(4000)
+    assert len(pair_slots(split, columns=2**12)) < len(pair_slots(split, columns=1))
+    assert len(pair_slots(encoded_split(60), columns=2**20)) == FEWEST_SLOTS
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_it_learns_which_words_tell_a_label(classes):
+    branch = fitted(encoded_split(300, classes=classes), classes)
+    other = encoded_split(90, classes=classes, seed=1)
+    assert (branch.logits(other).argmax(axis=1) == other.labels).mean() > 0.9
+
+
+def test_a_word_never_met_in_a_label_speaks_by_its_spelling():
+    words = ["[PAD]", "[UNK]", "happy", "unhappy", "lucky", "unlucky", "unhappier", "happier"]
+    texts = [[2], [3], [4], [5]] * 10 + [[6], [7]]
+    labels = [1, 0, 1, 0] * 10 + [0, 1]
+    branch = fitted(split_of(texts, labels), 2, words=words)
+    said = branch.logits(split_of([[6], [7]], [0, 1]))[:, 1]
+    assert said[0] < 0 < said[1]
+    assert branch.words[6] == branch.words[7] == 0
+
+
+def test_it_keeps_the_strength_that_suits_the_validation_split():
+    rng = np.random.default_rng(0)
+    train, validation = encoded_split(200), encoded_split(100, seed=1)
+    train.labels[:] = rng.permutation(train.labels)
+    best, strong = (
+        fitted(train, 2, strengths=(0.001, 100.0), validation=validation),
+        fitted(train, 2, strengths=(0.001,)),
+    )
+    np.testing.assert_array_equal(best.words, strong.words)
+
+
+def test_the_fit_repeats_its_bytes():
+    first, second = (fitted(encoded_split(200, classes=3), 3) for _ in range(2))
+    for name in ("words", "pairs", "numbers", "spelling", "letters", "intercept"):
+        assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_padding_adds_nothing(classes):
-    layer = WideNgrams(5, BUCKETS, classes)
-    layer(np.ones((1, 2), np.int32))
-    layer.ratios.assign(np.random.default_rng(0).normal(size=layer.ratios.shape))
-    short, long = np.array([[2, 3]], np.int32), np.array([[2, 3, 0, 0, 0]], np.int32)
-    np.testing.assert_allclose(layer(short), layer(long), rtol=1e-6)
-    assert layer(short).shape == layer.compute_output_shape(short.shape) == (1, classes)
+def test_the_layer_answers_as_the_branch_was_fitted(classes):
+    split = encoded_split(60, classes=classes)
+    branch = fitted(split, classes)
+    layer, both = layer_of(branch, classes), BothBranches()
+    texts = [split.tokens[a:b] for a, b in zip(split.offsets[:-1], split.offsets[1:], strict=True)]
+    said = layer(padded(texts))
+    deep = np.zeros((len(split), classes), np.float32)
+    both([deep, said])
+    both.intercept.assign(branch.intercept if classes > 2 else [-branch.intercept[0] / 2, branch.intercept[0] / 2])
+    np.testing.assert_allclose(both([deep, said])[0], branch.logits(split), atol=1e-5)
 
 
-def test_the_layer_comes_back_from_its_configuration():
-    layer = WideNgrams(5, BUCKETS, 4)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_padding_and_company_change_nothing_and_repeated_words_share_their_say(classes):
+    layer = layer_of(some_wide(classes, 30), classes)
+    alone, among = layer(padded([[2, 3, 2]])), layer(padded([[2, 3, 2], [4, 5, 6, 7]], beyond=3))
+    np.testing.assert_allclose(alone[0], among[0, :3], atol=1e-6)
+    assert not np.any(among[0, 3:])
+    assert among.shape == layer.compute_output_shape((2, 7)) == (2, 7, classes)
+    single = layer(padded([[5, 5]]))
+    np.testing.assert_allclose(single[0, 0], single[0, 1], atol=1e-6)
+
+
+def test_a_pair_that_was_never_met_says_nothing_though_its_slot_is_taken():
+    branch = some_wide(2, 30, slots=4)
+    layer = layer_of(branch, 2)
+    taken = set(branch.numbers.tolist())
+    pair = next((a, b) for a in range(10, 30) for b in range(10, 30) if a * PAIR_FACTOR + b not in taken)
+    said = layer(np.array([pair], np.int32)).numpy()
+    layer.pairs.assign(100 * branch.pairs)
+    np.testing.assert_array_equal(layer(np.array([pair], np.int32)), said)
+
+
+@pytest.mark.parametrize("layer", [WideNgrams(5, 8, 4), BothBranches(), FrequentTokens(7)])
+def test_a_layer_comes_back_from_its_configuration(layer):
     again = keras.layers.deserialize(keras.layers.serialize(layer))
     assert again.get_config() == layer.get_config()
+
+
+def test_a_rare_token_is_taken_for_the_unknown_word():
+    assert FrequentTokens(4)(np.array([[0, 1, 3, 4, 90]], np.int32)).numpy().tolist() == [[0, 1, 3, 1, 1]]

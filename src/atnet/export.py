@@ -12,14 +12,12 @@ import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
-from scipy.optimize import minimize_scalar
 
 from atnet.errors import ModelError
 
 OPSET = 17
 TOLERANCE = 1e-4
 """Largest difference allowed between the answers of Keras and of the exported network."""
-TEMPERATURES = (0.05, 20.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +31,16 @@ class ExportCheck:
 def to_onnx(model: keras.Model) -> bytes:
     """Export a float32 network; the same network gives the same bytes.
 
-    The graph takes `tokens` (B, T) int32 and gives `logits` (B, C) and `attention` (B, T).
+    The graph takes `tokens` (B, T) int32 and gives what the network gives: `logits` (B, C), `attention` (B, T) and,
+    with a wide branch, `wide` (B, T, C).
     """
+    names = tuple(model.output)
     signature = [tf.TensorSpec((None, None), tf.int32, name="tokens")]
 
     @tf.function(input_signature=signature)
     def answer(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = model(tokens, training=False)
-        return {name: tf.identity(outputs[name], name=name) for name in ("logits", "attention")}
+        return {name: tf.identity(outputs[name], name=name) for name in names}
 
     # One call first: a layer that builds itself late would be exported unbuilt.
     answer(tf.ones((1, 2), tf.int32))
@@ -111,7 +111,7 @@ def _renamed(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
 def _with_axes(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
     result = onnx.ValueInfoProto()
     result.CopyFrom(value)
-    for axis, dimension in zip(("texts", "tokens"), result.type.tensor_type.shape.dim, strict=True):
+    for axis, dimension in zip(("texts", "tokens", "labels"), result.type.tensor_type.shape.dim, strict=False):
         if not dimension.HasField("dim_value"):
             dimension.dim_param = axis
     return result
@@ -148,18 +148,3 @@ def check_export(
             "Nothing was written. Set train.precision to float32 and train again."
         )
     return ExportCheck(difference, len(tokens))
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Find the temperature by which validation logits (N, C) must be divided to be calibrated.
-
-    The one number that minimises the log-loss (Guo et al. 2017).
-    """
-    rows = np.arange(len(labels))
-
-    def loss(log_temperature: float) -> float:
-        scaled = logits.astype(np.float64) / np.exp(log_temperature)
-        return float((np.logaddexp.reduce(scaled, axis=1) - scaled[rows, labels]).mean())
-
-    found = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
-    return round(float(np.exp(found.x)), 6)

@@ -5,7 +5,16 @@ import json
 import keras
 
 from atnet.config import TrainConfig
-from atnet.layers import AttentionPooling, MaskedConv1D, PaddingMask, TwoClassLogits, WideNgrams
+from atnet.layers import (
+    AttentionPooling,
+    BothBranches,
+    FrequentTokens,
+    MaskedConv1D,
+    PaddingMask,
+    TwoClassLogits,
+    WideNgrams,
+)
+from atnet.wide import WideBranch, both_sides
 
 
 def build_model(
@@ -13,7 +22,6 @@ def build_model(
     *,
     vocabulary_size: int,
     classes: int,
-    wide_buckets: int | None = None,
     precision: str = "float32",
 ) -> keras.Model:
     """Build AtNet: tokens (B, T) int32 -> {"logits": (B, C), "attention": (B, T)}, both float32.
@@ -22,7 +30,7 @@ def build_model(
     unit; the other modes mask it everywhere and end in one unit per class.
 
     Args:
-        wide_buckets: buckets of the wide branch's word pairs; None for no wide branch, as in mode `seed`.
+        vocabulary_size: rows of the embedding; every token beyond them is taken for the unknown word.
         precision: a Keras dtype policy; weights are float32 under each of them.
     """
     seed_mode = config.attention == "seed"
@@ -33,7 +41,7 @@ def build_model(
         config.embedding_dimensions,
         dtype="float32",
         name="embedding",
-    )(tokens)
+    )(FrequentTokens(vocabulary_size, name="frequent")(tokens))
     mask = None if seed_mode else PaddingMask(name="mask")(tokens)
     dropped = keras.layers.Dropout(config.embedding_dropout, name="embedding_dropout", dtype="float32")(embedded)
     features = MaskedConv1D(config.filters, config.kernel_size, dtype=precision, name="convolution")(dropped, mask=mask)
@@ -44,10 +52,25 @@ def build_model(
         logits = TwoClassLogits(name="logits")(keras.layers.Dense(1, dtype="float32", name="output")(hidden))
     else:
         logits = keras.layers.Dense(classes, dtype="float32", name="logits")(hidden)
-    if wide_buckets is not None and not seed_mode:
-        wide = WideNgrams(vocabulary_size, wide_buckets, classes, dtype="float32", name="wide")(tokens)
-        logits = keras.layers.Add(name="both")([logits, wide])
     return keras.Model(tokens, {"logits": logits, "attention": attention}, name="atnet")
+
+
+def with_wide(network: keras.Model, wide: WideBranch, weights: tuple[float, float]) -> keras.Model:
+    """Set the wide branch beside a network: tokens (B, T) -> {"logits", "attention", "wide": (B, T, C)}.
+
+    Args:
+        weights: of the network's logits and of the wide branch's.
+    """
+    classes = network.output["logits"].shape[-1]
+    beside = WideNgrams(len(wide.words), len(wide.pairs), classes, dtype="float32", name="wide")
+    both = BothBranches(dtype="float32", name="both")
+    logits, said = both([network.output["logits"], beside(network.input)])
+    for name in ("words", "pairs", "numbers", "spelling", "letters"):
+        getattr(beside, name).assign(getattr(wide, name))
+    both.weight.assign(weights)
+    both.intercept.assign(both_sides(wide.intercept[None])[0])
+    outputs = {"logits": logits, "attention": network.output["attention"], "wide": said}
+    return keras.Model(network.input, outputs, name="atnet")
 
 
 def architecture_json(model: keras.Model) -> str:

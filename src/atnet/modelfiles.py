@@ -12,8 +12,9 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from atnet.blending import fit_temperature
 from atnet.dataset import EncodedSplit
-from atnet.export import check_export, fit_temperature, to_onnx
+from atnet.export import check_export, to_onnx
 from atnet.inference import Predictor
 from atnet.model import architecture_json
 from atnet.storage import whole_file, write_json, write_text

@@ -13,14 +13,7 @@ class SparseAdam(keras.optimizers.Adam):
     Dense Adam decays the moments of every row in every step; over a large embedding that is the largest single
     cost of training on a CPU. Here a row's moments rest until the row occurs again (known as lazy Adam), so
     the two differ for rare words. Dense gradients are treated as Adam treats them.
-
-    Args:
-        factors: multiplies the learning rate of the variables of these names.
     """
-
-    def __init__(self, *args: Any, factors: dict[str, float] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.factors = factors or {}
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         if not isinstance(gradient, tf.IndexedSlices):
@@ -31,14 +24,10 @@ class SparseAdam(keras.optimizers.Adam):
         step = tf.cast(self.iterations + 1, tf.float32)
         correction = tf.sqrt(1 - tf.pow(self.beta_2, step)) / (1 - tf.pow(self.beta_1, step))
         index = self._get_variable_index(variable)
-        factor = self.factors.get(self._trainable_variables[index].name, 1.0)
         first, second = self._momentums[index].value, self._velocities[index].value
         mean = self.beta_1 * tf.gather(first, rows) + (1 - self.beta_1) * slope
         square = self.beta_2 * tf.gather(second, rows) + (1 - self.beta_2) * tf.square(slope)
-        change = factor * tf.cast(learning_rate, tf.float32) * correction * mean / (tf.sqrt(square) + self.epsilon)
+        change = tf.cast(learning_rate, tf.float32) * correction * mean / (tf.sqrt(square) + self.epsilon)
         first.scatter_update(tf.IndexedSlices(mean, rows))
         second.scatter_update(tf.IndexedSlices(square, rows))
         variable.scatter_sub(tf.IndexedSlices(change, rows))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "factors": self.factors}

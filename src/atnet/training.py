@@ -5,29 +5,20 @@ Every random choice follows from the seed and the epoch, so the same inputs give
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypedDict
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from atnet.blending import blended, fit_weights, log_loss
 from atnet.config import TrainConfig
 from atnet.dataset import EncodedSplit, class_targets, ordered_batches, row_weights, training_batches
 from atnet.errors import DataContractError
-from atnet.layers import TRUST
-from atnet.model import build_model
+from atnet.model import build_model, with_wide
 from atnet.optimizer import SparseAdam
-from atnet.wide import bucket_count, log_count_ratios
+from atnet.wide import WideBranch
 
 VALIDATION_BATCH = 256
-
-
-class NetworkShape(TypedDict):
-    """Sizes that the data gives to the network."""
-
-    vocabulary_size: int
-    classes: int
-    wide_buckets: int | None
 
 
 Progress = Callable[[int, int, float], None]
@@ -82,27 +73,32 @@ class Trainer:
         pad_to: int | None,
         precision: str,
         vectors: np.ndarray | None = None,
+        wide: WideBranch | None = None,
     ) -> None:
         """Build the network from the seed.
 
         Args:
             pad_to: tokens every text is padded to; None pads a batch to its longest text.
             precision: a Keras dtype policy, as `computation_precision` gives it.
-            vectors: (vocabulary_size, D) word vectors to start the embedding from.
+            vectors: (V, D) word vectors to start the embedding from, of the V most frequent tokens; the network takes
+                the others for the unknown word. None for an embedding of all tokens that starts from chance.
+            wide: the fitted branch that stands beside the network, as `wide_branch` gives it.
 
         Raises:
             DataContractError: if a split is empty or training has fewer than two labels.
         """
         _check_splits(train, validation)
-        keras.utils.set_random_seed(config.seed)
         self.config, self.train, self.validation = config, train, validation
         self.pad_to = pad_to
         self.targets = class_targets(train, classes=classes, soft_target_slope=config.soft_target_slope)
         self.row_weights = row_weights(train, classes=classes, balanced=config.class_weights == "balanced")
-        self.shape = network_shape(config, train, vocabulary_size=vocabulary_size, classes=classes)
-        self.model = build_model(config, **self.shape, precision=precision)
-        self._give_what_is_known(vectors)
-        self.optimizer = SparseAdam(_schedule(config, self.steps), factors={TRUST: config.wide_learning_rate_factor})
+        self.wide, self._wide_logits = wide, None if wide is None else wide.logits(validation)
+        self._embedded = vocabulary_size if vectors is None else len(vectors)
+        keras.utils.set_random_seed(config.seed)
+        self.model = self._built(precision)
+        if vectors is not None and config.start_from_vectors and config.attention != "seed":
+            self.model.get_layer("embedding").embeddings.assign(vectors)
+        self.optimizer = SparseAdam(_schedule(config, self.steps))
         self.optimizer.build(self.model.trainable_variables)
         self._step = _training_step(self.model, self.optimizer, classes)
         self._logits = _inference_step(self.model)
@@ -111,20 +107,6 @@ class Trainer:
     def steps(self) -> int:
         """Batches of one epoch."""
         return -(-len(self.train) // self.config.batch_size)
-
-    def _give_what_is_known(self, vectors: np.ndarray | None) -> None:
-        if vectors is not None and self.config.start_from_vectors and self.config.attention != "seed":
-            self.model.get_layer("embedding").embeddings.assign(vectors)
-        if self.shape["wide_buckets"] is not None:
-            wide = self.model.get_layer("wide")
-            wide.ratios.assign(
-                log_count_ratios(
-                    self.train,
-                    vocabulary_size=self.shape["vocabulary_size"],
-                    buckets=self.shape["wide_buckets"],
-                    classes=self.shape["classes"],
-                )
-            )
 
     def run(
         self,
@@ -142,10 +124,17 @@ class Trainer:
         return state
 
     def network(self, state: TrainingState) -> keras.Model:
-        """Give the best network of a training, in float32."""
-        network = build_model(self.config, **self.shape)
+        """Give the best network of a training in float32, the wide branch beside it."""
+        network = self._built("float32")
         network.set_weights(state.best_weights)
-        return network
+        if self.wide is None or self._wide_logits is None:
+            return network
+        deep = self._validation_logits(_inference_step(network))
+        return with_wide(network, self.wide, fit_weights(deep, self._wide_logits, self.validation.labels))
+
+    def _built(self, precision: str) -> keras.Model:
+        classes = self.targets.shape[1]
+        return build_model(self.config, vocabulary_size=self._embedded, classes=classes, precision=precision)
 
     def _epoch(self, number: int, on_step: Progress) -> Epoch:
         rng = np.random.default_rng([self.config.seed, number])
@@ -172,14 +161,17 @@ class Trainer:
         return self.config.length_buckets and self.pad_to is None
 
     def _validate(self) -> tuple[float, float]:
-        split, loss, correct = self.validation, 0.0, 0
+        logits, labels = self._validation_logits(self._logits), self.validation.labels
+        if self._wide_logits is not None:
+            logits = blended(logits, self._wide_logits, fit_weights(logits, self._wide_logits, labels))
+        return log_loss(logits, labels), float((logits.argmax(axis=1) == labels).mean())
+
+    def _validation_logits(self, step: Callable[[np.ndarray], tf.Tensor]) -> np.ndarray:
+        split = self.validation
+        logits = np.zeros((len(split), self.targets.shape[1]), np.float64)
         for rows in ordered_batches(split.lengths, VALIDATION_BATCH):
-            logits = self._logits(split.padded(rows, self.pad_to)).numpy().astype(np.float64)
-            labels = split.labels[rows]
-            normaliser = np.logaddexp.reduce(logits, axis=1)
-            loss += float((normaliser - logits[np.arange(len(rows)), labels]).sum())
-            correct += int((logits.argmax(axis=1) == labels).sum())
-        return loss / len(split), correct / len(split)
+            logits[rows] = step(split.padded(rows, self.pad_to)).numpy()
+        return logits
 
     def _restore(self, state: TrainingState) -> None:
         if state.history:
@@ -206,13 +198,6 @@ def computation_precision(config: TrainConfig, cpu_flags: set[str]) -> str:
     has_bfloat16 = bool(cpu_flags & {"avx512_bf16", "amx_bf16", "bf16"})
     wanted = config.precision == "bfloat16" or (config.precision == "auto" and has_bfloat16)
     return "mixed_bfloat16" if wanted else "float32"
-
-
-def network_shape(config: TrainConfig, train: EncodedSplit, *, vocabulary_size: int, classes: int) -> NetworkShape:
-    """Give the sizes of the network that suits the training split."""
-    wide = config.wide and config.attention != "seed"
-    buckets = bucket_count(train, vocabulary_size=vocabulary_size, classes=classes) if wide else None
-    return {"vocabulary_size": vocabulary_size, "classes": classes, "wide_buckets": buckets}
 
 
 def _check_splits(train: EncodedSplit, validation: EncodedSplit) -> None:

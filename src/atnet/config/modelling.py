@@ -31,6 +31,10 @@ class TokenizeConfig(Section):
 class VectorsConfig(Section):
     """Word vectors that the embedding starts from, made from the training split."""
 
+    vocabulary_size: Annotated[int, Field(gt=2)]
+    """Most frequent tokens that have a vector, and a place in the embedding; the network does not know the others."""
+    minimum_frequency: Annotated[int, Field(ge=1)]
+    """Occurrences in train that such a token needs."""
     window: Annotated[int, Field(ge=1)]
     """Tokens up to this far apart count as standing together."""
     spread: Annotated[float, Field(gt=0)]
@@ -74,9 +78,9 @@ class TrainConfig(Section):
     hidden_units: Annotated[int, Field(ge=1)]
     """Units of the dense layer before the output."""
     wide: bool
-    """Add a wide branch of word and word-pair log-count ratios; mode seed never has one."""
-    wide_learning_rate_factor: Annotated[float, Field(gt=0)]
-    """The wide branch learns this many times faster."""
+    """Add a wide branch, a linear model of words, word pairs and spelling; mode seed never has one."""
+    wide_regularisation: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    """Inverse regularisation strengths C of the wide branch tried on validation."""
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training split, at most."""
     patience: Annotated[int, Field(ge=1)]

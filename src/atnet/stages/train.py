@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-from tokenizers import Tokenizer
-
 from atnet import tracking
 from atnet.config import Params
-from atnet.dataset import EncodedSplit
 from atnet.inference import model_hash
 from atnet.notices import held_back
 from atnet.stages.command import run_stage
-from atnet.storage import cpu_flags, project_root, read_json, reading
+from atnet.storage import cpu_flags, project_root
+from atnet.trainingfiles import TrainingFiles, training_inputs
 
 # TensorFlow reads these as it is imported, and greets every training with a page of notices all the same.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -25,35 +22,18 @@ with held_back():
     from atnet.progress import StepProgress
     from atnet.training import Trainer, TrainingState, computation_precision
 
-INPUTS = ("tokenizer.json", "labels.json", "train.arrow", "validation.arrow")
-
 
 def train(params: Params, tokens: Path, vectors: Path, model: Path) -> str:
     """Train AtNet, or go on where an interrupted training stopped, and write the model folder."""
     store = tracking.open_store(params.tracking, project_root())
     precision = computation_precision(params.train, cpu_flags())
-    inputs = [*(tokens / name for name in INPUTS), vectors / "vectors.npy"]
-    key = training_key(f"{params.train.model_dump_json()} {precision}", inputs)
-    # The library raises no narrower exception.
-    with reading(tokens / "tokenizer.json", Exception):
-        tokenizer = Tokenizer.from_file(str(tokens / "tokenizer.json"))
-    with reading(vectors / "vectors.npy", ValueError, EOFError):
-        start = np.load(vectors / "vectors.npy")
-    labels = read_json(tokens / "labels.json")
-    trainer = Trainer(
-        params.train,
-        train=EncodedSplit.load(tokens / "train.arrow"),
-        validation=EncodedSplit.load(tokens / "validation.arrow"),
-        vocabulary_size=tokenizer.get_vocab_size(),
-        classes=len(labels),
-        pad_to=_max_length(tokenizer) if params.train.attention == "seed" else None,
-        precision=precision,
-        vectors=start,
-    )
+    files = TrainingFiles.load(tokens, vectors)
+    key = training_key(f"{params.train.model_dump_json()} {precision}", training_inputs(tokens, vectors))
+    trainer = Trainer(params.train, precision=precision, **files.for_trainer(params.train))
     checkpoint = project_root() / ".atnet" / "checkpoints" / f"{key}.npz"
     with tracking.live_run(store, key=key, name=f"training {key[:8]}", params={}) as live:
         state = _run(trainer, checkpoint, live)
-        trained = TrainedModel(trainer, state, tokenizer.to_str(pretty=True), labels)
+        trained = TrainedModel(trainer, state, files.tokenizer.to_str(pretty=True), files.labels)
         save_model(model, trained)
         live.finish(model_hash(model))
     checkpoint.unlink(missing_ok=True)
@@ -61,10 +41,6 @@ def train(params: Params, tokens: Path, vectors: Path, model: Path) -> str:
         f"best epoch {state.best.epoch} of {len(state.history)}, validation loss {state.best.validation_loss:.4f}, "
         f"accuracy {state.best.validation_accuracy:.1%}"
     )
-
-
-def _max_length(tokenizer: Tokenizer) -> int | None:
-    return tokenizer.truncation["max_length"] if tokenizer.truncation else None
 
 
 def _run(trainer: Trainer, checkpoint: Path, live: tracking.LiveRun) -> TrainingState:

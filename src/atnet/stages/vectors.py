@@ -6,24 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from atnet.config import Params
 from atnet.dataset import EncodedSplit
 from atnet.stages.command import run_stage
-from atnet.storage import reading, whole_file
+from atnet.storage import whole_file
 from atnet.vectors import word_vectors
 
 
 def vectors(params: Params, tokens: Path, vectors: Path) -> str:
     """Make the word vectors that the embedding starts from."""
-    # The library raises no narrower exception.
-    with reading(tokens / "tokenizer.json", Exception):
-        tokenizer = Tokenizer.from_file(str(tokens / "tokenizer.json"))
     made = word_vectors(
         EncodedSplit.load(tokens / "train.arrow"),
         params.vectors,
-        vocabulary_size=tokenizer.get_vocab_size(),
         dimensions=params.train.embedding_dimensions,
     )
     # Not straight into a file: on a full disk NumPy then fails without saying why.
