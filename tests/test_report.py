@@ -1,6 +1,8 @@
 """The report: one page for any number of labels, safe whatever the texts hold, the same bytes each time."""
 
 import re
+from collections.abc import Callable
+from functools import cache
 from html.parser import HTMLParser
 
 import numpy as np
@@ -23,6 +25,9 @@ from atnet.examples import (
 )
 from atnet.explain import picture
 from atnet.figures import confusion_figure
+from atnet.globalview.ngrams import Say
+from atnet.globalview.view import GlobalView, SliceSays
+from atnet.globalview.words import AttendedWord, WordMap
 from atnet.inference import Explanation, Predictions, softmax
 from atnet.report import Identity, render_report, scale
 from atnet.results import details, metrics, plot_tables, slice_values
@@ -30,6 +35,7 @@ from atnet.slices import count_words
 from atnet.verdict import verdict
 
 ATTACK = "<script>alert('x')</script>"
+ODD_LABELS = ["<b>não</b>", "sim & 'não' 😀 $x_1$"]
 ODD_TEXTS = (ATTACK, "não é ótimo, é péssimo 😀", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "a " * 400)
 SPLIT_REPORT = {
     "splits": {"train": {"rows": 4800}, "validation": {"rows": 600}, "test": {"rows": 600}},
@@ -83,32 +89,65 @@ def judged_rows(
     )
     baselines = pd.DataFrame({"id": table["id"], "majority": labels[0], "nb_svm": rng.permutation(table["label"])})
     answers = gather_answers(table, Predictions(labels, logits, softmax(logits / 1.5)), baselines.sample(frac=1))
-    config = params.evaluate.model_copy(update={"bootstrap_samples": 100})
+    config = params.evaluate.model_copy(update={"bootstrap_samples": 25})
     return table, answers, evaluate(table, answers, rng.random(rows) * 0.1, config)
 
 
 def explained(text: str) -> Explanation:
     spans = [found.span() for found in re.finditer(r"\w+|[^\w\s]", text)][:200]
     weights = np.arange(1.0, len(spans) + 1)
-    return Explanation(
-        text, "x", 0.5, {}, [text[a:b] for a, b in spans], spans, (weights / max(1, weights.sum())).tolist()
+    attention, contributions = (weights / max(1, weights.sum())).tolist(), (weights - 1.5).tolist()
+    return Explanation(text, "x", 0.5, {}, [text[a:b] for a, b in spans], spans, attention, contributions, 0.25)
+
+
+def overview_of(labels: tuple[str, ...], *, wide: bool = True) -> GlobalView:
+    rng = np.random.default_rng(0)
+    words = [ATTACK, "não", "$x$", *(f"word{index}" for index in range(20))]
+    says = {label: [Say(ATTACK, 1.5, 40), Say("não é", 0.25, 1234)] for label in labels} if wide else {}
+    return GlobalView(
+        texts=400,
+        says=says,
+        slices=[SliceSays("domain", ATTACK, says)] if wide and len(labels) <= 6 else [],
+        attended=[AttendedWord("muito", 1.75, 31, labels[-1], 0.5)],
+        word_map=WordMap(words, rng.normal(size=(23, 2)), (0.2, 0.1), rng.normal(size=(23, len(labels)))),
     )
 
 
-def page_of(table: pd.DataFrame, answers: Answers, evaluation: Evaluation, params: Params) -> str:
+def page_of(
+    table: pd.DataFrame,
+    answers: Answers,
+    evaluation: Evaluation,
+    params: Params,
+    overview: GlobalView | None = None,
+) -> str:
     samples = attention_samples(answers.actual, answers.probabilities, count_words(table["text"]), 12)
     explanations = [explained(table["text"].iloc[sample.row]) for sample in samples]
     numbers = metrics(evaluation, 1.5)
     identity = Identity("ab" * 32, 1.5, SPLIT_REPORT)
-    return render_report(table, answers, evaluation, numbers, samples, explanations, identity, params.evaluate)
+    overview = overview or overview_of(answers.labels)
+    return render_report(
+        table, answers, evaluation, numbers, samples, explanations, overview, identity, params.evaluate
+    )
+
+
+@pytest.fixture(scope="module")
+def page(params: Params) -> Callable[[int], str]:
+    """Make the page for a number of labels once, because its pictures take a second; with six, two have odd names."""
+
+    @cache
+    def made(classes: int) -> str:
+        names = [*ODD_LABELS, *(f"label {label:02d} é" for label in range(classes - 2))] if classes == 6 else None
+        return page_of(*judged_rows(400, classes, params, names=names), params)
+
+    return made
 
 
 @pytest.mark.parametrize("classes", [2, 6, 77])
-def test_the_page_stands_alone_for_any_number_of_labels(classes: int, params: Params) -> None:
-    page = page_of(*judged_rows(400, classes, params), params)
-    read = Page(page)
+def test_the_page_stands_alone_for_any_number_of_labels(classes: int, page: Callable[[int], str]) -> None:
+    html = page(classes)
+    read = Page(html)
     assert read.open == []
-    assert not re.search(r"https?:|//cdn|@import", page)
+    assert not re.search(r"https?:|//cdn|@import", html)
     assert {tag for tag, _ in read.tags} & {"script", "link", "iframe", "img", "object"} == set()
     linked = {value for _, found in read.tags for name, value in found.items() if name in ("href", "src")}
     ids = {found["id"] for _, found in read.tags if "id" in found}
@@ -116,41 +155,68 @@ def test_the_page_stands_alone_for_any_number_of_labels(classes: int, params: Pa
         assert address.startswith("data:image/png") or address[1:] in ids, address
     assert "label 01 é" in read.words
     assert "NB-SVM" in read.words
-    assert len(page) < 600_000
+    assert len(html) < 600_000
 
 
-def test_texts_labels_and_slices_are_shown_and_never_run(params: Params) -> None:
-    parts = judged_rows(60, 2, params, names=["<b>não</b>", "sim & 'não' 😀 $x_1$"])
-    read = Page(page_of(*parts, params))
-    assert "<b>não</b>" in read.words
-    assert "sim & 'não' 😀 $x_1$" in read.words
-    assert ATTACK in read.words
-    assert not {"script", "img"} & {tag for tag, _ in read.tags}
-    assert not [name for _, found in read.tags for name in found if name.startswith("on")]
+def test_every_word_is_marked_by_sign_size_and_attention_and_tells_its_figures(
+    page: Callable[[int], str],
+) -> None:
+    read = Page(page(2))
+    marked = [found for tag, found in read.tags if tag == "span" and "title" in found]
+    against = [found for found in marked if "against" in (found["class"] or "").split()]
+    for_label = [found for found in marked if "for" in (found["class"] or "").split()]
+    assert against
+    assert len(against) + len(for_label) == len(marked)
+    assert all(re.fullmatch(r"−\d+\.\d\d against label .+% of the attention", one["title"] or "") for one in against)
+    assert all((one["title"] or "").startswith("+") for one in for_label)
+    assert all(re.fullmatch(r"--s:[01]\.\d\d;--a:[01]\.\d\d", one["style"] or "") for one in marked)
+    assert "where the network looked, not why it decided" in " ".join(read.words.split())
 
 
-def test_the_same_evaluation_gives_the_same_bytes(params: Params) -> None:
-    pages = [page_of(*judged_rows(150, 3, params), params) for _ in range(2)]
-    assert pages[0] == pages[1]
+@pytest.mark.parametrize("classes", [2, 6, 77])
+def test_the_page_names_what_the_model_goes_by(classes: int, page: Callable[[int], str]) -> None:
+    words = " ".join(Page(page(classes)).words.split())
+    assert "não é +0.25 1,234" in words
+    assert ("The same by slice" in words) == (classes <= 6)
+    assert "muito1.7531label" in words
+    assert "word19" in words
 
 
-def test_a_perfect_model_and_a_single_label_can_be_reported(params: Params) -> None:
+def test_a_perfect_model_a_single_label_and_nothing_to_go_by_can_be_reported(params: Params) -> None:
     labels, actual = ("no", "yes"), np.zeros(40, dtype=int)
     table = pd.DataFrame({"id": [str(row) for row in range(40)], "text": "a b", "label": "no"})
     logits = np.tile(np.array([[3.0, -3.0]], np.float32), (40, 1))
     answers = gather_answers(table, Predictions(labels, logits, softmax(logits)), table[["id"]].assign(majority="no"))
     assert (answers.actual == actual).all()
     evaluation = evaluate(table, answers, np.zeros(40), params.evaluate)
-    read = Page(page_of(table, answers, evaluation, params))
-    assert "No text was given a wrong label" in read.words
     assert evaluation.curves is None
     assert plot_tables(evaluation, answers, count_words(table["text"]), [])["precision_recall"].empty
+    read = Page(page_of(table, answers, evaluation, params, GlobalView(40, {}, [], [], None)))
+    words = " ".join(read.words.split())
+    assert "No text was given a wrong label" in words
+    assert "This model has no wide branch" in words
+    assert "No word stands in enough texts" in words
+    assert "Not drawn" in words
+
+
+def test_texts_labels_and_slices_are_shown_and_never_run(page: Callable[[int], str]) -> None:
+    read = Page(page(6))
+    for label in ODD_LABELS:
+        assert label in read.words
+    assert ATTACK in read.words
+    assert not {"script", "img"} & {tag for tag, _ in read.tags}
+    assert not [name for _, found in read.tags for name in found if name.startswith("on")]
+
+
+def test_the_same_evaluation_gives_the_same_bytes(page: Callable[[int], str], params: Params) -> None:
+    assert page_of(*judged_rows(400, 2, params), params) == page(2)
 
 
 def test_the_tokens_left_out_of_a_long_attention_picture_are_counted() -> None:
     found = picture(explained("word " * 200), limit=50)
     assert found.left_out == 150
     assert sum(piece.weight or 0 for piece in found.pieces) + found.left_out_weight == pytest.approx(1)
+    assert sum(piece.contribution for piece in found.pieces) + found.left_out_contribution == pytest.approx(found.total)
 
 
 def test_a_listed_text_is_cut_to_a_readable_length(params: Params) -> None:
@@ -164,17 +230,21 @@ def test_an_attention_picture_holds_every_character_once() -> None:
     text = "Não é ruim — é ótimo! 😀 "
     found = picture(explained(text))
     assert "".join(piece.text for piece in found.pieces) == text
+    assert max(piece.attended for piece in found.pieces) == 1
     assert max(piece.strength for piece in found.pieces) == 1
+    assert min(piece.strength for piece in found.pieces) < 0
     assert [piece.text for piece in found.pieces if piece.weight is not None][:3] == ["Não", "é", "ruim"]
 
 
 def test_tokens_that_share_characters_become_one_piece() -> None:
-    found = picture(Explanation("a 😀", "x", 1, {}, ["a", "😀", "😀"], [(0, 1), (2, 3), (2, 3)], [0.2, 0.3, 0.5]))
-    assert [(piece.text, piece.weight) for piece in found.pieces] == [("a", 0.2), (" ", None), ("😀", 0.8)]
+    spans = [(0, 1), (2, 3), (2, 3)]
+    explanation = Explanation("a 😀", "x", 1, {}, ["a", "😀", "😀"], spans, [0.2, 0.3, 0.5], [-2.0, 1.5, -0.5], 0.0)
+    found = [(piece.text, piece.weight, piece.contribution) for piece in picture(explanation).pieces]
+    assert found == [("a", 0.2, -2.0), (" ", None, 0.0), ("😀", 0.8, 1.0)]
 
 
 def test_a_text_without_tokens_is_shown_plain() -> None:
-    found = picture(Explanation("   ", "x", 1, {}, [], [], []))
+    found = picture(Explanation("   ", "x", 1, {}, [], [], [], [], 0.5))
     assert [(piece.text, piece.weight) for piece in found.pieces] == [("   ", None)]
 
 

@@ -72,6 +72,13 @@ def test_it_shows_the_attention_of_each_token_on_request(model: mlflow.pyfunc.Py
     assert sum(one["weight"] for one in answer["attention"]) == pytest.approx(1)
 
 
+def test_it_shows_what_each_token_contributes_on_request(model: mlflow.pyfunc.PyFuncModel) -> None:
+    (answer,) = model.predict(["Good, bad, awful"], params={"attention": True}).to_dict("records")
+    found = {one["token"]: one["contribution"] for one in answer["attention"]}
+    assert answer["label"] == "negative"
+    assert found == pytest.approx({"Good": -2, ",": 0, "bad": 2, "awful": 4})
+
+
 @pytest.mark.parametrize(
     "texts",
     [
@@ -238,7 +245,8 @@ def test_mlflow_serves_it_as_it_is(server: str) -> None:
 def test_the_server_shows_attention_on_request(server: str) -> None:
     status, answer = _post(server, {"inputs": ["good"], "params": {"attention": True}})
     assert status == 200
-    assert answer["predictions"][0]["attention"] == [{"token": "good", "start": 0, "end": 4, "weight": 1.0}]
+    (token,) = answer["predictions"][0]["attention"]
+    assert token == {"token": "good", "start": 0, "end": 4, "weight": 1.0, "contribution": pytest.approx(2)}
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Attention as a picture: a text cut into pieces, each with the weight it got."""
+"""An explanation as a picture: a text cut into pieces, each with its contribution and its attention."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,12 @@ class Piece:
     text: str
     weight: float | None
     """Share of the attention, None where the model saw no token."""
-    strength: float
+    contribution: float = 0.0
+    """Logits for the label (above 0) or against it."""
+    attended: float = 0.0
     """Weight over the text's largest weight: 0 (nothing) to 1 (the most)."""
+    strength: float = 0.0
+    """Contribution over the text's largest in size: -1 (most against) to 1 (most for)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,36 +32,56 @@ class Picture:
     """Tokens past the last piece shown."""
     left_out_weight: float
     """Share of the attention they got."""
+    left_out_contribution: float
+    """What they contributed together."""
+    base: float
+    """The label's lead before any word is read, in logits."""
+    total: float
+    """What all words contributed, in logits."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    start: int
+    end: int
+    weight: float
+    contribution: float
 
 
 def picture(explanation: Explanation, *, limit: int = PIECES_SHOWN) -> Picture:
     """Cut a text at its tokens; every character of the part shown stands in exactly one piece."""
-    spans = _merged(explanation)
-    largest = max((weight for _, _, weight in spans), default=0.0) or 1.0
+    spans, text = _merged(explanation), explanation.text
+    most_attended = max((span.weight for span in spans), default=0.0) or 1.0
+    most_telling = max((abs(span.contribution) for span in spans), default=0.0) or 1.0
     pieces: list[Piece] = []
     position = 0
-    for start, end, weight in spans[:limit]:
-        if start > position:
-            pieces.append(Piece(explanation.text[position:start], None, 0.0))
-        pieces.append(Piece(explanation.text[start:end], weight, weight / largest))
-        position = end
+    for span in spans[:limit]:
+        if span.start > position:
+            pieces.append(Piece(text[position : span.start], None))
+        shares = (span.weight / most_attended, span.contribution / most_telling)
+        pieces.append(Piece(text[span.start : span.end], span.weight, span.contribution, *shares))
+        position = span.end
     rest = spans[limit:]
-    if not rest and position < len(explanation.text):
-        pieces.append(Piece(explanation.text[position:], None, 0.0))
+    if not rest and position < len(text):
+        pieces.append(Piece(text[position:], None))
     return Picture(
         pieces=pieces,
         left_out=len(rest),
-        left_out_weight=sum(weight for _, _, weight in rest),
+        left_out_weight=sum(span.weight for span in rest),
+        left_out_contribution=sum(span.contribution for span in rest),
+        base=explanation.base,
+        total=sum(explanation.contributions),
     )
 
 
-def _merged(explanation: Explanation) -> list[tuple[int, int, float]]:
+def _merged(explanation: Explanation) -> list[_Span]:
     """Join tokens that share characters, as the byte pieces of one emoji do."""
-    spans: list[tuple[int, int, float]] = []
-    for (start, end), weight in zip(explanation.spans, explanation.attention, strict=True):
-        if spans and start < spans[-1][1]:
-            first, last, before = spans[-1]
-            spans[-1] = (first, max(last, end), before + weight)
+    spans: list[_Span] = []
+    shares = zip(explanation.spans, explanation.attention, explanation.contributions, strict=True)
+    for (start, end), weight, contribution in shares:
+        if spans and start < spans[-1].end:
+            last = spans.pop()
+            spans.append(_Span(last.start, max(last.end, end), last.weight + weight, last.contribution + contribution))
         elif end > start:
-            spans.append((start, end, weight))
+            spans.append(_Span(start, end, weight, contribution))
     return spans

@@ -39,7 +39,7 @@ STYLE: dict[Any, Any] = {
 
 def reliability_figure(before: Reliability, after: Reliability) -> str:
     """Draw kept accuracy over stated confidence, and how many texts stand behind each bin."""
-    with _style("reliability"):
+    with figure_style("reliability"):
         figure = Figure(figsize=(5.2, 4.8), layout="constrained")
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="kept to the letter")
@@ -54,7 +54,7 @@ def reliability_figure(before: Reliability, after: Reliability) -> str:
         figure.legend(loc="outside upper left", fontsize=8)
         below.bar(after.middles, after.rows, width=0.9 / len(after.rows), color=BLUE, alpha=0.6)
         below.set(xlabel="Confidence of the answer", ylabel="Texts")
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def confusion_figure(confusion_CC: Ints, labels: Sequence[str]) -> str:
@@ -63,7 +63,7 @@ def confusion_figure(confusion_CC: Ints, labels: Sequence[str]) -> str:
     size = float(np.clip(2.2 + 0.45 * classes, 3.6, 10.5))
     font = float(np.clip(400 / classes, 5.5, 9.0))
     share_CC = share(confusion_CC, confusion_CC.sum(axis=1, keepdims=True))
-    with _style("confusion"):
+    with figure_style("confusion"):
         figure = Figure(figsize=(size, size * 0.92), layout="constrained")
         axes = figure.subplots()
         # Mistakes spread over many labels are small shares each: a root scale lets them be seen.
@@ -78,12 +78,12 @@ def confusion_figure(confusion_CC: Ints, labels: Sequence[str]) -> str:
         axes.set(xlabel="Predicted label", ylabel="Actual label")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def curves_figure(curves: Curves, *, roc_auc: float, average_precision: float, base_rate: float) -> str:
     """Draw ROC and precision-recall side by side, with what guessing would give."""
-    with _style("curves"):
+    with figure_style("curves"):
         figure = Figure(figsize=(8.4, 3.8), layout="constrained")
         roc, recall = figure.subplots(1, 2)
         roc.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="guessing")
@@ -103,12 +103,12 @@ def curves_figure(curves: Curves, *, roc_auc: float, average_precision: float, b
         recall.legend(loc="lower left", fontsize=8)
         for axes in (roc, recall):
             axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02))
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def length_figure(names: Sequence[str], rows: Sequence[int], accuracies: Sequence[Interval], overall: float) -> str:
     """Draw accuracy with its interval for each length, shortest first."""
-    with _style("length"):
+    with figure_style("length"):
         figure = Figure(figsize=(5.2, 3.4), layout="constrained")
         axes = figure.subplots()
         values = 100 * np.array([one.value for one in accuracies])
@@ -120,21 +120,16 @@ def length_figure(names: Sequence[str], rows: Sequence[int], accuracies: Sequenc
         )
         axes.set(ylabel="Accuracy (%)", xlim=(-0.5, len(names) - 0.5))
         axes.legend(loc="best", fontsize=8)
-        return _svg(figure)
+        return as_svg(figure)
 
 
-def _write_counts(axes: Any, confusion_CC: Ints, share_CC: Floats) -> None:
-    for (row, column), count in np.ndenumerate(confusion_CC):
-        colour = "white" if share_CC[row, column] > 0.55 else INK
-        axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)
-
-
-def _style(name: str) -> Any:
+def figure_style(name: str) -> Any:
+    """Give the settings, as a context, under which the figure of this name is made and written."""
     # The salt makes the names of shared shapes repeatable, and different from picture to picture of one page.
     return matplotlib.rc_context({**STYLE, "svg.hashsalt": name})
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
     """Write a figure as an SVG element that stands inside a page and fits its width."""
     written = StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -146,3 +141,9 @@ def _svg(figure: Figure) -> str:
     text = re.sub(r'<g id="[\w.]+_\d+"', "<g", text)
     # As large as it was laid out, so that letters have one size in all figures; smaller on a narrow page.
     return text.replace("<svg", f'<svg role="img" style="max-width:{72 * figure.get_figwidth():g}pt"', 1).strip()
+
+
+def _write_counts(axes: Any, confusion_CC: Ints, share_CC: Floats) -> None:
+    for (row, column), count in np.ndenumerate(confusion_CC):
+        colour = "white" if share_CC[row, column] > 0.55 else INK
+        axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)

@@ -55,7 +55,7 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Where the attention of one answer lay."""
+    """One answer: where its attention lay, and what each token added to it."""
 
     text: str
     label: str
@@ -66,6 +66,10 @@ class Explanation:
     """Character positions of each token in the text."""
     attention: list[float]
     """One weight per token; they sum to 1."""
+    contributions: list[float]
+    """What each token adds to the label's lead over the others, in uncalibrated logits; see `Predictor.explain`."""
+    base: float
+    """The lead before any word is read; base and contributions sum to the lead."""
 
 
 class Predictor:
@@ -113,13 +117,18 @@ class Predictor:
                 f"The model file {folder / name} cannot be used ({_first_line(error)}). "
                 "Bring it back with `dvc checkout`, or make it again with `dvc repro`."
             ) from error
-        classes = session.get_outputs()[0].shape[-1]
+        classes = next(output.shape[-1] for output in session.get_outputs() if output.name == "logits")
         if classes != len(labels):
             raise UnusableModelError(
                 f"{folder / 'model.onnx'} answers for {classes} labels, {folder / 'labels.json'} names {len(labels)}. "
                 "They belong to different models: run `dvc checkout`."
             )
         return cls(tokenizer, session, labels=labels, temperature=temperature, pad_to=pad_to)
+
+    @property
+    def has_wide_branch(self) -> bool:
+        """Whether n-grams speak beside the network; a model from before that, or in mode seed, has no such output."""
+        return "wide" in {output.name for output in self._session.get_outputs()}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Give the token ids of each text, at least one; 0 is padding, 1 is unknown."""
@@ -142,16 +151,41 @@ class Predictor:
         logits, attention = self._session.run(["logits", "attention"], {"tokens": tokens})
         return logits, attention
 
+    def wide(self, ids: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """Tell what the wide branch says at each token of a text for each label, (T, C); zeros if there is none."""
+        return self._parts(ids)[1]
+
+    def attention(self, ids: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """Give the attention (T,) on the tokens of each text."""
+        weights = [np.zeros(len(one)) for one in ids]
+        for rows, tokens in self._batches(ids):
+            for row, found in zip(rows, self.run(tokens)[1], strict=True):
+                weights[row] += found[: len(weights[row])]
+        return weights
+
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Write token ids as text again, as far as the tokenizer keeps it."""
+        return self._tokenizer.decode_batch([list(one) for one in ids], skip_special_tokens=False)
+
     def explain(self, texts: Sequence[str]) -> list[Explanation]:
-        """Answer for each text and show the attention on its tokens."""
+        """Answer for each text, show the attention on its tokens and what each of them contributes.
+
+        The lead is the label's logit minus the mean of the others', each of them weighed by how probable it is. A token
+        gets what the wide branch says there and an estimate of its share in the rest of the network: the mean of what
+        it says alone and of what is lost without it, the first and the last term of its Shapley value, scaled to sum
+        exactly (docs/benchmarks.md compares others). This takes 2T + 3 answers for a text of T tokens.
+        """
         return [self._explain(text, encoding) for text, encoding in zip(texts, self._encodings(texts), strict=True)]
 
     def _explain(self, text: str, encoding: Encoding) -> Explanation:
-        tokens = self._padded([_ids(encoding)])
-        logits, attention = self.run(tokens)
+        ids = _ids(encoding)
+        logits, attention = self.run(self._padded([ids]))
         probabilities = softmax(logits / self.temperature)[0]
         weights = attention[0, : len(encoding.ids)].astype(np.float64)
         best = int(probabilities.argmax())
+        contributions, base = self._contributions(ids, against_others(logits[0], best))
+        if not encoding.ids:
+            contributions, base = contributions[:0], base + contributions.sum()
         return Explanation(
             text=text,
             label=self.labels[best],
@@ -160,7 +194,31 @@ class Predictor:
             tokens=[text[start:end] for start, end in encoding.offsets],
             spans=list(encoding.offsets),
             attention=(weights / max(weights.sum(), 1e-12)).tolist(),
+            contributions=contributions.tolist(),
+            base=float(base),
         )
+
+    def _contributions(self, ids: list[int], side: np.ndarray) -> tuple[np.ndarray, float]:
+        """Share the lead out among a text's tokens; `side` (C,) makes a lead of logits."""
+        alone = sorted(set(ids))
+        without = [ids[:place] + ids[place + 1 :] or [UNKNOWN_ID] for place in range(len(ids))]
+        logits, wide = self._parts([ids, [UNKNOWN_ID], *without, *([one] for one in alone)])
+        deep = (logits - np.array([says.sum(axis=0) for says in wide])) @ side
+        lost = deep[0] - deep[2 : 2 + len(ids)]
+        says_alone = deep[2 + len(ids) :][np.searchsorted(alone, ids)] - deep[1]
+        return wide[0] @ side + _summing_to(deep[0] - deep[1], (lost + says_alone) / 2), float(deep[1])
+
+    def _parts(self, ids: Sequence[Sequence[int]]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Give the logits (N, C) and, of each text, the wide branch's say (T, C), both in float64."""
+        names = ["logits", "wide"] if self.has_wide_branch else ["logits"]
+        logits = np.zeros((len(ids), len(self.labels)))
+        wide = [np.zeros((len(one), len(self.labels))) for one in ids]
+        for rows, tokens in self._batches(ids):
+            found = dict(zip(names, self._session.run(names, {"tokens": tokens}), strict=True))
+            logits[rows] = found["logits"]
+            for row, says in zip(rows, found.get("wide", ()), strict=False):  # none of models without the branch
+                wide[row] += says[: len(wide[row])]
+        return logits, wide
 
     def _encodings(self, texts: Sequence[str]) -> list[Encoding]:
         return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
@@ -192,6 +250,24 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     exponentials = np.exp(shifted)
     probabilities: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
     return probabilities
+
+
+def against_others(logits: np.ndarray, best: int) -> np.ndarray:
+    """Weigh the logits (C,) so that their sum is the lead of the best: 1 for it, -1 shared among the others."""
+    rivals = logits.astype(np.float64)
+    # An equal share would give most of the weight to labels that never were in question.
+    rivals[best] = -np.inf
+    side: np.ndarray = -softmax(rivals[None])[0]
+    side[best] = 1.0
+    return side
+
+
+def _summing_to(total: float, shares: np.ndarray) -> np.ndarray:
+    """Stretch the shares of one sign and shrink those of the other until they sum to the total."""
+    size, rest = np.abs(shares).sum(), total - shares.sum()
+    # Past that, signs would turn over; it happens to short texts of words that say little.
+    stretched: np.ndarray = shares + (rest / size * np.abs(shares) if abs(rest) < size else rest / len(shares))
+    return stretched
 
 
 def model_hash(folder: Path | str) -> str:

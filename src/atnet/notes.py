@@ -55,7 +55,7 @@ def model_note(publication: Publication, links: Links, confidence: float) -> str
     """Write the Markdown of the model's own page."""
     usage = (
         "Give it a list of texts; it answers label, score and the probability of every label, and with "
-        '`params={"attention": True}` the weight of each token.'
+        '`params={"attention": True}` the weight and the contribution of each token.'
     )
     text = json.dumps(publication.example[0] if publication.example else "a text", ensure_ascii=False)
     code = f'```python\nmodel = mlflow.pyfunc.load_model("{links.model_uri}")\nmodel.predict([{text}])\n```'

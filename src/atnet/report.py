@@ -15,6 +15,8 @@ from atnet.config import SPLITS, EvaluateConfig
 from atnet.evaluation import Evaluation, strongest
 from atnet.examples import ListedText, Sample, confused_pairs, listed_text, most_unsure, most_wrong
 from atnet.explain import Picture, picture
+from atnet.globalview.mapfigure import map_figure
+from atnet.globalview.view import GlobalView
 from atnet.inference import Explanation
 from atnet.ranking import ranked_classes
 from atnet.slices import BY_LENGTH, SliceScore, count_words
@@ -36,8 +38,8 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class AttentionText:
-    """A text with its attention, and why it was chosen."""
+class ExplainedText:
+    """A text with its explanation, and why it was chosen."""
 
     why: str
     listed: ListedText
@@ -67,6 +69,7 @@ def render_report(
     metrics: Mapping[str, Any],
     samples: Sequence[Sample],
     explanations: Sequence[Explanation],
+    overview: GlobalView,
     identity: Identity,
     config: EvaluateConfig,
 ) -> str:
@@ -77,8 +80,9 @@ def render_report(
         answers: in the table's order.
         evaluation: of these answers.
         metrics: of the evaluation, as in metrics.json.
-        samples: rows whose attention is shown.
+        samples: rows whose explanation is shown.
         explanations: one per sample.
+        overview: what the model goes by over all texts.
         identity: of the model.
         config: intervals and lengths of lists.
     """
@@ -95,15 +99,16 @@ def render_report(
         words=np.quantile(count_words(table[TEXT]), [0.0, 0.5, 0.9, 1.0]).astype(int).tolist(),
         lists=_lists(wrong, unsure, table, answers),
         has_rating=RATING in table.columns,
-        attention=[
-            AttentionText(sample.why, listed_text(sample.row, table, answers), picture(explanation))
+        explained=[
+            ExplainedText(sample.why, listed_text(sample.row, table, answers), picture(explanation))
             for sample, explanation in zip(samples, explanations, strict=True)
         ],
+        overview=overview,
         splits={name: identity.split_report["splits"][name]["rows"] for name in SPLITS},
         leaks=sum(count for pair in identity.split_report["leaks"].values() for count in pair.values()),
         slices=slice_groups(evaluation.slices),
         scales=_scales(evaluation),
-        figures=_figures(evaluation),
+        figures=_figures(evaluation, overview),
     )
 
 
@@ -148,7 +153,7 @@ def _lists(
     }
 
 
-def _figures(evaluation: Evaluation) -> dict[str, str]:
+def _figures(evaluation: Evaluation, overview: GlobalView) -> dict[str, str]:
     drawn = {
         "reliability": figures.reliability_figure(evaluation.calibration.before, evaluation.calibration.after),
         "confusion": figures.confusion_figure(evaluation.confusion, evaluation.labels),
@@ -169,6 +174,8 @@ def _figures(evaluation: Evaluation) -> dict[str, str]:
             [accuracy for _, accuracy in scored],
             evaluation.scores.accuracy.value,
         )
+    if overview.word_map is not None:
+        drawn["words"] = map_figure(overview.word_map, evaluation.labels)
     return drawn
 
 
@@ -186,6 +193,8 @@ def _template() -> jinja2.Template:
         "fixed": lambda value: _or_dash(value, "{:.3f}"),
         # z: a difference that rounds to zero is never a negative one.
         "signed": lambda value: _or_dash(value, "{:+z.3f}"),
+        # Of a contribution; the sign of a small one must not get lost in a hyphen.
+        "logits": lambda value: _or_dash(value, "{:+z.2f}").replace("-", "−"),
         "points": lambda value: _or_dash(100 * value, "{:+z.1f}"),
         "count": lambda value: f"{value:,}",
         "model": baseline_name,

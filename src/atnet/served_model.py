@@ -21,7 +21,7 @@ TEXT_COLUMN = "text"
 
 
 class TextClassifier(PythonModel):
-    """Answers each text with a label, its score, every label's probability and, on request, the attention."""
+    """Answers each text with a label, its score, every label's probability and, on request, what each token did."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the model's files with the inference code that was shipped with them."""
@@ -40,11 +40,12 @@ class TextClassifier(PythonModel):
         Args:
             context: not used; the files are loaded already.
             model_input: a DataFrame column, a list, an array or a Series of texts, or one text.
-            params: `attention`: whether to show the weight of each token.
+            params: `attention`: whether to show the weight and the contribution of each token.
 
         Returns:
             One row per text: label, score, probabilities (label -> probability) and, on request, attention
-            (token, start, end, weight; positions count characters).
+            (token, start, end, weight, contribution; positions count characters, a contribution is in logits for
+            the label, against the others).
 
         Raises:
             MlflowException: naming the first row that holds no text.
@@ -103,13 +104,14 @@ def _text_column(table: pd.DataFrame) -> pd.Series:
 
 
 def _explained(explanation: Any) -> dict[str, Any]:
-    tokens = zip(explanation.tokens, explanation.spans, explanation.attention, strict=True)
+    tokens = zip(explanation.tokens, explanation.spans, explanation.attention, explanation.contributions, strict=True)
     return {
         "label": explanation.label,
         "score": explanation.score,
         "probabilities": explanation.probabilities,
         "attention": [
-            {"token": token, "start": start, "end": end, "weight": weight} for token, (start, end), weight in tokens
+            {"token": token, "start": start, "end": end, "weight": weight, "contribution": contribution}
+            for token, (start, end), weight, contribution in tokens
         ],
     }
 

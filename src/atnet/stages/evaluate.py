@@ -9,6 +9,8 @@ from atnet.config import Params
 from atnet.errors import ModelError
 from atnet.evaluation import evaluate as judge
 from atnet.examples import attention_samples
+from atnet.globalview.tables import LearntTables
+from atnet.globalview.view import global_view
 from atnet.inference import UNKNOWN_ID, Predictor, UnusableModelError, model_hash
 from atnet.report import Identity, render_report
 from atnet.results import details, metrics, plot_tables, prediction_table, slice_values
@@ -30,8 +32,10 @@ def evaluate(params: Params, model: Path, splits: Path, baseline: Path, evaluati
     words = count_words(texts)
     samples = attention_samples(answers.actual, answers.probabilities, words, params.evaluate.attention_texts)
     explanations = predictor.explain([texts[sample.row] for sample in samples])
+    learnt = LearntTables.load(model / "model.weights.h5")
+    overview = global_view(predictor, table, learnt, minimum_rows=params.evaluate.minimum_slice_rows)
     identity = Identity(sha256, predictor.temperature, read_json(splits / "report.json"))
-    page = render_report(table, answers, judged, numbers, samples, explanations, identity, params.evaluate)
+    page = render_report(table, answers, judged, numbers, samples, explanations, overview, identity, params.evaluate)
 
     write_table(evaluation / "predictions.parquet", prediction_table(table, answers))
     for name, plotted in plot_tables(judged, answers, words, params.evaluate.length_slices).items():

@@ -31,6 +31,7 @@ TOKEN = Object(
         Property("start", DataType.long),
         Property("end", DataType.long),
         Property("weight", DataType.double),
+        Property("contribution", DataType.double),
     ]
 )
 SIGNATURE = ModelSignature(

@@ -1,0 +1,59 @@
+"""What the network has learnt as tables: its word vectors, and the wide branch's words, pairs and spelling.
+
+Letters in array names: E words with a vector, D embedding values, V vocabulary entries, P slots for pairs, K columns
+(one where there are two labels, else one per label).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+EMBEDDING, WIDE, BOTH = "layers/embedding/vars/0", "layers/wide_ngrams/vars", "layers/both_branches/vars"
+"""Where Keras keeps them in a weights file."""
+
+
+@dataclass(frozen=True, slots=True)
+class WideTables:
+    """What `WideNgrams` holds, its weight beside the network multiplied in."""
+
+    words_VK: np.ndarray
+    pairs_PK: np.ndarray
+    numbers_P: np.ndarray
+    """The number of the pair that has the slot, -1 for none."""
+    spelling_VK: np.ndarray
+    """The sum of what a word's character n-grams say."""
+    letters_V: np.ndarray
+    """The number of those n-grams."""
+
+    def of_pairs(self, numbers_F: np.ndarray) -> np.ndarray:
+        """Give what pairs say by their numbers, (F, K); zero for a pair that has no slot."""
+        slots_F = numbers_F % len(self.numbers_P)
+        known_F = self.numbers_P[slots_F] == numbers_F
+        said: np.ndarray = np.where(known_F[:, None], self.pairs_PK[slots_F], 0)
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class LearntTables:
+    """The tables of one model; None for what it does not have."""
+
+    vectors_ED: np.ndarray | None
+    """Of the E most frequent words; the network takes the others for the unknown word."""
+    wide: WideTables | None
+
+    @classmethod
+    def load(cls, weights: Path) -> "LearntTables":
+        """Read a weights file without Keras, which would take ten seconds to load."""
+        if not h5py.is_hdf5(weights):
+            return cls(None, None)
+        with h5py.File(weights) as file:
+            vectors = np.asarray(file[EMBEDDING]) if EMBEDDING in file else None
+            return cls(vectors, _wide(file) if WIDE in file and BOTH in file else None)
+
+
+def _wide(file: h5py.File) -> WideTables:
+    words, pairs, numbers, spelling, letters = (np.asarray(file[WIDE][str(place)]) for place in range(5))
+    weight = np.asarray(file[BOTH]["0"])[1]
+    return WideTables(words * weight, pairs * weight, numbers, spelling * weight, letters)

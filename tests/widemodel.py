@@ -1,0 +1,102 @@
+"""A predictor whose network is written by hand: a wide branch without pairs beside a sum of words that is squashed."""
+
+from collections.abc import Collection
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, checker, helper, numpy_helper
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from atnet.globalview.tables import WideTables
+from atnet.inference import Predictor
+from atnet.ngrams import PAIR_FACTOR
+
+SLOTS = 64
+
+
+def wide_predictor(deep: dict[str, list[float]], wide: dict[str, list[float]] | None, labels: int = 2) -> Predictor:
+    """Make a predictor that answers tanh(sum of deep) + sum of wide / sqrt(2T - 1), words weighed per label."""
+    words = _vocabulary({*deep, *(wide or {})})
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    network = _network(_table(words, deep, labels), None if wide is None else _table(words, wide, labels))
+    session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+    names = [f"label-{label}" for label in range(labels)]
+    return Predictor(tokenizer, session, labels=names, temperature=1.0, pad_to=None)
+
+
+def wide_tables(
+    wide: dict[str, list[float]],
+    *,
+    spelling: dict[str, list[float]] | None = None,
+    letters: int = 0,
+    pairs: dict[tuple[str, str], list[float]] | None = None,
+) -> WideTables:
+    """Make the tables of a wide branch for two labels; each word is spelt with as many n-grams."""
+    words = _vocabulary(wide)
+    numbers_P, pairs_PK = np.full(SLOTS, -1), np.zeros((SLOTS, 1), np.float32)
+    for (first, second), says in (pairs or {}).items():
+        number = words.index(first) * PAIR_FACTOR + words.index(second)
+        numbers_P[number % SLOTS], pairs_PK[number % SLOTS] = number, says[1] - says[0]
+    return WideTables(
+        words_VK=_column(_table(words, wide, 2)),
+        pairs_PK=pairs_PK,
+        numbers_P=numbers_P,
+        spelling_VK=_column(_table(words, spelling or {}, 2)),
+        letters_V=np.full(len(words), letters, np.float32),
+    )
+
+
+def _column(says: np.ndarray) -> np.ndarray:
+    return says[:, 1:] - says[:, :1]
+
+
+def _vocabulary(words: Collection[str]) -> list[str]:
+    return ["[PAD]", "[UNK]", *sorted({*words} - {"[UNK]"})]
+
+
+def _table(words: list[str], says: dict[str, list[float]], labels: int) -> np.ndarray:
+    return np.array([says.get(word, [0.0] * labels) for word in words], np.float32)
+
+
+def _network(deep: np.ndarray, wide: np.ndarray | None) -> bytes:
+    nodes = [
+        helper.make_node("Gather", ["deep_table", "tokens"], ["deep_says"]),
+        helper.make_node("ReduceSum", ["deep_says", "axis"], ["deep_sum"], keepdims=0),
+        helper.make_node("Tanh", ["deep_sum"], ["logits" if wide is None else "deep_logits"]),
+        helper.make_node("Cast", ["tokens"], ["ids"], to=TensorProto.FLOAT),
+        helper.make_node("Clip", ["ids", "zero", "one"], ["mask"]),
+        helper.make_node("ReduceSum", ["mask", "axis"], ["count"], keepdims=1),
+        helper.make_node("Div", ["mask", "count"], ["attention"]),
+    ]
+    constants = {
+        "deep_table": deep,
+        "axis": np.array([1], np.int64),
+        "zero": np.array(0, np.float32),
+        "one": np.array(1, np.float32),
+    }
+    outputs = {"logits": ["B", deep.shape[1]], "attention": ["B", "T"]}
+    if wide is not None:
+        nodes += [
+            helper.make_node("Add", ["count", "count"], ["twice"]),
+            helper.make_node("Sub", ["twice", "one"], ["features"]),
+            helper.make_node("Sqrt", ["features"], ["root"]),
+            helper.make_node("Unsqueeze", ["root", "axis"], ["divisor"]),
+            helper.make_node("Gather", ["wide_table", "tokens"], ["wide_says"]),
+            helper.make_node("Div", ["wide_says", "divisor"], ["wide"]),
+            helper.make_node("ReduceSum", ["wide", "axis"], ["wide_sum"], keepdims=0),
+            helper.make_node("Add", ["deep_logits", "wide_sum"], ["logits"]),
+        ]
+        constants["wide_table"] = wide
+        # First, as a check that outputs are found by name.
+        outputs = {"wide": ["B", "T", deep.shape[1]], **outputs}
+    graph = helper.make_graph(
+        nodes,
+        "by-hand",
+        [helper.make_tensor_value_info("tokens", TensorProto.INT32, ["B", "T"])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    checker.check_model(model)
+    return bytes(model.SerializeToString())
