@@ -1,0 +1,75 @@
+"""The tuning flow: bring the data up to what training reads, search, and write the best settings if asked to.
+
+The twin of `atnet tune`. Run it alone: `python -m pipelines.tuning`.
+"""
+
+import sys
+from pathlib import Path
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from atnet.errors import AtnetError
+from atnet.storage import load_params
+from atnet.tuning.act import Options, Outcome, tune
+from pipelines.dvc_stage import pipeline_lock, stage_task, stages_for
+
+ARTIFACT_KEY = "tuning-result"
+READ_BY_TRAINING = frozenset({"sample", "validate", "split", "tokenize", "vectors"})
+"""The stages that make what a trial reads."""
+
+
+@task(name="search", task_run_name="search", cache_policy=NO_CACHE, retries=0)
+def search(options: Options) -> Outcome:
+    """Run the trials; an interrupted search goes on where it was."""
+    outcome = tune(load_params(), Path.cwd(), options, tell=get_run_logger().info)
+    get_run_logger().info(outcome.told)
+    return outcome
+
+
+@task(name="show-trials", task_run_name="show the trials", cache_policy=NO_CACHE)
+def show_trials(outcome: Outcome) -> None:
+    """Leave the best trials and the change of params.yaml in Prefect's UI."""
+    table = "\n".join(outcome.table)
+    change = f"\n\n```diff\n{outcome.diff}```" if outcome.diff else ""
+    create_markdown_artifact(
+        key=ARTIFACT_KEY,
+        markdown=f"{outcome.told}\n\n```text\n{table}\n```{change}\n\nMLflow: {outcome.link}",
+        description="The best trials on the validation split.",
+    )
+
+
+@flow(name="tuning")
+def tuning(trials: int | None = None, minutes: float | None = None, jobs: int = 1, apply: bool = False) -> State:
+    """Search for better training parameters; params.yaml is changed only with `apply`."""
+    try:
+        with pipeline_lock(Path.cwd()):
+            for stage in stages_for(load_params()):
+                if stage in READ_BY_TRAINING:
+                    _demand(stage_task(stage, return_state=True))
+            outcome = search(Options(trials, minutes, jobs, apply))
+        show_trials(outcome)
+        if outcome.fault is not None:
+            raise outcome.fault
+    except AtnetError as error:
+        return Failed(message=str(error))
+    return Completed(name="Applied" if outcome.applied else "Searched", message=outcome.told)
+
+
+def _demand(state: State) -> None:
+    if not state.is_completed():
+        raise AtnetError(state.message or f"A task ended in the state {state.name}.")
+
+
+def main() -> int:
+    """Run the flow here and now and turn its state into an exit code."""
+    state = tuning(return_state=True)
+    print(f"tuning: {state.message}", file=sys.stdout if state.is_completed() else sys.stderr)
+    return 0 if state.is_completed() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

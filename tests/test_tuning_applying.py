@@ -1,0 +1,57 @@
+"""The best settings' way into params.yaml."""
+
+import re
+
+import pytest
+import yaml
+
+from atnet.errors import ConfigurationError
+from atnet.tuning.applying import applied, difference
+
+
+@pytest.fixture(scope="module")
+def text(project):
+    return (project / "params.yaml").read_text(encoding="utf-8")
+
+
+def changed_lines(before, after):
+    return [line for line in difference(before, after).splitlines()[2:] if line.startswith(("+", "-"))]
+
+
+def test_only_the_values_change(text):
+    values = yaml.safe_load(text)
+    settings = {"train.dropout": 0.123, "train.wide": not values["train"]["wide"], "train.filters": 77}
+    after = applied(text, settings)
+    assert len(changed_lines(text, after)) == 6
+    for before, now in zip(text.splitlines(), after.splitlines(), strict=True):
+        assert before.partition("#")[2] == now.partition("#")[2]
+    assert yaml.safe_load(after) == {**values, "train": {**values["train"], **_short(settings)}}
+    assert applied(text, {}) == text
+
+
+def test_a_small_number_is_written_so_that_yaml_reads_a_number(text):
+    after = applied(text, {"train.learning_rate": 0.00001, "train.soft_target_slope": None})
+    assert yaml.safe_load(after)["train"]["learning_rate"] == 1e-5
+    assert "soft_target_slope: null" in after
+
+
+def test_windows_line_ends_stay(text):
+    after = applied(text.replace("\n", "\r\n"), {"train.dropout": 0.123})
+    assert after.count("\r\n") == after.count("\n") == text.count("\n")
+
+
+def test_a_value_shared_by_an_anchor_is_not_changed_behind_the_users_back(text):
+    shared = re.sub(r"(?m)^  filters: (\d+)", r"  filters: &shared \1", text)
+    shared = re.sub(r"(?m)^  kernel_size: \d+", "  kernel_size: *shared", shared)
+    for name in ("train.kernel_size", "train.filters"):
+        with pytest.raises(ConfigurationError, match="anchors"):
+            applied(shared, {name: 3})
+
+
+def test_a_value_out_of_range_is_never_written(text):
+    with pytest.raises(ConfigurationError, match="less than 1"):
+        applied(text, {"train.dropout": 1.5})
+
+
+def _short(settings):
+    return {name.removeprefix("train."): value for name, value in settings.items()}
