@@ -1,0 +1,80 @@
+"""Accuracy, macro-F1 and calibration of several models on the same rows, with intervals over texts and seeds.
+
+Every resample draws the rows with replacement, the same for all models, and for each model draws its seeds with
+replacement, on their own or as those of the other models. With few seeds their part of the spread comes out somewhat
+too small (by the factor 1 - 1/seeds).
+
+Letters in array names: N rows, C classes, S seeds, B resamples.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from atnet.bootstrap import Interval, interval, resample_counts
+from atnet.calibration import expected_calibration_error
+from atnet.metrics import count_classes
+
+SAMPLES = 2000
+CONFIDENCE = 0.95
+BINS = 15
+SEED = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One model's figures, means over its seeds."""
+
+    accuracy: Interval
+    macro_f1: Interval
+    calibration_error: float
+    accuracy_B: np.ndarray
+    """Of each resample, for the comparison with another model of the same call."""
+
+
+def judge(
+    actual_N: np.ndarray, given: Mapping[str, Sequence[np.ndarray]], *, paired_seeds: bool = False
+) -> dict[str, Judged]:
+    """Score each model.
+
+    Args:
+        given: model -> the (N, C) probabilities of each of its seeds.
+        paired_seeds: draw the same seeds for all models: for variants of one model, trained with the same seeds.
+    """
+    classes = next(iter(given.values()))[0].shape[1]
+    labels = {name: [shares_NC.argmax(axis=1) for shares_NC in seeds] for name, seeds in given.items()}
+    drawn = resample_counts(
+        actual_N,
+        [label_N for seeds in labels.values() for label_N in seeds],
+        classes,
+        samples=SAMPLES,
+        rng=np.random.default_rng([SEED, 0]),
+    )
+    judged = {}
+    for place, (name, seeds) in enumerate(labels.items()):
+        counts, drawn = drawn[: len(seeds)], drawn[len(seeds) :]
+        weights_BS = draw_seeds(len(seeds), np.random.default_rng([SEED, 1 if paired_seeds else 1 + place]))
+        accuracy_B = (weights_BS * np.stack([one.accuracy for one in counts], axis=1)).sum(axis=1)
+        f1_B = (weights_BS * np.stack([one.macro_f1 for one in counts], axis=1)).sum(axis=1)
+        found = [count_classes(actual_N, label_N, classes) for label_N in seeds]
+        judged[name] = Judged(
+            accuracy=interval(float(np.mean([one.accuracy for one in found])), accuracy_B, CONFIDENCE),
+            macro_f1=interval(float(np.mean([one.macro_f1 for one in found])), f1_B, CONFIDENCE),
+            calibration_error=float(
+                np.mean([expected_calibration_error(actual_N, shares_NC, BINS) for shares_NC in given[name]])
+            ),
+            accuracy_B=accuracy_B,
+        )
+    return judged
+
+
+def draw_seeds(seeds: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw as many seeds as there are, with replacement; give each seed's share, (B, S)."""
+    return rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=SAMPLES) / seeds
+
+
+def difference(first: Judged, second: Judged) -> Interval:
+    """Give the accuracy of the first minus that of the second, paired over the rows."""
+    value = first.accuracy.value - second.accuracy.value
+    return interval(value, first.accuracy_B - second.accuracy_B, CONFIDENCE)

@@ -1,0 +1,173 @@
+"""What the runs of `benchmarks.training` say, put into tables. Standard library only."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.measure import Measured, table
+
+SPEED_AIM, TIME_AIM, MEMORY_AIM = 4.0, 5.0, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch of a run; seconds are wall time."""
+
+    train_seconds: float
+    """Of the steps alone, without validation."""
+    since_training: float
+    """From the first step's begin to the end of this epoch's validation."""
+    since_begun: float
+    """From the process's start to the same moment."""
+    accuracy: float
+    """On validation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a training process told of itself, and what it cost."""
+
+    rows: int
+    tokens: int
+    """Of one epoch, padding included."""
+    setup_seconds: float
+    """From data on disk to the first step, imports left out."""
+    anonymous_bytes: int
+    """Memory at the end of the steps that is not a file's: what cannot be dropped. 0 where the system does not tell."""
+    epochs: tuple[Epoch, ...]
+    operations: int
+    """Floating-point operations of the matrix products for one padded token, forward and backward."""
+    peak_bytes: int
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any], measured: Measured) -> "Run":
+        """Join the two."""
+        epochs = tuple(Epoch(**epoch) for epoch in told["epochs"])
+        return cls(**{**told, "epochs": epochs}, peak_bytes=measured.peak_bytes)
+
+    @property
+    def speed(self) -> float:
+        """Training texts per second, of the median epoch."""
+        return self.rows / statistics.median(epoch.train_seconds for epoch in self.epochs)
+
+    @property
+    def best(self) -> Epoch:
+        """The first epoch of the best validation accuracy."""
+        return max(self.epochs, key=lambda epoch: epoch.accuracy)
+
+    def reaching(self, accuracy: float) -> Epoch | None:
+        """The first epoch at or above a validation accuracy."""
+        return next((epoch for epoch in self.epochs if epoch.accuracy >= accuracy), None)
+
+
+def rival_report(plain: Sequence[Run], project: Sequence[Run], prepared: float) -> str:
+    """Compare speed, time to the plain script's best accuracy and memory; medians over the runs.
+
+    Args:
+        plain: runs of the plain script.
+        project: runs of the project's training, each beside the plain one of the same place.
+        prepared: seconds of the stages `tokenize` and `vectors`, which the plain script does inside its process.
+    """
+    both = (plain, project)
+    speeds = [[run.speed for run in runs] for runs in both]
+    first = [[run.rows / run.epochs[0].train_seconds for run in runs] for runs in both]
+    peaks = [[run.peak_bytes / 1e6 for run in runs] for runs in both]
+    accuracies = [f"{100 * _median([run.best.accuracy for run in runs]):.1f}" for runs in both]
+    rows = [
+        _row("training, texts per second", speeds, f"at least {SPEED_AIM:g}"),
+        _row("… in the first epoch", first),
+        _row("peak memory (MB)", peaks, f"at most {MEMORY_AIM:g}"),
+        ["best validation accuracy (%)", *accuracies, "", ""],
+    ]
+    aims = [run.best for run in plain]
+    reached = [run.reaching(aim.accuracy) for run, aim in zip(project, aims, strict=True)]
+    found = [epoch for epoch in reached if epoch is not None]
+    told = ""
+    if len(found) == len(project):
+        alone = [[epoch.since_training for epoch in epochs] for epochs in (aims, found)]
+        whole = [[epoch.since_begun for epoch in aims], [epoch.since_begun + prepared for epoch in found]]
+        rows.append(_row("time to the plain script's best accuracy (s)", alone, f"at most 1/{TIME_AIM:g}", digits=1))
+        rows.append(_row("… from process start, `tokenize` and `vectors` with it", whole, digits=1))
+    else:
+        told = " The project did not reach the plain script's best accuracy: give more --own-epochs."
+    header = ["IMDB, 400 tokens", "plain Keras script", "this project", "ratio", "aim"]
+    count = f"{len(plain)} runs each, in turn; {plain[0].rows:,} training texts, medians."
+    return f"{table(header, rows)}\n\n{count}{told}"
+
+
+def growth_report(runs: Sequence[Run]) -> str:
+    """Show how one epoch's time and memory grow with the rows."""
+    header = [
+        "rows",
+        "steps (s)",
+        "ms per row",
+        "before the first step (s)",
+        "peak memory (MB)",
+        "of it not files (MB)",
+    ]
+    rows = [
+        [
+            f"{run.rows:,}",
+            f"{run.epochs[0].train_seconds:.1f}",
+            f"{1000 * run.epochs[0].train_seconds / run.rows:.3f}",
+            f"{run.setup_seconds:.1f}",
+            f"{run.peak_bytes / 1e6:,.0f}",
+            f"{run.anonymous_bytes / 1e6:,.0f}",
+        ]
+        for run in runs
+    ]
+    told = ""
+    if len(runs) > 1:
+        sizes = [run.rows for run in runs]
+        time_slope = slope(sizes, [run.epochs[0].train_seconds for run in runs])
+        peak_slope = slope(sizes, [run.peak_bytes for run in runs])
+        told = f"time of the steps {time_slope:.2f}, peak memory {peak_slope:.2f}."
+        told = f"\n\nSlope on logarithmic axes (1: linear, 0: flat): {told}"
+    return f"{table(header, rows)}{told}"
+
+
+def floor_report(floor: Mapping[str, Any], runs: Sequence[Run]) -> str:
+    """Set the training's operations per second against bare matrix products.
+
+    Args:
+        floor: operations per second by product and precision, and the precision of the training.
+        runs: of the project.
+    """
+    products = floor["products"]
+    rows = [
+        [name, *(f"{rates[precision] / 1e9:,.0f}" for precision in ("float32", "bfloat16"))]
+        for name, rates in products.items()
+    ]
+    run = sorted(runs, key=lambda one: one.speed)[len(runs) // 2]
+    seconds = run.rows / run.speed
+    work = run.operations * run.tokens
+    lines = [
+        f"{run.operations / 1e3:.1f} thousand operations per padded token, forward and backward;"
+        f" {run.tokens / run.rows:.0f} tokens per text with padding: {work / run.rows / 1e6:.1f} million operations per"
+        f" text, {work / 1e12:.2f} million million per epoch.",
+        f"The median epoch takes {seconds:.1f} s: {work / seconds / 1e9:,.1f} GFLOP/s in {floor['precision']}.",
+        *(
+            f"At the rate of the {name} the products alone would take {work / rates[floor['precision']]:.1f} s: "
+            f"the training reaches {work / rates[floor['precision']] / seconds:.0%} of it."
+            for name, rates in products.items()
+            if name in floor["compared"]
+        ),
+    ]
+    header = ["matrix product", "float32 (GFLOP/s)", "bfloat16 (GFLOP/s)"]
+    return f"{table(header, rows)}\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Fit a line through the logarithms: 1 means twice the size has twice the value."""
+    return statistics.linear_regression([math.log(size) for size in sizes], [math.log(value) for value in values]).slope
+
+
+def _median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def _row(name: str, both: Sequence[Sequence[float]], aim: str = "", digits: int = 0) -> list[str]:
+    plain, project = (_median(values) for values in both)
+    return [name, f"{plain:,.{digits}f}", f"{project:,.{digits}f}", f"{project / plain:.2f}", aim]
