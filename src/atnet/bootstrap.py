@@ -36,6 +36,18 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class PairedDraws:
+    """First model minus second model on the same rows, and on the same resamples of them."""
+
+    first: ClassCounts
+    second: ClassCounts
+    accuracy_B: Floats
+    macro_f1_B: Floats
+    only_first_right: int
+    only_second_right: int
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """First model minus second model on the same rows; above 0 the first is better."""
 
@@ -95,6 +107,22 @@ def resample_rows(rows: int, *, samples: int, rng: np.random.Generator) -> Itera
         yield np.bincount(drawn.ravel(), minlength=size * rows).reshape(size, rows).astype(np.float64)
 
 
+def draw_pairs(
+    actual_N: Ints, first_N: Ints, second_N: Ints, classes: int, *, samples: int, rng: np.random.Generator
+) -> PairedDraws:
+    """Resample the rows that two models answered, and count on which rows just one of them is right."""
+    first, second = resample_counts(actual_N, [first_N, second_N], classes, samples=samples, rng=rng)
+    first_right_N, second_right_N = first_N == actual_N, second_N == actual_N
+    return PairedDraws(
+        first=count_classes(actual_N, first_N, classes),
+        second=count_classes(actual_N, second_N, classes),
+        accuracy_B=first.accuracy - second.accuracy,
+        macro_f1_B=first.macro_f1 - second.macro_f1,
+        only_first_right=int((first_right_N & ~second_right_N).sum()),
+        only_second_right=int((second_right_N & ~first_right_N).sum()),
+    )
+
+
 def score(
     actual_N: Ints, predicted_N: Ints, classes: int, *, samples: int, confidence: float, rng: np.random.Generator
 ) -> Scores:
@@ -122,20 +150,14 @@ def compare(
 
     A one-sided bound at level 1-a is the `low` (or `high`) of an interval of confidence 1-2a.
     """
-    first, second = (count_classes(actual_N, predicted_N, classes) for predicted_N in (first_N, second_N))
-    drawn_first, drawn_second = resample_counts(actual_N, [first_N, second_N], classes, samples=samples, rng=rng)
-    first_right_N, second_right_N = first_N == actual_N, second_N == actual_N
-    only_first, only_second = int((first_right_N & ~second_right_N).sum()), int((second_right_N & ~first_right_N).sum())
+    drawn = draw_pairs(actual_N, first_N, second_N, classes, samples=samples, rng=rng)
+    first, second = drawn.first, drawn.second
     return Comparison(
-        accuracy=interval(
-            float(first.accuracy - second.accuracy), drawn_first.accuracy - drawn_second.accuracy, confidence
-        ),
-        macro_f1=interval(
-            float(first.macro_f1 - second.macro_f1), drawn_first.macro_f1 - drawn_second.macro_f1, confidence
-        ),
-        only_first_right=only_first,
-        only_second_right=only_second,
-        p_value=mcnemar_exact(only_first, only_second),
+        accuracy=interval(float(first.accuracy - second.accuracy), drawn.accuracy_B, confidence),
+        macro_f1=interval(float(first.macro_f1 - second.macro_f1), drawn.macro_f1_B, confidence),
+        only_first_right=drawn.only_first_right,
+        only_second_right=drawn.only_second_right,
+        p_value=mcnemar_exact(drawn.only_first_right, drawn.only_second_right),
     )
 
 

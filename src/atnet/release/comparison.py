@@ -11,8 +11,8 @@ from statistics import NormalDist
 import numpy as np
 from scipy.stats import binom
 
-from atnet.bootstrap import mcnemar_exact, resample_counts
-from atnet.metrics import Floats, Ints, count_classes
+from atnet.bootstrap import draw_pairs, mcnemar_exact
+from atnet.metrics import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,17 @@ def duel(
         samples: resamples.
         confidence: of the lower bound, one-sided.
     """
-    first, second = (float(count_classes(actual_N, given_N, classes).macro_f1) for given_N in (first_N, second_N))
-    drawn_first, drawn_second = resample_counts(actual_N, [first_N, second_N], classes, samples=samples, rng=rng)
-    first_right_N, second_right_N = first_N == actual_N, second_N == actual_N
-    bound = careful_bound(first - second, drawn_first.macro_f1 - drawn_second.macro_f1, confidence)
+    drawn = draw_pairs(actual_N, first_N, second_N, classes, samples=samples, rng=rng)
+    first, second = float(drawn.first.macro_f1), float(drawn.second.macro_f1)
+    bound = careful_bound(first - second, drawn.macro_f1_B, confidence)
     return Duel(
         rows=len(actual_N),
         first=first,
         second=second,
         # Scores move in steps of about one row: a bound nearer to zero than one step is no distance at all.
         low=bound - 1 / len(actual_N),
-        only_first_right=int((first_right_N & ~second_right_N).sum()),
-        only_second_right=int((second_right_N & ~first_right_N).sum()),
+        only_first_right=drawn.only_first_right,
+        only_second_right=drawn.only_second_right,
     )
 
 
