@@ -1,7 +1,7 @@
 # Every command of the project. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install pipeline train release ui schedule test test-all lint format docs lock clean
+.PHONY: help install pipeline train tune release ui schedule test test-all lint format docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,6 +47,10 @@ pipeline: install ## train, judge and publish a model with DVC, then say how it 
 
 train: install ## the same as a Prefect flow, new data brought in first
 	@$(BIN)/python -m pipelines.training
+
+tune: install ## search for better training parameters (ranges and limits: `tune` in params.yaml)
+	@$(BIN)/dvc repro vectors
+	@$(BIN)/atnet tune
 
 release: install ## judge the published model, and promote it if it passes
 	@$(BIN)/atnet release

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from atnet import release_cli
+from atnet import analyse_cli, release_cli, tuning_cli
 from atnet.errors import AtnetError, StoreError
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(release_cli.app)
+app.add_typer(tuning_cli.app)
+app.add_typer(analyse_cli.app, name="analyse")
 Port = Annotated[int, typer.Option(help="Port on this machine.")]
 
 

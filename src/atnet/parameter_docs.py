@@ -81,8 +81,19 @@ def _type_name(annotation: Any) -> str:
     if origin is list:
         return f"list of {_type_name(inner[0])}"
     if origin is dict:
-        return f"map of {_type_name(inner[0])} to {_type_name(inner[1])}"
+        return f"map of {_type_name(inner[0])} to {_entry_name(inner[1])}"
     return "the keys below" if _inner_section(annotation) else PLAIN_NAMES[annotation]
+
+
+def _entry_name(annotation: Any) -> str:
+    """Name what a map holds: sections by their keys, as they have no row of their own."""
+    inner = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return _entry_name(inner[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return " or ".join(_entry_name(one) for one in inner)
+    section = _inner_section(annotation)
+    return f"`{{ {', '.join(name for name, _ in _fields(section))} }}`" if section else _type_name(annotation)
 
 
 def _bounds(metadata: Any) -> str:

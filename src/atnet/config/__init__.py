@@ -1,5 +1,6 @@
 """The typed form of params.yaml: one frozen, strict section per stage, no defaults."""
 
+from atnet.config.analysis import AnalyseConfig
 from atnet.config.data import (
     ColumnsConfig,
     DataConfig,
@@ -35,16 +36,20 @@ from atnet.config.release import (
     SizeBudget,
 )
 from atnet.config.section import SPLITS, Fraction, OpenFraction, Section, Severity, SplitName
+from atnet.config.tuning import ChoicesConfig, Dimension, PruningConfig, RangeConfig, TuneConfig
 
 __all__ = [
     "SPLITS",
+    "AnalyseConfig",
     "BaselineConfig",
     "BaselineRuleConfig",
     "BehaviourConfig",
     "CalibrationBudget",
     "CardConfig",
+    "ChoicesConfig",
     "ColumnsConfig",
     "DataConfig",
+    "Dimension",
     "EvaluateConfig",
     "FoldersConfig",
     "Fraction",
@@ -58,7 +63,9 @@ __all__ = [
     "MinimumScoresConfig",
     "OpenFraction",
     "Params",
+    "PruningConfig",
     "RangeCheck",
+    "RangeConfig",
     "ReleaseConfig",
     "ReleaseSlicesConfig",
     "Section",
@@ -69,6 +76,7 @@ __all__ = [
     "TokenizeConfig",
     "TrackingConfig",
     "TrainConfig",
+    "TuneConfig",
     "ValidateConfig",
     "VectorsConfig",
     "parse_params",

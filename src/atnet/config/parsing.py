@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from atnet.config.analysis import AnalyseConfig
 from atnet.config.data import DataConfig, FoldersConfig, SplitConfig, ValidateConfig
 from atnet.config.modelling import (
     BaselineConfig,
@@ -18,6 +19,7 @@ from atnet.config.modelling import (
 )
 from atnet.config.release import ReleaseConfig
 from atnet.config.section import Section
+from atnet.config.tuning import TuneConfig, check_vectors_stay
 from atnet.errors import ConfigurationError
 
 
@@ -35,6 +37,8 @@ class Params(Section):
     evaluate: EvaluateConfig
     tracking: TrackingConfig
     release: ReleaseConfig
+    analyse: AnalyseConfig
+    tune: TuneConfig
 
     @model_validator(mode="after")
     def _has_labels(self) -> "Params":
@@ -43,6 +47,11 @@ class Params(Section):
             raise ValueError("data.columns.label is null: name the label column, or set validate.label_from_rating")
         if rule is not None and columns.rating is None:
             raise ValueError("validate.label_from_rating needs data.columns.rating")
+        return self
+
+    @model_validator(mode="after")
+    def _searches_what_a_trial_can_vary(self) -> "Params":
+        check_vectors_stay(self.tune.space, self.train)
         return self
 
 
