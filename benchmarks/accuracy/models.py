@@ -16,10 +16,13 @@ TITLES = {
     ATNET: "**AtNet, default**",
 }
 
+AS_PUBLISHED: dict[str, Any] = {"train.attention": "seed", "tokenize.max_length_limit": 500}
+"""The published example reads 500 tokens, and mode seed pads every text to the longest."""
+
 VARIANTS: dict[str, dict[str, Any]] = {
     # What differs from params.yaml, by dotted names; sections of the stages before `train` may differ too.
     "default": {},
-    "attention as published (seed)": {"train.attention": "seed"},
+    "as published (seed)": AS_PUBLISHED,
     "attention rescaled": {"train.attention": "rescaled"},
     "no wide branch": {"train.wide": False},
     "embedding from chance": {"train.start_from_vectors": False},
@@ -57,7 +60,7 @@ def entrants(names: Sequence[str], *, first_seed: int, seeds: int, seed_mode_see
     known = {
         **{name: Entrant(name, "linear", (first_seed,)) for name in LINEAR},
         FASTTEXT: Entrant(FASTTEXT, "fasttext", many),
-        ATNET_SEED: Entrant(ATNET_SEED, "atnet", few, {"train.attention": "seed"}),
+        ATNET_SEED: Entrant(ATNET_SEED, "atnet", few, AS_PUBLISHED),
         ATNET: Entrant(ATNET, "atnet", many),
     }
     return [entrant for name, entrant in known.items() if name in names]
