@@ -36,6 +36,14 @@ def test_base_and_contributions_sum_to_the_lead(predictor: Predictor, text: str)
     assert found.base + sum(found.contributions) == pytest.approx(lead_of(predictor, text), abs=1e-5)
 
 
+def test_a_long_text_is_explained_by_parts(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atnet.inference.MOST_SPANS", 5)
+    found = explained(predictor, "good film " * 6 + "bad")
+    assert len(found.contributions) == 13
+    assert found.base + sum(found.contributions) == pytest.approx(lead_of(predictor, found.text), abs=1e-5)
+    assert found.contributions[0] > found.contributions[-1]
+
+
 @pytest.mark.parametrize("text", ["where is who", "who", "many many where", "is strange"])
 def test_they_sum_for_many_labels_too(text: str) -> None:
     predictor = wide_predictor(MANY_DEEP, MANY_WIDE, labels=3)

@@ -24,7 +24,11 @@ UNKNOWN_ID = 1
 
 BATCH_TEXTS = 256
 BATCH_TOKENS = 16_384
-"""A batch holds at most this many tokens, padding included, so that memory does not grow with the texts."""
+BATCH_SQUARES = 2**24
+"""A batch holds at most this many tokens, padding included, and pairs of them, which the wide branch compares: memory
+does not grow with the texts."""
+MOST_SPANS = 256
+"""Parts of a text that an explanation leaves out in turn."""
 
 
 class UnusableModelError(ValueError):
@@ -173,7 +177,8 @@ class Predictor:
         The lead is the label's logit minus the mean of the others', each of them weighed by how probable it is. A token
         gets what the wide branch says there and an estimate of its share in the rest of the network: the mean of what
         it says alone and of what is lost without it, the first and the last term of its Shapley value, scaled to sum
-        exactly (docs/benchmarks.md compares others). This takes 2T + 3 answers for a text of T tokens.
+        exactly (docs/benchmarks.md compares others). This takes 2T + 3 answers for a text of T tokens; of more than
+        MOST_SPANS, neighbours are left out together and share what they say.
         """
         return [self._explain(text, encoding) for text, encoding in zip(texts, self._encodings(texts), strict=True)]
 
@@ -200,13 +205,15 @@ class Predictor:
 
     def _contributions(self, ids: list[int], side: np.ndarray) -> tuple[np.ndarray, float]:
         """Share the lead out among a text's tokens; `side` (C,) makes a lead of logits."""
-        alone = sorted(set(ids))
-        without = [ids[:place] + ids[place + 1 :] or [UNKNOWN_ID] for place in range(len(ids))]
-        logits, wide = self._parts([ids, [UNKNOWN_ID], *without, *([one] for one in alone)])
+        spans = np.array_split(np.arange(len(ids)), min(len(ids), MOST_SPANS))
+        bounds = [(int(span[0]), int(span[-1]) + 1) for span in spans]
+        without = [ids[:start] + ids[end:] or [UNKNOWN_ID] for start, end in bounds]
+        logits, wide = self._parts([ids, [UNKNOWN_ID], *without, *(ids[start:end] for start, end in bounds)])
         deep = (logits - np.array([says.sum(axis=0) for says in wide])) @ side
-        lost = deep[0] - deep[2 : 2 + len(ids)]
-        says_alone = deep[2 + len(ids) :][np.searchsorted(alone, ids)] - deep[1]
-        return wide[0] @ side + _summing_to(deep[0] - deep[1], (lost + says_alone) / 2), float(deep[1])
+        lost, alone = deep[0] - deep[2 : 2 + len(spans)], deep[2 + len(spans) :] - deep[1]
+        sizes = np.array([len(span) for span in spans])
+        shares = np.repeat(_summing_to(deep[0] - deep[1], (lost + alone) / 2) / sizes, sizes)
+        return wide[0] @ side + shares, float(deep[1])
 
     def _parts(self, ids: Sequence[Sequence[int]]) -> tuple[np.ndarray, list[np.ndarray]]:
         """Give the logits (N, C) and, of each text, the wide branch's say (T, C), both in float64."""
@@ -229,9 +236,7 @@ class Predictor:
         start = 0
         while start < len(order):
             end = start + 1
-            while (
-                end < min(len(order), start + BATCH_TEXTS) and (end + 1 - start) * len(ids[order[end]]) <= BATCH_TOKENS
-            ):
+            while end < min(len(order), start + BATCH_TEXTS) and end < start + _texts_at_once(len(ids[order[end]])):
                 end += 1
             rows = order[start:end]
             yield rows, self._padded([ids[row] for row in rows])
@@ -289,6 +294,10 @@ def model_hash(folder: Path | str) -> str:
 def _ids(encoding: Encoding) -> list[int]:
     # A text of which the tokenizer keeps nothing is one unknown token: no answer comes from padding alone.
     return encoding.ids or [UNKNOWN_ID]
+
+
+def _texts_at_once(longest: int) -> int:
+    return min(BATCH_TOKENS // longest, BATCH_SQUARES // longest**2)
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 from atnet.blending import fit_temperature
-from atnet.dataset import EncodedSplit
+from atnet.dataset import EncodedSplit, ordered_batches
 from atnet.export import check_export, to_onnx
 from atnet.inference import Predictor
 from atnet.model import architecture_json
@@ -21,7 +21,7 @@ from atnet.storage import whole_file, write_json, write_text
 from atnet.training import Epoch, Trainer, TrainingState
 
 HISTORY_DECIMALS = 6
-CHECKED_TEXTS = 256
+CHECKED_TEXTS, CHECKED_AT_ONCE = 256, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
 def _check(network: keras.Model, predictor: Predictor, trainer: Trainer) -> None:
     validation = trainer.validation
     rows = np.linspace(0, len(validation) - 1, min(CHECKED_TEXTS, len(validation))).astype(np.int64)
-    check_export(network, predictor.run, validation.padded(rows, trainer.pad_to))
+    for chosen in ordered_batches(validation.lengths[rows], CHECKED_AT_ONCE):
+        check_export(network, predictor.run, validation.padded(rows[chosen], trainer.pad_to))
 
 
 def _temperature(predictor: Predictor, validation: EncodedSplit) -> float:

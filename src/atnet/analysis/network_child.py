@@ -19,10 +19,12 @@ from atnet.inference import softmax
 from atnet.storage import cpu_flags, load_params, read_json, read_table, whole_file, write_arrow
 from atnet.table import TEXT
 from atnet.tokenization import encode, tokenize_splits
-from atnet.training import VALIDATION_BATCH, Trainer, TrainingState, computation_precision
+from atnet.training import Trainer, TrainingState, computation_precision
 from atnet.trainingfiles import vocabulary
 from atnet.vectors import word_vectors
 from atnet.wide import wide_branch
+
+AT_ONCE = 32
 
 
 def learn(folder: Path, params: Params, seeds: Sequence[int]) -> None:
@@ -87,7 +89,7 @@ def _probabilities(trainer: Trainer, asked: EncodedSplit) -> np.ndarray:
 
     def logits(split: EncodedSplit) -> np.ndarray:
         answers = np.zeros((len(split), trainer.targets.shape[1]), np.float32)
-        for rows in ordered_batches(split.lengths, VALIDATION_BATCH):
+        for rows in ordered_batches(split.lengths, AT_ONCE):
             answers[rows] = network(split.padded(rows, trainer.pad_to), training=False)["logits"]
         return answers
 
