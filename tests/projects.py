@@ -14,7 +14,16 @@ import pandas as pd
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("src", "pipelines", "data/dvc.yaml", "data/.gitignore", "dvc.yaml", "params.yaml", "prefect.toml")
+COPIED = (
+    "src",
+    "pipelines",
+    "behaviour",
+    "data/dvc.yaml",
+    "data/.gitignore",
+    "dvc.yaml",
+    "params.yaml",
+    "prefect.toml",
+)
 COPIED_TOO = ("prefect.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore", "pyproject.toml")
 OWN_DATA = "data/own.csv"
 SMALL: dict[str, dict[str, Any]] = {
@@ -96,12 +105,18 @@ class Project:
 
 def make_project(root: Path, settings: Mapping[str, Mapping[str, Any]] | None = None) -> Project:
     """Copy the project without its data, change settings and commit the first state."""
+    project = copy_project(root)
+    change_params(root / "params.yaml", {**SMALL, **(settings or {})})
+    project.commit()
+    return project
+
+
+def copy_project(root: Path) -> Project:
+    """Copy the project as it stands, without its data, into a git repository without commits."""
     for name in (*COPIED, *COPIED_TOO):
         _copy(ROOT / name, root / name)
-    change_params(root / "params.yaml", {**SMALL, **(settings or {})})
     project = Project(root)
     project.git("init", "--quiet", "--initial-branch", "main")
-    project.commit()
     return project
 
 

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -43,7 +44,6 @@ def values(params: Params) -> CardValues:
         details=DETAILS,
         slices=SLICES,
         splits=[SplitFile("train", "d" * 32, "data/03_splits/train.parquet", 15234, {})],
-        behaviour=BEHAVIOUR,
         verdict=VERDICT,
         parameters=flat_params(params),
         example='It\'s a "good" film, João.',
@@ -86,9 +86,16 @@ def test_the_limits_name_what_the_numbers_show(values: CardValues) -> None:
 
 
 def test_the_card_of_an_unjudged_model_has_no_gate(values: CardValues) -> None:
-    card = card_markdown(replaced(values, verdict=None, behaviour=None, commit=None))
+    card = card_markdown(replaced(values, verdict=None, commit=None))
     assert "## The gate" not in card
     assert "No behaviour case was asked." in card
+
+
+def test_the_card_of_a_refused_model_names_at_the_top_what_failed(values: CardValues) -> None:
+    failed = Check("minimum macro-F1", "failed", "0.35", "at least 0.6", "It is too low.")
+    refused = replaced(values, verdict=replace(VERDICT, decision="reject", checks=(*VERDICT.checks, failed)))
+    assert "| Gate | reject, rule `superior`; failed: minimum macro-F1 |" in card_markdown(refused)
+    assert "| Gate | promote, rule `superior` |" in card_markdown(values)
 
 
 def test_the_card_is_the_same_every_time(values: CardValues) -> None:

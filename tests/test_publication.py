@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+import socket
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -17,7 +19,8 @@ from atnet.inference import model_hash
 from atnet.publishing import PublishedRun
 from atnet.stages.publish import main
 from atnet.tracking import TrackingStore, live_run, open_store, publish_from_files
-from atnet.tracking.runs import MODEL_TAG, NOTE_TAG
+from atnet.tracking.leftovers import PUBLICATION_KILLED
+from atnet.tracking.runs import MODEL_TAG, NOTE_TAG, PROCESS_TAG, REBUILT_TAG
 from tests.finishedproject import METRICS, interval, write_finished_project
 from tests.tinymodel import write_tiny_model
 
@@ -132,6 +135,31 @@ def test_a_publication_cut_short_is_completed_in_the_same_run(
     (run,) = _runs(store)
     assert (run.info.run_id, run.info.status) == (published.run_id, "FINISHED")
     assert len(_models(store, published.run_id)) == 1
+
+
+def test_the_run_of_a_publication_cut_short_is_closed_by_the_next_of_another_model(
+    params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("atnet.tracking.publication._upload", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            publish_from_files(params, root)
+    (left,) = _runs(store)
+    busy = store.client.create_run(
+        store.experiment_id, tags={REBUILT_TAG: "true", PROCESS_TAG: f"{socket.gethostname()}:{os.getppid()}"}
+    ).info.run_id
+    write_tiny_model(root / params.folders.model, scale=2.0)
+    publish_from_files(params, root)
+    closed = store.client.get_run(left.info.run_id)
+    assert (closed.info.status, closed.data.tags[NOTE_TAG]) == ("KILLED", PUBLICATION_KILLED)
+    assert store.client.get_run(busy).info.status == "RUNNING", "another process is publishing there"
+
+    write_tiny_model(root / params.folders.model)
+    published = publish_from_files(params, root)
+    again = store.client.get_run(published.run_id)
+    assert (again.info.run_id, again.info.status) == (left.info.run_id, "FINISHED")
+    assert again.data.tags[NOTE_TAG].startswith("AtNet gives 84.0%")
+    assert PROCESS_TAG not in again.data.tags
 
 
 def test_a_model_upload_cut_short_is_completed_and_not_logged_again(

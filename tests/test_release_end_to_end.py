@@ -1,58 +1,25 @@
 """The story of a registered model, with a real MLflow server and a real Prefect server."""
 
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
-from mlflow import MlflowClient
 
-from atnet.config import Params
 from atnet.storage import load_params
-from tests.projects import Project, change_params, make_project
-from tests.servers import ask, mlflow_server, prefect_server, running, wait_until
+from tests.projects import make_project
+from tests.releasestory import Story, told_on
+from tests.servers import ask
 from tests.wordmodels import SUITE, train_word_model, write_word_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 RELEASE = {
     "release": {"bootstrap_samples": 1000},
     "release.behaviour": {"suites": ["behaviour/generated.yaml"], "minimum": 0.75},
 }
-
-
-class Story:
-    """A project, its servers and what a team does with them."""
-
-    def __init__(self, project: Project, mlflow_uri: str, prefect_uri: str) -> None:
-        self.project, self.root = project, project.root
-        self.servers = {"MLFLOW_TRACKING_URI": mlflow_uri, "PREFECT_API_URL": prefect_uri}
-        self.prefect_uri = prefect_uri
-        self.client = MlflowClient(tracking_uri=mlflow_uri)
-
-    @property
-    def params(self) -> Params:
-        return load_params(self.root / "params.yaml")
-
-    def atnet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.project.run(sys.executable, "-m", "atnet.cli", *arguments, check=False, **self.servers)
-
-    def train(self, rows: int, *, shuffled: bool = False) -> None:
-        train_word_model(self.root, self.params, rows=rows, shuffled=shuffled)
-
-    def aliases(self) -> dict[str, int]:
-        return {alias: int(number) for alias, number in self.client.get_registered_model("atnet").aliases.items()}
-
-    def tags(self, number: int) -> dict[str, str]:
-        return dict(self.client.get_model_version("atnet", str(number)).tags)
-
-    def set_release(self, **values: Any) -> None:
-        change_params(self.root / "params.yaml", {"release": values})
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +29,19 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     (root / "behaviour").mkdir(exist_ok=True)
     (root / "behaviour" / "generated.yaml").write_text(yaml.safe_dump(SUITE))
     write_word_project(root, load_params(root / "params.yaml"))
-    environment = project.environment()
-    with mlflow_server(root, environment) as mlflow_uri, prefect_server(root, environment) as prefect_uri:
-        yield Story(project, mlflow_uri, prefect_uri)
+    with told_on(project, Story) as story:
+        yield story
+
+
+def train(story: Story, rows: int, *, shuffled: bool = False) -> None:
+    train_word_model(story.root, story.params, rows=rows, shuffled=shuffled)
 
 
 # The tests of this file are one story and run in this order.
 
 
 def test_the_first_model_passes_the_gate_and_becomes_champion(story: Story) -> None:
-    story.train(40)
+    train(story, 40)
     done = story.atnet("release")
     assert done.returncode == 0, done.stdout
     assert "release: version 1 is champion." in done.stdout
@@ -89,7 +59,7 @@ def test_the_champion_itself_is_no_challenger(story: Story) -> None:
 
 
 def test_a_model_of_shuffled_labels_is_rejected_with_all_reasons(story: Story) -> None:
-    story.train(1500, shuffled=True)
+    train(story, 1500, shuffled=True)
     done = story.atnet("release")
     assert done.returncode == 3, done.stdout
     reasons = re.findall(r"^  failed   (\w[\w -]*(?:: minimum)?): ", done.stdout, re.MULTILINE)
@@ -102,7 +72,7 @@ def test_a_model_of_shuffled_labels_is_rejected_with_all_reasons(story: Story) -
 
 
 def test_a_really_better_model_is_promoted(story: Story) -> None:
-    story.train(80)
+    train(story, 80)
     done = story.atnet("release")
     assert done.returncode == 0, done.stdout
     assert story.aliases() == {"champion": 3, "previous": 1}
@@ -110,7 +80,7 @@ def test_a_really_better_model_is_promoted(story: Story) -> None:
 
 def test_a_person_rejects_on_the_command_line(story: Story) -> None:
     story.set_release(approval="manual")
-    story.train(300)
+    train(story, 300)
     done = story.atnet("release")
     assert done.returncode == 4, done.stdout
     assert story.aliases() == {"champion": 3, "previous": 1, "challenger": 4}
@@ -122,22 +92,17 @@ def test_a_person_rejects_on_the_command_line(story: Story) -> None:
 
 
 def test_a_person_approves_in_prefect(story: Story) -> None:
-    story.train(1500)
-    serve = [sys.executable, "-m", "pipelines.deployments"]
-    address = story.prefect_uri
-    with running(serve, story.root, story.project.environment(**story.servers), name="serve"):
-        deployment = _deployment(address)
-        run = ask(address, f"deployments/{deployment['id']}/create_flow_run", {})
-        wait_until(lambda: _state(address, run) in {*FINAL, "PAUSED"}, seconds=300)
-        assert _found(address, run)["state_name"] == "Suspended", _found(address, run)["state"]
+    train(story, 1500)
+    with story.deployments():
+        run = story.start_release()
+        assert story.wait_for(run, "PAUSED")["state_name"] == "Suspended", story.flow_run(run)["state"]
         assert story.tags(5)["release.state"] == "waiting"
-        (table,) = ask(address, "artifacts/latest/filter", {"artifacts": {"key": {"any_": ["release-verdict"]}}})
+        (table,) = ask(
+            story.prefect_uri, "artifacts/latest/filter", {"artifacts": {"key": {"any_": ["release-verdict"]}}}
+        )
         assert '"servable"' in table["data"]
-
-        answer = {"run_input": {"approve": True, "why": "looks right", "who": "ana"}}
-        ask(address, f"flow_runs/{run['id']}/resume", answer)
-        wait_until(lambda: _state(address, run) in FINAL, seconds=300)
-    assert _found(address, run)["state_name"] == "Decided", _found(address, run)["state"]
+        story.answer(run, approve=True, why="looks right", who="ana")
+        assert story.wait_for(run)["state_name"] == "Decided", story.flow_run(run)["state"]
     assert story.aliases() == {"champion": 5, "previous": 3}
     assert story.tags(5)["release.by"] == "ana in Prefect"
 
@@ -157,8 +122,6 @@ def test_the_lineage_goes_from_text_and_file_to_the_live_alias(story: Story) -> 
     assert "version 3: promoted, alias champion" in told
     split = story.atnet("lineage", f"{story.params.folders.splits}/train.parquet").stdout
     assert "the train split" in split
-    import pandas as pd
-
     first = pd.read_parquet(story.root / story.params.folders.splits / "train.parquet")["text"].iloc[60]
     told = story.atnet("lineage", "--text", first).stdout
     assert "4 of 5 versions were trained on it" in told
@@ -171,40 +134,17 @@ def test_old_versions_are_cleared_away(story: Story) -> None:
 
 
 def test_the_ledger_tells_the_story_and_catches_a_tampered_line(story: Story) -> None:
-    history = story.atnet("history").stdout
-    acts = [re.split(r"  +", line)[2] for line in history.splitlines()[1:]]
-    assert acts == [
+    assert story.history() == [
         *("promoted", "rejected", "promoted", "waiting", "rejected", "waiting", "promoted", "rolled back", "removed")
     ]
+    history = story.atnet("history").stdout
     assert "ana in Prefect" in history
     assert "wait for the new texts" in history
     assert "9 lines, an unbroken chain" in story.atnet("history", "--verify").stdout
 
-    experiment = story.client.get_experiment_by_name("atnet-operations").experiment_id
-    (run,) = story.client.search_runs([experiment])
-    line = run.data.tags["ledger.000007"]
-    story.client.set_tag(run.info.run_id, "ledger.000007", line.replace("ana in Prefect", "eve in Prefect"))
+    put_back = story.tamper(7, "ana in Prefect", "eve in Prefect")
     done = story.atnet("history", "--verify")
     assert done.returncode == 1
     assert "fault: line 7 has been changed: it does not match its own hash" in done.stdout
-    story.client.set_tag(run.info.run_id, "ledger.000007", line)
+    put_back()
     assert story.atnet("history", "--verify").returncode == 0
-
-
-def _deployment(address: str) -> dict[str, Any]:
-    found: list[dict[str, Any]] = []
-
-    def served() -> bool:
-        found[:] = [one for one in ask(address, "deployments/filter", {}) if one["name"] == "release"]
-        return bool(found)
-
-    wait_until(served, seconds=180)
-    return found[0]
-
-
-def _found(address: str, run: dict[str, Any]) -> dict[str, Any]:
-    return dict(ask(address, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})[0])
-
-
-def _state(address: str, run: dict[str, Any]) -> str:
-    return str(_found(address, run)["state_type"])

@@ -1,22 +1,15 @@
 """The training flow for real: alone with a temporary server, and as the deployment of a running one."""
 
-import json
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from pipelines.deployments import answers
 from pipelines.dvc_stage import STAGES
-from projects import OWN_DATA, Project, add_own_data, change_params, make_project
-from texts import labelled_texts
+from tests.projects import OWN_DATA, Project, add_own_data, change_params, make_project
+from tests.servers import ask, prefect_server, running, wait_until
+from tests.texts import labelled_texts
 
 pytestmark = pytest.mark.slow
 
@@ -35,77 +28,27 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def server(project: Project) -> Iterator[str]:
     """Run a Prefect server of its own and give its API address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    address = f"http://127.0.0.1:{port}/api"
-    start = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
-    with _running(start, project):
-        _wait_until(lambda: answers(address), seconds=120)
+    with prefect_server(project.root, project.environment()) as address:
         yield address
 
 
-class _running:
-    """A process that lives as long as the block and is ended by its own id."""
-
-    def __init__(self, command: list[str], project: Project, **environment: str) -> None:
-        self._log = (project.root / f".{Path(command[-1]).name}.log").open("w", encoding="utf-8")
-        self._process = subprocess.Popen(
-            command,
-            cwd=project.root,
-            env=project.environment(**environment),
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-
-    def __enter__(self) -> "_running":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=60)
-        self._log.close()
-
-
-def _wait_until(reached: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end, f"not reached in {seconds} s"
-        time.sleep(1)
-
-
-def _ask(address: str, path: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(
-        f"{address}/{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                return json.load(response)
-        except urllib.error.HTTPError as error:
-            # The server's SQLite is busy; Prefect's own client asks again, too.
-            if error.code != 503:
-                raise
-            time.sleep(1)
-
-
 def _training_deployments(address: str) -> list[dict[str, Any]]:
-    found = _ask(address, "deployments/filter", {})
+    found = ask(address, "deployments/filter", {})
     return [deployment for deployment in found if deployment["name"] == "training"]
 
 
 def _run_deployment(address: str, deployment: dict[str, Any]) -> dict[str, Any]:
-    run = _ask(address, f"deployments/{deployment['id']}/create_flow_run", {})
+    run = ask(address, f"deployments/{deployment['id']}/create_flow_run", {})
 
     def found() -> dict[str, Any]:
-        return _ask(address, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})[0]
+        return ask(address, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})[0]
 
-    _wait_until(lambda: found()["state_type"] in FINAL, seconds=RUN_SECONDS)
+    wait_until(lambda: found()["state_type"] in FINAL, seconds=RUN_SECONDS)
     return found()
 
 
 def _task_states(address: str, run: dict[str, Any]) -> dict[str, str]:
-    tasks = _ask(address, "task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+    tasks = ask(address, "task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
     return {task["name"]: task["state_name"] for task in tasks}
 
 
@@ -120,8 +63,9 @@ def test_the_flow_runs_with_nothing_started_before(project: Project) -> None:
 
 def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(project: Project, server: str) -> None:
     labelled_texts(560).to_csv(project.root / OWN_DATA, index=False)
-    with _running([sys.executable, "-m", "pipelines.deployments"], project, PREFECT_API_URL=server):
-        _wait_until(lambda: bool(_training_deployments(server)), seconds=120)
+    serve, environment = [sys.executable, "-m", "pipelines.deployments"], project.environment(PREFECT_API_URL=server)
+    with running(serve, project.root, environment, name="serve"):
+        wait_until(lambda: bool(_training_deployments(server)), seconds=120)
         (deployment,) = _training_deployments(server)
         assert deployment["schedules"][0]["schedule"]["cron"]
 
@@ -130,7 +74,7 @@ def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(pro
         assert project.json("data/02_validated/report.json")["rows"]["read"] == 560
         states = _task_states(server, with_new_data)
         assert states["train"] == "Completed"
-        (result,) = _ask(server, "artifacts/latest/filter", {"artifacts": {"key": {"any_": ["training-result"]}}})
+        (result,) = ask(server, "artifacts/latest/filter", {"artifacts": {"key": {"any_": ["training-result"]}}})
         assert "AtNet" in result["data"]
         assert "report.html" in result["description"]
 

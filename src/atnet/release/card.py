@@ -48,8 +48,6 @@ class CardValues:
     slices: Mapping[str, Any]
     """As in slices.json."""
     splits: Sequence[SplitFile]
-    behaviour: BehaviourResult | None
-    """As `verdict.behaviour` has it; None where it was not asked."""
     verdict: Verdict | None
     """None before the gate has judged."""
     parameters: Mapping[str, str]
@@ -58,6 +56,11 @@ class CardValues:
     """A text to try the model with."""
     commit: str | None
     """Of the code and parameters."""
+
+    @property
+    def behaviour(self) -> BehaviourResult | None:
+        """As the gate saw it; None where it was not asked."""
+        return self.verdict.behaviour if self.verdict else None
 
 
 def card_markdown(values: CardValues) -> str:

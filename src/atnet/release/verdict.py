@@ -82,6 +82,11 @@ class Verdict:
     """Of the challenger, for the model card; None where it was not asked."""
 
     @property
+    def failed(self) -> list[str]:
+        """Name the checks that failed."""
+        return [check.name for check in self.checks if check.outcome == "failed"]
+
+    @property
     def reasons(self) -> list[str]:
         """Say why the model is rejected: the reason of each failed check."""
         return [f"{check.name}: {check.reason}" for check in self.checks if check.outcome == "failed"]

@@ -39,7 +39,6 @@ def model_card(
         details=published.details,
         slices=published.slices,
         splits=published.splits,
-        behaviour=verdict.behaviour,
         verdict=verdict,
         parameters=published.params,
         example=published.example[0] if published.example else "a text",

@@ -1,6 +1,7 @@
 """What people decide: approve, reject, take back, clear away."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from atnet.config import Params
@@ -38,10 +39,7 @@ def approve(
     Raises:
         ReleaseError: if none waits, or the champion is another than the one it was judged against.
     """
-    registry = open_registry(params.tracking, root)
-    with registry_lock(registry):
-        settle(registry, tell)
-        chosen = _waiting(registry, number)
+    with _decision(params, root, number, tell) as (registry, chosen):
         champion = aliases(registry).get(CHAMPION)
         if chosen.tags.get(AGAINST_TAG, "") != str(champion or ""):
             raise ReleaseError(
@@ -68,10 +66,7 @@ def reject(
     Raises:
         ReleaseError: if none waits.
     """
-    registry = open_registry(params.tracking, root)
-    with registry_lock(registry):
-        settle(registry, tell)
-        chosen = _waiting(registry, number)
+    with _decision(params, root, number, tell) as (registry, chosen):
         reason = f"rejected by a person{': ' + why if why else ''}"
         carry_out(registry, rejection(registry, chosen.number, REFUSED, reason, who))
     return f"version {chosen.number} is rejected."
@@ -143,6 +138,17 @@ def prune(
             told = event("removed", None, before=champion, after=champion, why=f"versions {named}", who=who)
             carry_out(registry, Move(told, removed=tuple(one.number for one in old)))
     return old
+
+
+@contextlib.contextmanager
+def _decision(
+    params: Params, root: Path, number: int | None, tell: Callable[[str], None]
+) -> Iterator[tuple[Registry, Version]]:
+    """Hold the registry, brought into order, for a decision on the version that waits."""
+    registry = open_registry(params.tracking, root)
+    with registry_lock(registry):
+        settle(registry, tell)
+        yield registry, _waiting(registry, number)
 
 
 def _waiting(registry: Registry, number: int | None) -> Version:

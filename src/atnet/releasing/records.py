@@ -53,9 +53,8 @@ class Record:
     @property
     def told(self) -> str:
         """The verdict in one line."""
-        if self.verdict.reasons:
-            failed = [check.name for check in self.verdict.checks if check.outcome == "failed"]
-            return f"refused by the gate: {', '.join(failed)}"
+        if self.verdict.failed:
+            return f"refused by the gate: {', '.join(self.verdict.failed)}"
         outcomes = Counter(check.outcome for check in self.verdict.checks)
         counted = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
         return f"passed the gate under rule {self.verdict.rule} (checks: {counted})"

@@ -1,8 +1,6 @@
 """The run of a training while it trains: curves as they come, and the model's hash at the end."""
 
 import contextlib
-import os
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,8 +8,8 @@ from pathlib import Path
 from mlflow.entities import Metric, Run, RunTag
 
 from atnet.errors import StoreError
-from atnet.processes import is_alive
 from atnet.publishing import curve_points
+from atnet.tracking.leftovers import close_leftovers, is_at_work, take_up, this_process
 from atnet.tracking.runs import (
     DUPLICATE_TAG,
     MODEL_TAG,
@@ -26,8 +24,6 @@ from atnet.tracking.runs import (
 )
 from atnet.tracking.store import TrackingStore, store_faults
 from atnet.versioning import git_state
-
-LEFT_OPEN = "The training was killed before it could end this run."
 
 
 class LiveRun:
@@ -116,7 +112,7 @@ def live_run(
     """
     with store_faults(store.uri):
         run_id, steps = _open_run(store, name, key, root)
-        _close_abandoned(store, but=run_id)
+        close_leftovers(store, but=run_id)
         write_absent_params(store, run_id, params)
     run = LiveRun(store, run_id, steps)
     try:
@@ -132,13 +128,9 @@ def _open_run(store: TrackingStore, name: str, key: str, root: Path | None) -> t
     client = store.client
     open_run = _unfinished(store, key)
     if open_run is not None:
-        run_id = open_run.info.run_id
-        client.update_run(run_id, status="RUNNING")
-        client.set_tag(run_id, PROCESS_TAG, _this_process())
-        if open_run.data.tags.get(NOTE_TAG) == LEFT_OPEN:
-            client.delete_tag(run_id, NOTE_TAG)
-        return run_id, _steps(store, open_run)
-    tags = {TRAINING_TAG: key, PROCESS_TAG: _this_process(), **origin_tags(git_state(root))}
+        take_up(store, open_run)
+        return open_run.info.run_id, _steps(store, open_run)
+    tags = {TRAINING_TAG: key, PROCESS_TAG: this_process(), **origin_tags(git_state(root))}
     return client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id, frozenset()
 
 
@@ -147,7 +139,7 @@ def _unfinished(store: TrackingStore, key: str) -> Run | None:
     runs = store.client.search_runs(
         [store.experiment_id], f"tags.`{TRAINING_TAG}` = '{key}' and attributes.status != 'FINISHED'", max_results=20
     )
-    free = [run for run in runs if not OPEN_ENDED.intersection(run.data.tags) and not _is_at_work(run)]
+    free = [run for run in runs if not OPEN_ENDED.intersection(run.data.tags) and not is_at_work(run)]
     return free[0] if free else None
 
 
@@ -156,32 +148,7 @@ def _steps(store: TrackingStore, run: Run) -> frozenset[int]:
     return frozenset(point.step for history in histories for point in history)
 
 
-def _close_abandoned(store: TrackingStore, *, but: str) -> None:
-    """End the runs that a killed training on this machine left open."""
-    runs = store.client.search_runs([store.experiment_id], "attributes.status = 'RUNNING'", max_results=200)
-    for run in runs:
-        if run.info.run_id != but and _is_of_this_machine(run) and not _is_at_work(run):
-            store.client.set_tag(run.info.run_id, NOTE_TAG, LEFT_OPEN)
-            store.client.set_terminated(run.info.run_id, "KILLED")
-
-
 def _close(store: TrackingStore, run_id: str, status: str) -> None:
     # The training's own fault is what the user must see, not one of the store on top of it.
     with contextlib.suppress(StoreError), store_faults(store.uri):
         store.client.set_terminated(run_id, status)
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def _is_of_this_machine(run: Run) -> bool:
-    return run.data.tags.get(PROCESS_TAG, "").startswith(f"{socket.gethostname()}:")
-
-
-def _is_at_work(run: Run) -> bool:
-    """Tell whether the run's process is another one of this machine and lives."""
-    process = int(run.data.tags.get(PROCESS_TAG, ":0").rpartition(":")[2])
-    if run.info.status != "RUNNING" or not _is_of_this_machine(run) or process in (0, os.getpid()):
-        return False
-    return is_alive(process)

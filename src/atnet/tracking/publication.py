@@ -16,12 +16,14 @@ from atnet.notes import Links, is_own_note, model_note, run_note
 from atnet.publishing import Publication, PublishedRun, SplitFile, file_sha256
 from atnet.storage import PARAMS_FILE, project_root
 from atnet.tracking.files import LOCK_FILE, Folders, read_publication
+from atnet.tracking.leftovers import close_leftovers, take_up, this_process
 from atnet.tracking.model import ensure_logged_model
 from atnet.tracking.runs import (
     DIRTY_TAG,
     LOCK_TAG,
     MODEL_TAG,
     NOTE_TAG,
+    PROCESS_TAG,
     REBUILT_TAG,
     milliseconds,
     origin_tags,
@@ -62,12 +64,9 @@ def publish(params: Params, publication: Publication, root: Path) -> PublishedRu
 
 
 def _publish(store: TrackingStore, params: Params, publication: Publication, root: Path) -> PublishedRun:
-    run = run_of_model(store, publication.model_sha256)
-    created = run is None
-    if run is None:
-        tags = {MODEL_TAG: publication.model_sha256, REBUILT_TAG: "true", **origin_tags(git_state(root))}
-        run = store.client.create_run(store.experiment_id, tags=tags, run_name=publication.run_name)
+    run, created = _open_run(store, publication, root)
     run_id = run.info.run_id
+    close_leftovers(store, but=run_id)
     write_absent_params(store, run_id, publication.params)
     _write_curves(store, run_id, publication)
     store.client.log_inputs(run_id, datasets=[_dataset(split) for split in publication.splits])
@@ -87,7 +86,21 @@ def _publish(store: TrackingStore, params: Params, publication: Publication, roo
     _write_words(store, run, publication, links, confidence, root)
     if run.info.status != "FINISHED":
         store.client.set_terminated(run_id, "FINISHED")
+        store.client.delete_tag(run_id, PROCESS_TAG)
     return PublishedRun(run_id, store.run_link(run_id), created)
+
+
+def _open_run(store: TrackingStore, publication: Publication, root: Path) -> tuple[Run, bool]:
+    """Give the model's run, and whether it was made here; one that is not at its end is this process's for now."""
+    found = run_of_model(store, publication.model_sha256)
+    if found is None:
+        tags = {MODEL_TAG: publication.model_sha256, REBUILT_TAG: "true", PROCESS_TAG: this_process()}
+        tags |= origin_tags(git_state(root))
+        return store.client.create_run(store.experiment_id, tags=tags, run_name=publication.run_name), True
+    if found.info.status == "FINISHED":
+        return found, False
+    take_up(store, found)
+    return store.client.get_run(found.info.run_id), False
 
 
 def _write_curves(store: TrackingStore, run_id: str, publication: Publication) -> None:
