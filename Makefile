@@ -81,8 +81,10 @@ docs: install ## write docs/parameters.md anew
 	@$(BIN)/python -m atnet.parameter_docs > docs/parameters.md.part
 	@mv docs/parameters.md.part docs/parameters.md
 
-lock: install ## resolve the packages anew into requirements.lock
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
+LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+lock: install ## resolve the packages anew into the two lock files
+	@$(BIN)/uv pip compile $(LOCKED) --extra dev pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-benchmarks.in -o requirements-benchmarks.lock
 
 clean: ## remove the environment and tool caches; data, models and runs stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
