@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from atnet.dataset import EncodedSplit
-from atnet.layers import PAIR_FACTOR, BothBranches, FrequentTokens, WideNgrams
-from atnet.ngrams import FEWEST_SLOTS, character_ngrams, pair_slots, present_ngrams, spelling
+from atnet.layers import FrequentTokens
+from atnet.ngrams import FEWEST_SLOTS, PAIR_FACTOR, character_ngrams, pair_slots, present_ngrams, spelling
 from atnet.wide import fit_wide
+from atnet.wide_layers import BothBranches, WideNgrams
 from encoded import VOCABULARY, WORDS, encoded_split, some_wide
 
 

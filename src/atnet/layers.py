@@ -7,9 +7,8 @@ false where there is padding; None means that every position counts.
 from typing import Any, Literal
 
 import keras
+import tensorflow as tf
 from keras import ops
-
-from atnet.ngrams import PAIR_FACTOR
 
 AttentionMode = Literal["seed", "rescaled", "pooled"]
 
@@ -26,36 +25,60 @@ class PaddingMask(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="atnet")
-class MaskedConv1D(keras.layers.Layer):
-    """Convolve over tokens as if the text ended where its padding begins.
+class WordEmbedding(keras.layers.Embedding):
+    """Look up the vectors of tokens: (B, T) integers -> (B, T, D) float32.
 
-    (B, T, D) -> (B, T, F), same padding. Padding positions are set to zero before the convolution, so that
-    they do not leak into the real tokens beside them.
+    Keras reads the whole table first, which costs a copy of it in every training step; here only the rows asked for
+    are read.
     """
 
-    def __init__(self, filters: int, kernel_size: int, **kwargs: Any) -> None:
+    def call(self, inputs: Any) -> Any:
+        return tf.gather(self.embeddings.value, inputs)
+
+
+@keras.saving.register_keras_serializable(package="atnet")
+class MaskedDropout(keras.layers.Layer):
+    """Set the features of padding to zero, and in training a random share of the others.
+
+    (B, T, D) -> (B, T, D). What is kept in training is scaled up, so that the expected sum stays the same (Srivastava
+    et al. 2014). The share is rounded to 1/256: a random byte decides for each value, which takes a quarter of
+    the random numbers that floats would take.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.convolution = keras.layers.Conv1D(
-            filters, kernel_size, padding="same", activation="relu", dtype=self.dtype_policy, name="convolution"
-        )
+        self.rate, self.seed = rate, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.convolution.build(input_shape)
+    def call(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
+        dropped = round(self.rate * 256)
+        kept = None if mask is None else mask[..., None]
+        if training and dropped:
+            lucky = self._bytes(tf.shape(inputs)) >= tf.cast(dropped, tf.uint8)
+            kept = lucky if kept is None else lucky & kept
+            inputs = inputs * tf.cast(256 / (256 - dropped), inputs.dtype)
+        return inputs if kept is None else tf.where(kept, inputs, tf.zeros((), inputs.dtype))
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
-        return self.convolution(_without_padding(inputs, mask))
+    def _bytes(self, shape: Any) -> Any:
+        """Draw a byte for every value of (B, T, D)."""
+        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        words = tf.stack([shape[0], shape[1], (shape[2] + 3) // 4])
+        drawn = tf.random.stateless_uniform(words, seed, minval=None, maxval=None, dtype=tf.uint32)
+        return tf.reshape(tf.bitcast(drawn, tf.uint8), [shape[0], shape[1], -1])[..., : shape[2]]
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        return None
+
+    def compute_output_spec(self, inputs: Any, **_: Any) -> keras.KerasTensor:
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return (*input_shape[:-1], self.convolution.filters)
+        return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        convolution = self.convolution
-        return {
-            **super().get_config(),
-            "filters": convolution.filters,
-            "kernel_size": convolution.kernel_size[0],
-        }
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(package="atnet")
@@ -83,10 +106,11 @@ class AttentionPooling(keras.layers.Layer):
 
     def call(self, inputs: Any, mask: Any = None) -> tuple[Any, Any]:
         weights = self._weights(inputs, mask)
-        weighted = inputs * ops.cast(weights, inputs.dtype)[..., None]
         if self.mode == "pooled":
-            pooled = ops.concatenate([ops.sum(weighted, axis=1), _masked_maximum(inputs, mask)], axis=-1)
-        elif self.mode == "rescaled":
+            summed = ops.matmul(ops.cast(weights, inputs.dtype)[:, None, :], inputs)[:, 0, :]
+            return ops.concatenate([summed, _masked_maximum(inputs, mask)], axis=-1), weights
+        weighted = inputs * ops.cast(weights, inputs.dtype)[..., None]
+        if self.mode == "rescaled":
             pooled = _masked_maximum(weighted * _lengths(inputs, mask), mask)
         else:
             pooled = ops.max(weighted, axis=1)
@@ -144,104 +168,6 @@ class FrequentTokens(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "limit": self.limit}
-
-
-@keras.saving.register_keras_serializable(package="atnet")
-class WideNgrams(keras.layers.Layer):
-    """Tell what the words and word pairs of a text say for each class, without regard to order.
-
-    (B, T) tokens -> what is said at each token, (B, T, C); the sum over the tokens is the branch's logits but for its
-    intercept, which `BothBranches` adds. A word says its weight over the root of the text's different words and pairs,
-    and its spelling's weight over the root of its different words' n-grams of characters. What stands several
-    times is said once, in equal shares; what a pair says is halved between its two words. Nothing is trained here: the
-    weights come from `atnet.wide`. Two classes share one column of opposite signs.
-    """
-
-    def __init__(self, vocabulary_size: int, slots: int, classes: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.trainable = False
-        self.vocabulary_size, self.slots, self.classes = vocabulary_size, slots, classes
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        columns = 1 if self.classes == 2 else self.classes
-        self.words = self._table("words", (self.vocabulary_size, columns))
-        self.pairs = self._table("pairs", (self.slots, columns))
-        self.numbers = self._table("numbers", (self.slots,), dtype="int64")
-        self.spelling = self._table("spelling", (self.vocabulary_size, columns))
-        self.letters = self._table("letters", (self.vocabulary_size,))
-
-    def _table(self, name: str, shape: tuple[int, ...], dtype: str = "float32") -> Any:
-        return self.add_weight(name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False)
-
-    def call(self, inputs: Any) -> Any:
-        tokens = ops.cast(inputs, "int64")
-        # In int64: the product overflows in int32, and then ONNX Runtime and TensorFlow differ.
-        numbers = tokens[:, :-1] * PAIR_FACTOR + tokens[:, 1:]
-        word_shares = _shares(tokens, tokens > 0)
-        pair_shares = _shares(numbers, (tokens[:, :-1] > 0) & (tokens[:, 1:] > 0))
-        features = ops.sum(word_shares, axis=1, keepdims=True) + ops.sum(pair_shares, axis=1, keepdims=True)
-        letters = ops.sum(ops.take(self.letters, tokens) * word_shares, axis=1, keepdims=True)
-        words = ops.take(self.words, tokens, axis=0) / _root(features)
-        words = words + ops.take(self.spelling, tokens, axis=0) / _root(letters)
-        pairs = self._pairs(numbers) * pair_shares[..., None] / _root(features)
-        halves = (ops.pad(pairs, [[0, 0], [0, 1], [0, 0]]) + ops.pad(pairs, [[0, 0], [1, 0], [0, 0]])) / 2
-        said = words * word_shares[..., None] + halves
-        return said if self.classes > 2 else ops.concatenate([-said / 2, said / 2], axis=-1)
-
-    def _pairs(self, numbers: Any) -> Any:
-        places = numbers % self.slots
-        known = ops.equal(ops.take(self.numbers, places), numbers)
-        return ops.take(self.pairs, places, axis=0) * ops.cast(known, "float32")[..., None]
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return (*input_shape, self.classes)
-
-    def get_config(self) -> dict[str, Any]:
-        sizes = {"vocabulary_size": self.vocabulary_size, "slots": self.slots, "classes": self.classes}
-        return {**super().get_config(), **sizes}
-
-
-@keras.saving.register_keras_serializable(package="atnet")
-class BothBranches(keras.layers.Layer):
-    """Add up the network's logits and what the wide branch says, each with its weight.
-
-    [(B, C), (B, T, C)] -> the logits (B, C), and the wide branch's weighted say (B, T, C). The weights are fitted,
-    not trained.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.trainable = False
-
-    def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
-        self.weight = self.add_weight(name="weight", shape=(2,), initializer="ones", trainable=False)
-        self.intercept = self.add_weight(
-            name="intercept", shape=(input_shape[0][-1],), initializer="zeros", trainable=False
-        )
-
-    def call(self, inputs: Any) -> tuple[Any, Any]:
-        deep, said = inputs
-        said = said * self.weight[1]
-        return deep * self.weight[0] + ops.sum(said, axis=1) + self.intercept * self.weight[1], said
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        deep, said = input_shape
-        return deep, said
-
-
-def _shares(features: Any, present: Any) -> Any:
-    """Give one over how often each feature stands in its text, zero where there is none: (B, T) float32."""
-    alike = ops.equal(features[:, :, None], features[:, None, :]) & present[:, None, :]
-    times = ops.sum(ops.cast(alike, "float32"), axis=2)
-    return ops.cast(present, "float32") / ops.maximum(times, 1.0)
-
-
-def _root(counts: Any) -> Any:
-    return ops.sqrt(ops.maximum(counts, 1.0))[..., None]
-
-
-def _without_padding(features: Any, mask: Any) -> Any:
-    return features if mask is None else features * ops.cast(mask, features.dtype)[..., None]
 
 
 def _masked_maximum(features: Any, mask: Any) -> Any:

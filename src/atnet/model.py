@@ -7,14 +7,14 @@ import keras
 from atnet.config import TrainConfig
 from atnet.layers import (
     AttentionPooling,
-    BothBranches,
     FrequentTokens,
-    MaskedConv1D,
+    MaskedDropout,
     PaddingMask,
     TwoClassLogits,
-    WideNgrams,
+    WordEmbedding,
 )
 from atnet.wide import WideBranch, both_sides
+from atnet.wide_layers import BothBranches, WideNgrams
 
 
 def build_model(
@@ -35,16 +35,14 @@ def build_model(
     """
     seed_mode = config.attention == "seed"
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    embedded = keras.layers.Embedding(
-        # The embedding stays float32: cast to bfloat16 as a whole, its gradient would no longer be sparse.
-        vocabulary_size,
-        config.embedding_dimensions,
-        dtype="float32",
-        name="embedding",
-    )(FrequentTokens(vocabulary_size, name="frequent")(tokens))
     mask = None if seed_mode else PaddingMask(name="mask")(tokens)
-    dropped = keras.layers.Dropout(config.embedding_dropout, name="embedding_dropout", dtype="float32")(embedded)
-    features = MaskedConv1D(config.filters, config.kernel_size, dtype=precision, name="convolution")(dropped, mask=mask)
+    # The embedding stays float32: cast to bfloat16 as a whole, its gradient would no longer be sparse.
+    embedding = WordEmbedding(vocabulary_size, config.embedding_dimensions, dtype="float32", name="embedding")
+    embedded = embedding(FrequentTokens(vocabulary_size, name="frequent")(tokens))
+    cleared = MaskedDropout(config.embedding_dropout, dtype=precision, name="embedding_dropout")(embedded, mask=mask)
+    features = keras.layers.Conv1D(
+        config.filters, config.kernel_size, padding="same", activation="relu", dtype=precision, name="convolution"
+    )(cleared)
     pooled, attention = AttentionPooling(config.attention, dtype=precision, name="attention")(features, mask=mask)
     kept = keras.layers.Dropout(config.dropout, dtype=precision, name="dropout")(pooled)
     hidden = keras.layers.Dense(config.hidden_units, activation="relu", dtype=precision, name="hidden")(kept)

@@ -30,4 +30,5 @@ class SparseAdam(keras.optimizers.Adam):
         change = tf.cast(learning_rate, tf.float32) * correction * mean / (tf.sqrt(square) + self.epsilon)
         first.scatter_update(tf.IndexedSlices(mean, rows))
         second.scatter_update(tf.IndexedSlices(square, rows))
-        variable.scatter_sub(tf.IndexedSlices(change, rows))
+        # Gathered and set again: `scatter_sub` takes twice the time of both.
+        variable.scatter_update(tf.IndexedSlices(tf.gather(variable, rows) - change, rows))
