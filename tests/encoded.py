@@ -8,7 +8,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from atnet.dataset import EncodedSplit
-from atnet.ngrams import PAIR_FACTOR, answer_columns
+from atnet.ngrams import RUN_FACTOR, answer_columns
 from atnet.wide import WideBranch
 
 VOCABULARY = 40
@@ -40,14 +40,14 @@ def encoded_split(
 
 
 def some_wide(classes: int, vocabulary_size: int, slots: int = 64, seed: int = 0) -> WideBranch:
-    """Make a wide branch of chance weights, whose pairs are all those of the vocabulary's first tokens."""
+    """Make a wide branch of chance weights, whose runs are all pairs of the vocabulary's first tokens."""
     rng, columns = np.random.default_rng(seed), answer_columns(classes)
     numbers = np.full(slots, -1, np.int64)
     for first in range(2, vocabulary_size):
         for second in range(2, min(vocabulary_size, 10)):
-            number = first * PAIR_FACTOR + second
+            number = first * RUN_FACTOR + second
             numbers[number % slots] = number
-    weights = {"words": vocabulary_size, "pairs": slots, "spelling": vocabulary_size}
+    weights = {"words": vocabulary_size, "runs": slots, "spelling": vocabulary_size}
     return WideBranch(
         **{name: rng.normal(size=(rows, columns)).astype(np.float32) for name, rows in weights.items()},
         numbers=numbers,

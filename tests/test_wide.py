@@ -6,7 +6,16 @@ import pytest
 
 from atnet.dataset import EncodedSplit
 from atnet.layers import FrequentTokens
-from atnet.ngrams import FEWEST_SLOTS, PAIR_FACTOR, character_ngrams, pair_slots, present_ngrams, spelling
+from atnet.ngrams import (
+    FEWEST_SLOTS,
+    RUN_FACTOR,
+    character_ngrams,
+    present_ngrams,
+    run_slots,
+    run_tokens,
+    spelling,
+    word_runs,
+)
 from atnet.wide import fit_wide
 from atnet.wide_layers import BothBranches, WideNgrams
 from encoded import VOCABULARY, WORDS, encoded_split, some_wide
@@ -35,9 +44,9 @@ def fitted(train, classes, words=WORDS, strengths=(3.0,), validation=None):
 
 
 def layer_of(branch, classes):
-    layer = WideNgrams(len(branch.words), len(branch.pairs), classes)
+    layer = WideNgrams(len(branch.words), len(branch.runs), classes)
     layer(np.ones((1, 2), np.int32))
-    for name in ("words", "pairs", "numbers", "spelling", "letters"):
+    for name in ("words", "runs", "numbers", "spelling", "letters"):
         getattr(layer, name).assign(getattr(branch, name))
     return layer
 
@@ -57,16 +66,24 @@ def test_a_word_is_spelt_with_the_runs_of_two_to_five_signs_between_two_spaces()
     assert (matrix[[2]] @ matrix[[3]].T).toarray()[0, 0] == 3  # " a", "ab", " ab"
 
 
+def test_runs_are_numbered_exactly_and_end_with_their_text():
+    tokens, texts = np.array([2, 3, 4, 99_999, 99_998, 99_997]), np.array([0, 0, 0, 1, 1, 1])
+    numbers, where = word_runs(tokens, texts)
+    runs = [run_tokens(number) for number in numbers.tolist()]
+    assert runs == [(2, 3), (3, 4), (99_999, 99_998), (99_998, 99_997), (2, 3, 4), (99_999, 99_998, 99_997)]
+    assert where.tolist() == [0, 0, 1, 1, 0, 1]
+
+
 def test_only_pairs_of_two_texts_have_a_slot_and_none_reaches_over_the_end_of_a_text():
-    slots = pair_slots(split_of([[2, 3, 4], [2, 3], [3, 4, 4]], [0, 1, 0]), columns=1)
+    slots = run_slots(split_of([[2, 3, 4], [2, 3], [3, 4, 4]], [0, 1, 0]), columns=1)
     known = set(slots.numbers[slots.numbers >= 0].tolist())
-    assert known == {2 * PAIR_FACTOR + 3, 3 * PAIR_FACTOR + 4}
-    assert slots.of(np.array([4 * PAIR_FACTOR + 2])) == -1
+    assert known == {2 * RUN_FACTOR + 3, 3 * RUN_FACTOR + 4}
+    assert slots.of(np.array([4 * RUN_FACTOR + 2])) == -1
 
 
 def test_a_feature_counts_once_in_a_text():
     split = split_of([[2, 3, 2, 3], [2, 3]], [0, 1])
-    slots = pair_slots(split, columns=1)
+    slots = run_slots(split, columns=1)
     present = present_ngrams(split, VOCABULARY, slots)
     assert present.max() == 1
     assert present.sum(axis=1).tolist() == [3, 3]
@@ -74,8 +91,8 @@ def test_a_feature_counts_once_in_a_text():
 
 def test_many_columns_share_fewer_slots():
     split = encoded_split(4000)
-    assert len(pair_slots(split, columns=2**12)) < len(pair_slots(split, columns=1))
-    assert len(pair_slots(encoded_split(60), columns=2**20)) == FEWEST_SLOTS
+    assert len(run_slots(split, columns=2**12)) < len(run_slots(split, columns=1))
+    assert len(run_slots(encoded_split(60), columns=2**20)) == FEWEST_SLOTS
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -95,20 +112,28 @@ def test_a_word_never_met_in_a_label_speaks_by_its_spelling():
     assert branch.words[6] == branch.words[7] == 0
 
 
+def test_spelling_is_left_out_where_it_misleads_on_validation():
+    words = ["[PAD]", "[UNK]", "happy", "unhappy", "lucky", "unlucky"]
+    train = split_of([[2], [3], [4], [5]] * 10, [1, 0, 1, 0] * 10)
+    agreeing, against = split_of([[2], [5]], [1, 0]), split_of([[2], [3], [4], [5]], [1, 1, 0, 0])
+    assert np.any(fitted(train, 2, words=words, validation=agreeing).spelling)
+    assert not np.any(fitted(train, 2, words=words, validation=against, strengths=(0.01,)).spelling)
+
+
 def test_it_keeps_the_strength_that_suits_the_validation_split():
     rng = np.random.default_rng(0)
     train, validation = encoded_split(200), encoded_split(100, seed=1)
     train.labels[:] = rng.permutation(train.labels)
     best, strong = (
         fitted(train, 2, strengths=(0.001, 100.0), validation=validation),
-        fitted(train, 2, strengths=(0.001,)),
+        fitted(train, 2, strengths=(0.001,), validation=validation),
     )
     np.testing.assert_array_equal(best.words, strong.words)
 
 
 def test_the_fit_repeats_its_bytes():
     first, second = (fitted(encoded_split(200, classes=3), 3) for _ in range(2))
-    for name in ("words", "pairs", "numbers", "spelling", "letters", "intercept"):
+    for name in ("words", "runs", "numbers", "spelling", "letters", "intercept"):
         assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
 
 
@@ -131,6 +156,7 @@ def test_padding_and_company_change_nothing_and_repeated_words_share_their_say(c
     alone, among = layer(padded([[2, 3, 2]])), layer(padded([[2, 3, 2], [4, 5, 6, 7]], beyond=3))
     np.testing.assert_allclose(alone[0], among[0, :3], atol=1e-6)
     assert not np.any(among[0, 3:])
+    np.testing.assert_allclose(layer(np.array([[2]], np.int32))[0, 0], layer(padded([[2]], beyond=4))[0, 0], atol=1e-6)
     assert among.shape == layer.compute_output_shape((2, 7)) == (2, 7, classes)
     single = layer(padded([[5, 5]]))
     np.testing.assert_allclose(single[0, 0], single[0, 1], atol=1e-6)
@@ -140,9 +166,9 @@ def test_a_pair_that_was_never_met_says_nothing_though_its_slot_is_taken():
     branch = some_wide(2, 30, slots=4)
     layer = layer_of(branch, 2)
     taken = set(branch.numbers.tolist())
-    pair = next((a, b) for a in range(10, 30) for b in range(10, 30) if a * PAIR_FACTOR + b not in taken)
+    pair = next((a, b) for a in range(10, 30) for b in range(10, 30) if a * RUN_FACTOR + b not in taken)
     said = layer(np.array([pair], np.int32)).numpy()
-    layer.pairs.assign(100 * branch.pairs)
+    layer.runs.assign(100 * branch.runs)
     np.testing.assert_array_equal(layer(np.array([pair], np.int32)), said)
 
 

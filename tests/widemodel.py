@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from atnet.globalview.tables import WideTables
 from atnet.inference import Predictor
-from atnet.ngrams import PAIR_FACTOR
+from atnet.ngrams import RUN_FACTOR
 
 SLOTS = 64
 
@@ -34,14 +34,14 @@ def wide_tables(
 ) -> WideTables:
     """Make the tables of a wide branch for two labels; each word is spelt with as many n-grams."""
     words = _vocabulary(wide)
-    numbers_P, pairs_PK = np.full(SLOTS, -1), np.zeros((SLOTS, 1), np.float32)
+    numbers_R, runs_RK = np.full(SLOTS, -1), np.zeros((SLOTS, 1), np.float32)
     for (first, second), says in (pairs or {}).items():
-        number = words.index(first) * PAIR_FACTOR + words.index(second)
-        numbers_P[number % SLOTS], pairs_PK[number % SLOTS] = number, says[1] - says[0]
+        number = words.index(first) * RUN_FACTOR + words.index(second)
+        numbers_R[number % SLOTS], runs_RK[number % SLOTS] = number, says[1] - says[0]
     return WideTables(
         words_VK=_column(_table(words, wide, 2)),
-        pairs_PK=pairs_PK,
-        numbers_P=numbers_P,
+        runs_RK=runs_RK,
+        numbers_R=numbers_R,
         spelling_VK=_column(_table(words, spelling or {}, 2)),
         letters_V=np.full(len(words), letters, np.float32),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 MOST_STEPS = 120
-TOLERANCE = 1e-6
+TOLERANCE = 1e-5
 """Relative fall of the objective at which the search stops."""
 MEMORY = 10
 

@@ -60,10 +60,10 @@ def with_wide(network: keras.Model, wide: WideBranch, weights: tuple[float, floa
         weights: of the network's logits and of the wide branch's.
     """
     classes = network.output["logits"].shape[-1]
-    beside = WideNgrams(len(wide.words), len(wide.pairs), classes, dtype="float32", name="wide")
+    beside = WideNgrams(len(wide.words), len(wide.runs), classes, dtype="float32", name="wide")
     both = BothBranches(dtype="float32", name="both")
     logits, said = both([network.output["logits"], beside(network.input)])
-    for name in ("words", "pairs", "numbers", "spelling", "letters"):
+    for name in ("words", "runs", "numbers", "spelling", "letters"):
         getattr(beside, name).assign(getattr(wide, name))
     both.weight.assign(weights)
     both.intercept.assign(both_sides(wide.intercept[None])[0])

@@ -1,14 +1,14 @@
-"""The wide branch: a linear model over words, pairs and spelling, fitted by itself before the network is trained.
+"""The wide branch: a linear model over words, runs and spelling, fitted by itself before the network is trained.
 
 NB-SVM (Wang & Manning 2012) with the logistic loss, to which each word adds what its character n-grams say. Those are
 summed up into one number per word once the fit is done, so that at serving time nothing but token ids is needed.
 
-Shapes: N texts, V vocabulary entries, P slots for pairs, F features, K columns (see `answer_columns`).
+Shapes: N texts, V vocabulary entries, R slots for runs of words, F features, K columns (see `answer_columns`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sparse
@@ -19,15 +19,14 @@ from atnet.dataset import EncodedSplit, class_targets, row_weights
 from atnet.logistic import Fitted, fit_logistic
 from atnet.ngrams import (
     FEWEST_TEXTS,
-    PairSlots,
+    RunSlots,
     answer_columns,
     distinct_ngrams,
-    pair_slots,
     present_ngrams,
+    run_slots,
     spelling,
 )
-
-SMOOTHING = 1.0
+from atnet.widefeatures import frequent_grams, log_count_ratios, root, wide_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +35,10 @@ class WideBranch:
 
     words: np.ndarray
     """(V, K) float32, what a word says."""
-    pairs: np.ndarray
-    """(P, K) float32, what the pair in a slot says."""
+    runs: np.ndarray
+    """(R, K) float32, what the run in a slot says."""
     numbers: np.ndarray
-    """(P,) int64, which pair that is; -1 for none."""
+    """(R,) int64, which run that is; -1 for none."""
     spelling: np.ndarray
     """(V, K) float32, the sum of what a word's character n-grams say."""
     letters: np.ndarray
@@ -49,56 +48,20 @@ class WideBranch:
 
     def logits(self, split: EncodedSplit) -> np.ndarray:
         """Answer for the texts of a split as the layer does: (N, C)."""
-        slots = PairSlots(self.numbers)
+        slots = RunSlots(self.numbers)
         present = present_ngrams(split, len(self.words), slots)
         words = present[:, : len(self.words)]
-        said = (present @ np.concatenate([self.words, self.pairs])) / _root(distinct_ngrams(split))
-        said += (words @ self.spelling) / _root(words @ self.letters)
+        said = (present @ np.concatenate([self.words, self.runs])) / root(distinct_ngrams(split))
+        said += (words @ self.spelling) / root(words @ self.letters)
         return both_sides(said + self.intercept)
 
 
-@dataclass(frozen=True)
-class WideFeatures:
-    """The features of one split, words and pairs first, then character n-grams.
+class Attempt(NamedTuple):
+    """One fit, and what it is worth."""
 
-    The first are present or not, over the root of their number in the text; the n-grams are counted over the text's
-    different words, over the root of their number. They are never written out per text: the product with their
-    weights goes through the words.
-    """
-
-    ngrams: sparse.csr_array
-    """(N, F1)."""
-    words: sparse.csr_array
-    """(N, V) of ones."""
-    spelling: sparse.csr_array
-    """(V, G) of ones."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Give N and F."""
-        return self.ngrams.shape[0], self.ngrams.shape[1] + self.spelling.shape[1]
-
-    @cached_property
-    def scale(self) -> np.ndarray:
-        """(N, 1), one over the root of each text's n-grams of characters."""
-        letters = self.words @ np.asarray(self.spelling.sum(axis=1)).ravel()
-        scale: np.ndarray = (1 / _root(letters)).astype(np.float32)
-        return scale
-
-    @cached_property
-    def _transposed(self) -> tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]:
-        return self.ngrams.T.tocsr(), self.words.T.tocsr(), self.spelling.T.tocsr()
-
-    def times(self, weights_FK: np.ndarray) -> np.ndarray:
-        """Multiply by weights: (N, K)."""
-        near, far = np.split(weights_FK, [self.ngrams.shape[1]])
-        answers: np.ndarray = self.ngrams @ near + self.scale * (self.words @ (self.spelling @ far))
-        return answers
-
-    def back(self, slopes_NK: np.ndarray) -> np.ndarray:
-        """Multiply the transposed matrix: (F, K)."""
-        ngrams, words, letters = self._transposed
-        return np.concatenate([ngrams @ slopes_NK, letters @ (words @ (slopes_NK * self.scale))])
+    fitted: Fitted
+    strength: float
+    loss: float
 
 
 def wide_branch(
@@ -130,7 +93,9 @@ def fit_wide(
     row_weights: np.ndarray,
     strengths: Sequence[float],
 ) -> WideBranch:
-    """Fit on train, from the smallest strength on until the calibrated validation log-loss rises; keep the best.
+    """Fit on train with and without spelling, for each strength; keep what has the lowest calibrated validation loss.
+
+    Spelling helps short texts, in which most words are rare, and harms long ones.
 
     Args:
         words: the vocabulary by token id.
@@ -138,24 +103,42 @@ def fit_wide(
         strengths: inverse strengths of regularisation, as C in logistic regression.
     """
     columns = answer_columns(targets.shape[1])
-    slots = pair_slots(train, columns)
+    slots = run_slots(train, columns)
     present = present_ngrams(train, len(words), slots)
     kept = np.flatnonzero(np.diff(present.tocsc().indptr) >= FEWEST_TEXTS)
-    grams = _frequent(spelling(words), present[:, : len(words)])
-    features = _features(train, present, kept, grams)
-    judged = _features(validation, present_ngrams(validation, len(words), slots), kept, grams)
-    leeway = _log_count_ratios(features, targets)
-    best, lowest = None, np.inf
-    for strength in sorted(strengths):
-        fitted = fit_logistic(features, targets, leeway_FK=leeway, strength=strength, weights_N=row_weights, start=best)
-        logits = both_sides(fitted.answers(judged))
-        # Calibrated: the blend calibrates later, and how sure the branch is by itself does not matter.
-        loss = log_loss(logits / fit_temperature(logits, validation.labels), validation.labels)
-        if best is not None and loss >= lowest:
+    grams = frequent_grams(spelling(words), present[:, : len(words)])
+    features = wide_features(train, present, kept, grams)
+    judged = wide_features(validation, present_ngrams(validation, len(words), slots), kept, grams)
+    leeway = log_count_ratios(features, targets)
+    unspelt = leeway.copy()
+    unspelt[len(kept) :] = 0
+
+    def fits(leeway_FK: np.ndarray, strengths: Sequence[float], start: Fitted | None) -> Iterator[Attempt]:
+        for strength in strengths:
+            start = fit_logistic(
+                features, targets, leeway_FK=leeway_FK, strength=strength, weights_N=row_weights, start=start
+            )
+            yield Attempt(start, strength, _calibrated_loss(both_sides(start.answers(judged)), validation.labels))
+
+    spelt = _first_low(fits(leeway, sorted(strengths), None))
+    stronger = [strength for strength in sorted(strengths) if strength >= spelt.strength]
+    best = min(spelt, _first_low(fits(unspelt, stronger, spelt.fitted)), key=lambda attempt: attempt.loss)
+    return _branch(best.fitted, kept, grams, slots)
+
+
+def _first_low(attempts: Iterator[Attempt]) -> Attempt:
+    """Go on while the loss falls."""
+    best = next(attempts)
+    for attempt in attempts:
+        if attempt.loss >= best.loss:
             break
-        best, lowest = fitted, loss
-    assert best is not None
-    return _branch(best, kept, grams, slots)
+        best = attempt
+    return best
+
+
+def _calibrated_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    # The blend calibrates later; how sure the branch is by itself does not matter.
+    return log_loss(logits / fit_temperature(logits, labels), labels)
 
 
 def both_sides(answers: np.ndarray) -> np.ndarray:
@@ -163,58 +146,13 @@ def both_sides(answers: np.ndarray) -> np.ndarray:
     return answers if answers.shape[1] > 1 else np.concatenate([-answers / 2, answers / 2], axis=1)
 
 
-def _features(
-    split: EncodedSplit, present: sparse.csr_array, kept: np.ndarray, grams: sparse.csr_array
-) -> WideFeatures:
-    scale = sparse.diags_array(1 / _root(distinct_ngrams(split))[:, 0])
-    return WideFeatures(
-        ngrams=sparse.csr_array((scale @ present[:, kept]).astype(np.float32)),
-        words=sparse.csr_array(present[:, : grams.shape[0]]),
-        spelling=grams,
-    )
-
-
-def _frequent(grams: sparse.csr_array, words: sparse.csr_array) -> sparse.csr_array:
-    """Keep the n-grams whose words stand in enough texts, counted together."""
-    texts = grams.T @ np.asarray(words.sum(axis=0)).ravel()
-    return sparse.csr_array(grams[:, np.flatnonzero(texts >= FEWEST_TEXTS)])
-
-
-def _log_count_ratios(features: WideFeatures, targets: np.ndarray) -> np.ndarray:
-    """Compare how often each feature stands in the texts of a class and in the others: (F, K) float32.
-
-    log((p + 1) / |p + 1|) - log((q + 1) / |q + 1|), with p and q the texts that hold the feature.
-    """
-    ngrams, words, letters = features._transposed
-    ones = ngrams.copy()
-    ones.data = np.ones_like(ones.data)
-    texts = targets.astype(np.float32)
-    ratios = []
-    for counts in (ones @ texts, letters @ (words @ texts)):
-        inside = counts[:, 1:] if targets.shape[1] == 2 else counts
-        outside = counts.sum(axis=1, keepdims=True) - inside
-        ratios.append(_log_share(inside) - _log_share(outside))
-    return np.concatenate(ratios).astype(np.float32)
-
-
-def _root(counts: np.ndarray) -> np.ndarray:
-    root: np.ndarray = np.sqrt(np.maximum(counts, 1))[:, None]
-    return root
-
-
-def _log_share(counts: np.ndarray) -> np.ndarray:
-    smoothed = counts.astype(np.float64) + SMOOTHING
-    shares: np.ndarray = np.log(smoothed / smoothed.sum(axis=0, keepdims=True))
-    return shares
-
-
-def _branch(fitted: Fitted, kept: np.ndarray, grams: sparse.csr_array, slots: PairSlots) -> WideBranch:
+def _branch(fitted: Fitted, kept: np.ndarray, grams: sparse.csr_array, slots: RunSlots) -> WideBranch:
     near, far = np.split(fitted.weights_FK, [len(kept)])
     table = np.zeros((grams.shape[0] + len(slots), near.shape[1]), np.float32)
     table[kept] = near
     return WideBranch(
         words=table[: grams.shape[0]],
-        pairs=table[grams.shape[0] :],
+        runs=table[grams.shape[0] :],
         numbers=slots.numbers,
         spelling=(grams @ far).astype(np.float32),
         letters=np.asarray(grams.sum(axis=1)).ravel().astype(np.float32),

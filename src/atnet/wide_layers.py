@@ -8,17 +8,17 @@ from typing import Any
 import keras
 from keras import ops
 
-from atnet.ngrams import PAIR_FACTOR
+from atnet.ngrams import LONGEST_RUN, RUN_FACTOR
 
 
 @keras.saving.register_keras_serializable(package="atnet")
 class WideNgrams(keras.layers.Layer):
-    """Tell what the words and word pairs of a text say for each class, without regard to order.
+    """Tell what the words, and runs of two and three, of a text say for each class, wherever they stand.
 
     (B, T) tokens -> what is said at each token, (B, T, C); the sum over the tokens is the branch's logits but for its
-    intercept, which `BothBranches` adds. A word says its weight over the root of the text's different words and pairs,
+    intercept, which `BothBranches` adds. A word says its weight over the root of the text's different words and runs,
     and its spelling's weight over the root of its different words' n-grams of characters. What stands several
-    times is said once, in equal shares; what a pair says is halved between its two words. Nothing is trained here: the
+    times is said once, in equal shares; what a run says is parted evenly among its words. Nothing is trained here: the
     weights come from `atnet.wide`. Two classes share one column of opposite signs.
     """
 
@@ -30,7 +30,7 @@ class WideNgrams(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         columns = 1 if self.classes == 2 else self.classes
         self.words = self._table("words", (self.vocabulary_size, columns))
-        self.pairs = self._table("pairs", (self.slots, columns))
+        self.runs = self._table("runs", (self.slots, columns))
         self.numbers = self._table("numbers", (self.slots,), dtype="int64")
         self.spelling = self._table("spelling", (self.vocabulary_size, columns))
         self.letters = self._table("letters", (self.vocabulary_size,))
@@ -39,24 +39,24 @@ class WideNgrams(keras.layers.Layer):
         return self.add_weight(name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False)
 
     def call(self, inputs: Any) -> Any:
-        tokens = ops.cast(inputs, "int64")
         # In int64: the product overflows in int32, and then ONNX Runtime and TensorFlow differ.
-        numbers = tokens[:, :-1] * PAIR_FACTOR + tokens[:, 1:]
-        word_shares = _shares(tokens, tokens > 0)
-        pair_shares = _shares(numbers, (tokens[:, :-1] > 0) & (tokens[:, 1:] > 0))
-        features = ops.sum(word_shares, axis=1, keepdims=True) + ops.sum(pair_shares, axis=1, keepdims=True)
-        letters = ops.sum(ops.take(self.letters, tokens) * word_shares, axis=1, keepdims=True)
+        tokens = ops.cast(inputs, "int64")
+        numbers = [_numbers(tokens, length) for length in range(1, LONGEST_RUN + 1)]
+        shares = [_shares(one, _present(tokens, length)) for length, one in enumerate(numbers, start=1)]
+        features = sum(ops.sum(one, axis=1, keepdims=True) for one in shares)
+        letters = ops.sum(ops.take(self.letters, tokens) * shares[0], axis=1, keepdims=True)
         words = ops.take(self.words, tokens, axis=0) / _root(features)
         words = words + ops.take(self.spelling, tokens, axis=0) / _root(letters)
-        pairs = self._pairs(numbers) * pair_shares[..., None] / _root(features)
-        halves = (ops.pad(pairs, [[0, 0], [0, 1], [0, 0]]) + ops.pad(pairs, [[0, 0], [1, 0], [0, 0]])) / 2
-        said = words * word_shares[..., None] + halves
+        said = words * shares[0][..., None]
+        for length in range(2, LONGEST_RUN + 1):
+            runs = self._runs(numbers[length - 1]) * shares[length - 1][..., None] / _root(features)
+            said = said + _parted(runs, length)
         return said if self.classes > 2 else ops.concatenate([-said / 2, said / 2], axis=-1)
 
-    def _pairs(self, numbers: Any) -> Any:
+    def _runs(self, numbers: Any) -> Any:
         places = numbers % self.slots
         known = ops.equal(ops.take(self.numbers, places), numbers)
-        return ops.take(self.pairs, places, axis=0) * ops.cast(known, "float32")[..., None]
+        return ops.take(self.runs, places, axis=0) * ops.cast(known, "float32")[..., None]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.classes)
@@ -92,6 +92,26 @@ class BothBranches(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         deep, said = input_shape
         return deep, said
+
+
+def _numbers(tokens: Any, length: int) -> Any:
+    """Number the runs of so many tokens: (B, T - length + 1)."""
+    numbers = tokens
+    for place in range(1, length):
+        numbers = numbers[:, :-1] * RUN_FACTOR + tokens[:, place:]
+    return numbers
+
+
+def _present(tokens: Any, length: int) -> Any:
+    """Tell which runs of so many tokens end before the padding: (B, T - length + 1) booleans."""
+    # No padding stands between tokens.
+    return tokens[:, length - 1 :] > 0
+
+
+def _parted(runs: Any, length: int) -> Any:
+    """Give each word of a run an equal part of what the run says: (B, T - length + 1, K) -> (B, T, K)."""
+    places = [ops.pad(runs, [[0, 0], [place, length - 1 - place], [0, 0]]) for place in range(length)]
+    return sum(places) / length
 
 
 def _shares(features: Any, present: Any) -> Any:

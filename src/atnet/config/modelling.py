@@ -78,7 +78,7 @@ class TrainConfig(Section):
     hidden_units: Annotated[int, Field(ge=1)]
     """Units of the dense layer before the output."""
     wide: bool
-    """Add a wide branch, a linear model of words, word pairs and spelling; mode seed never has one."""
+    """Add a wide branch, a linear model of words, runs of words and spelling; mode seed never has one."""
     wide_regularisation: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
     """Inverse regularisation strengths C of the wide branch tried on validation."""
     epochs: Annotated[int, Field(ge=1)]

@@ -1,1 +1,1 @@
-"""What a model goes by over many texts: its word pairs, its attention, its word vectors."""
+"""What a model goes by over many texts: its runs of words, its attention, its word vectors."""

@@ -1,6 +1,6 @@
-"""The words and word pairs by which the wide branch decides.
+"""The words, and runs of two and three words, by which the wide branch decides.
 
-Letters in array names: N texts, F features (the W distinct words, then the distinct pairs), O occurrences of them, once
+Letters in array names: N texts, F features (the W distinct words, then the distinct runs), O occurrences of them, once
 for each text, C labels, K columns of the tables.
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from atnet.globalview.tables import WideTables
 from atnet.inference import UNKNOWN_ID, Predictor
-from atnet.ngrams import PAIR_FACTOR
+from atnet.ngrams import run_tokens, word_runs
 
 MINIMUM_TEXTS, MINIMUM_SHARE = 3, 0.005
 """What stands in fewer texts is not listed: it is chance which of the rare ones are there."""
@@ -22,7 +22,7 @@ LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """What a word or pair adds for a label, over the texts that hold it."""
+    """What a word or run adds for a label, over the texts that hold it."""
 
     words: str
     mean: float
@@ -32,14 +32,14 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Ngrams:
-    """The words and pairs of some texts, with what the wide branch says of each.
+    """The words and runs of some texts, with what the wide branch says of each.
 
     What one says in a text is its weight times the scale of its occurrence, to which a word adds its spelling's weight
     times the spelling's scale. Weights are logits for each label against the mean of the others.
     """
 
     features: list[tuple[int, ...]]
-    """Token ids of each feature: one or two."""
+    """Token ids of each feature: one, two or three."""
     weights_FC: np.ndarray
     spelling_WC: np.ndarray
     text_O: np.ndarray
@@ -80,22 +80,20 @@ class Ngrams:
 
 
 def count_ngrams(tables: WideTables, ids: Sequence[Sequence[int]]) -> Ngrams:
-    """Find the different words and pairs of neighbours of encoded texts and look up what `WideNgrams` says of each."""
+    """Find the different words and runs of encoded texts and look up what `WideNgrams` says of each."""
     tokens = np.concatenate([np.asarray(one, np.int64) for one in ids])
     texts = np.repeat(np.arange(len(ids)), [len(one) for one in ids])
-    inside = texts[:-1] == texts[1:]
-    numbers = (tokens[:-1] * PAIR_FACTOR + tokens[1:])[inside]
     words, word_O, word_texts = _distinct(tokens, texts)
-    pairs, pair_O, pair_texts = _distinct(numbers, texts[:-1][inside])
-    text_O = np.concatenate([word_texts, pair_texts])
+    runs, run_O, run_texts = _distinct(*word_runs(tokens, texts))
+    text_O = np.concatenate([word_texts, run_texts])
     features_N = np.bincount(text_O, minlength=len(ids))
     letters_N = np.bincount(word_texts, tables.letters_V[words][word_O], minlength=len(ids))
     return Ngrams(
-        features=[*((word,) for word in words.tolist()), *(divmod(pair, PAIR_FACTOR) for pair in pairs.tolist())],
-        weights_FC=_of_labels(np.concatenate([tables.words_VK[words], tables.of_pairs(pairs)])),
+        features=[*((word,) for word in words.tolist()), *map(run_tokens, runs.tolist())],
+        weights_FC=_of_labels(np.concatenate([tables.words_VK[words], tables.of_runs(runs)])),
         spelling_WC=_of_labels(tables.spelling_VK[words]),
         text_O=text_O,
-        feature_O=np.concatenate([word_O, len(words) + pair_O]),
+        feature_O=np.concatenate([word_O, len(words) + run_O]),
         scale_O=1 / np.sqrt(features_N)[text_O],
         spelling_scale_O=1 / np.sqrt(np.maximum(letters_N, 1))[text_O],
     )

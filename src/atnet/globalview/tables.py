@@ -1,6 +1,6 @@
-"""What the network has learnt as tables: its word vectors, and the wide branch's words, pairs and spelling.
+"""What the network has learnt as tables: its word vectors, and the wide branch's words, runs and spelling.
 
-Letters in array names: E words with a vector, D embedding values, V vocabulary entries, P slots for pairs, K columns
+Letters in array names: E words with a vector, D embedding values, V vocabulary entries, R slots for runs, K columns
 (one where there are two labels, else one per label).
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-EMBEDDING, WIDE, BOTH = "layers/embedding/vars/0", "layers/wide_ngrams/vars", "layers/both_branches/vars"
+EMBEDDING, WIDE, BOTH = "layers/word_embedding/vars/0", "layers/wide_ngrams/vars", "layers/both_branches/vars"
 """Where Keras keeps them in a weights file."""
 
 
@@ -19,19 +19,19 @@ class WideTables:
     """What `WideNgrams` holds, its weight beside the network multiplied in."""
 
     words_VK: np.ndarray
-    pairs_PK: np.ndarray
-    numbers_P: np.ndarray
-    """The number of the pair that has the slot, -1 for none."""
+    runs_RK: np.ndarray
+    numbers_R: np.ndarray
+    """The number of the run that has the slot, -1 for none."""
     spelling_VK: np.ndarray
     """The sum of what a word's character n-grams say."""
     letters_V: np.ndarray
     """The number of those n-grams."""
 
-    def of_pairs(self, numbers_F: np.ndarray) -> np.ndarray:
-        """Give what pairs say by their numbers, (F, K); zero for a pair that has no slot."""
-        slots_F = numbers_F % len(self.numbers_P)
-        known_F = self.numbers_P[slots_F] == numbers_F
-        said: np.ndarray = np.where(known_F[:, None], self.pairs_PK[slots_F], 0)
+    def of_runs(self, numbers_F: np.ndarray) -> np.ndarray:
+        """Give what runs say by their numbers, (F, K); zero for a run that has no slot."""
+        slots_F = numbers_F % len(self.numbers_R)
+        known_F = self.numbers_R[slots_F] == numbers_F
+        said: np.ndarray = np.where(known_F[:, None], self.runs_RK[slots_F], 0)
         return said
 
 
@@ -54,6 +54,6 @@ class LearntTables:
 
 
 def _wide(file: h5py.File) -> WideTables:
-    words, pairs, numbers, spelling, letters = (np.asarray(file[WIDE][str(place)]) for place in range(5))
+    words, runs, numbers, spelling, letters = (np.asarray(file[WIDE][str(place)]) for place in range(5))
     weight = np.asarray(file[BOTH]["0"])[1]
-    return WideTables(words * weight, pairs * weight, numbers, spelling * weight, letters)
+    return WideTables(words * weight, runs * weight, numbers, spelling * weight, letters)

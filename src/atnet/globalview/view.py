@@ -38,7 +38,7 @@ class GlobalView:
     texts: int
     """Texts that were read for it."""
     says: Mapping[str, Sequence[Say]]
-    """Label -> words and pairs that speak most for it; empty for a model without a wide branch."""
+    """Label -> words and runs of words that speak most for it; empty for a model without a wide branch."""
     slices: Sequence[SliceSays]
     attended: Sequence[AttendedWord]
     word_map: WordMap | None
@@ -55,7 +55,7 @@ def global_view(
     """Look at what the model does with all texts of a table.
 
     Args:
-        minimum_rows: words and pairs are listed again for each part of the texts that has so many.
+        minimum_rows: words and runs are listed again for each part of the texts that has so many.
     """
     ids = predictor.encode(table[TEXT].tolist())
     rows = _evenly(ids)
