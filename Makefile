@@ -78,7 +78,7 @@ format: install ## put the code into the agreed form
 	@$(BIN)/ruff format .
 
 docs: install ## write docs/parameters.md anew
-	@$(BIN)/python -m atnet.parameter_docs > docs/parameters.md.part
+	@$(BIN)/python -m atnet.config.parameter_docs > docs/parameters.md.part
 	@mv docs/parameters.md.part docs/parameters.md
 
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links

@@ -88,7 +88,7 @@ class Ways:
         import tensorflow as tf
         from keras import Model
 
-        from atnet.model import rebuild
+        from atnet.network.model import rebuild
 
         network = rebuild((self.folder / "architecture.json").read_text(encoding="utf-8"))
         network.load_weights(self.folder / "model.weights.h5")

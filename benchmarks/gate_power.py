@@ -17,7 +17,7 @@ from statistics import NormalDist
 import matplotlib
 import numpy as np
 
-from atnet.bootstrap import compare
+from atnet.evaluation.bootstrap import compare
 from atnet.release.comparison import duel
 
 matplotlib.use("svg")

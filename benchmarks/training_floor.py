@@ -36,8 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("params", type=Path)
     arguments = parser.parse_args()
+    from atnet.network.training import computation_precision
     from atnet.storage import cpu_flags, load_params
-    from atnet.training import computation_precision
 
     config = load_params(arguments.params).train
     rows, across = config.batch_size * TOKENS, config.kernel_size * config.embedding_dimensions

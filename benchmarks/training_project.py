@@ -25,10 +25,10 @@ def main() -> None:
     arguments = parser.parse_args()
     import numpy as np
 
-    from atnet.dataset import training_batches
+    from atnet.network.training import Trainer, TrainingState, computation_precision
+    from atnet.network.trainingfiles import TrainingFiles
     from atnet.storage import cpu_flags, load_params
-    from atnet.training import Trainer, TrainingState, computation_precision
-    from atnet.trainingfiles import TrainingFiles
+    from atnet.text.dataset import training_batches
 
     config = load_params(arguments.params).train.model_copy(update={"epochs": arguments.epochs})
     loaded = time.perf_counter()

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from atnet.dataset import EncodedSplit
 from atnet.storage import write_arrow
+from atnet.text.dataset import EncodedSplit
 from benchmarks.copied import ROOT
 
 LENGTH = 400

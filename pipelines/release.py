@@ -17,8 +17,8 @@ from prefect.input import RunInput
 from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
+from atnet.commands.release import EXIT_CODES
 from atnet.errors import AtnetError
-from atnet.release_cli import EXIT_CODES
 from atnet.releasing.acts import Outcome, release
 from atnet.releasing.decisions import approve, reject
 from atnet.releasing.evidence import Options

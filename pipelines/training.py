@@ -14,10 +14,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from atnet.commands.refreshing import refresh
+from atnet.commands.summary import read_metrics, report_file, score_rows
 from atnet.errors import AtnetError
-from atnet.refreshing import refresh
 from atnet.storage import load_params
-from atnet.summary import read_metrics, report_file, score_rows
 from atnet.versioning import out_of_date
 from pipelines.dvc_stage import dvc_address, pipeline_lock, stage_task, stages_for
 
@@ -50,7 +50,7 @@ def look_for_work() -> list[str]:
 @task(name="check", task_run_name="check", cache_policy=NO_CACHE)
 def check() -> State:
     """Refuse what is known to fail while every output is still in place."""
-    from atnet.checking import check_inputs
+    from atnet.commands.checking import check_inputs
 
     return _told(lambda: " ".join(check_inputs(load_params())))
 

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from atnet.dataset import EncodedSplit
-from atnet.ngrams import RUN_FACTOR, answer_columns
-from atnet.wide import WideBranch
+from atnet.network.ngrams import RUN_FACTOR, answer_columns
+from atnet.network.wide import WideBranch
+from atnet.text.dataset import EncodedSplit
 
 VOCABULARY = 40
 WORDS = ["[PAD]", "[UNK]", *(f"w{index}" for index in range(2, VOCABULARY))]

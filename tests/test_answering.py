@@ -31,9 +31,9 @@ def _store(folder: Path) -> str:
 
 def test_forbidden_packages_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "meta_path", [Forbidden(["atnet"]), *sys.meta_path])
-    monkeypatch.delitem(sys.modules, "atnet.lineage", raising=False)
+    monkeypatch.delitem(sys.modules, "atnet.registry.lineage", raising=False)
     with pytest.raises(ImportError, match="not there where models are served"):
-        __import__("atnet.lineage")
+        __import__("atnet.registry.lineage")
 
 
 @pytest.mark.slow

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from atnet.baseline import fit_baselines, report
 from atnet.config import BaselineConfig, Params
 from atnet.errors import DataContractError
-from atnet.linear import binarised, log_count_ratios, ngrams, probabilities
+from atnet.evaluation.baseline import fit_baselines, report
+from atnet.evaluation.linear import binarised, log_count_ratios, ngrams, probabilities
 from atnet.stages import baseline as stage
 from atnet.storage import read_json, read_table, write_table
 from texts import labelled_texts

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import yaml
 
-from atnet.bootstrap import Interval
 from atnet.config import parse_params
 from atnet.errors import DataFileError
+from atnet.evaluation.bootstrap import Interval
 from benchmarks.accuracy import benchmark as course
 from benchmarks.accuracy import report
 from benchmarks.accuracy.__main__ import main, parsed

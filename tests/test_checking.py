@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from atnet.checking import check_inputs
+from atnet.commands.checking import check_inputs
 from atnet.config import Params
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataFileError
 from tests.settings import LABELLED, params_with

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from atnet import cli, summary
+from atnet import cli
+from atnet.commands import summary
 from atnet.config import Params
 from atnet.storage import write_json
 

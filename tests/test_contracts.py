@@ -12,8 +12,7 @@ import grimp
 import pytest
 import yaml
 
-from atnet import parameter_docs
-from atnet.config import Params
+from atnet.config import Params, parameter_docs
 from pipelines.dvc_stage import SAMPLE, SAMPLE_FILE, STAGES, dvc_address, stages_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -162,6 +161,12 @@ def test_the_readme_names_only_make_targets_that_exist() -> None:
 def test_the_readme_names_every_stage() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [stage for stage in STAGES if f"`{stage}`" not in readme] == []
+
+
+def test_the_readme_names_every_package_of_the_library() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    packages = {path.parent.name for path in (ROOT / "src" / "atnet").glob("*/__init__.py")}
+    assert {name for name in packages if f"`{name}`" not in readme} == set()
 
 
 def test_continuous_integration_calls_make_targets_that_exist() -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from atnet.dataset import EncodedSplit, class_targets, ordered_batches, row_weights, training_batches
 from atnet.errors import DataFileError
+from atnet.text.dataset import EncodedSplit, class_targets, ordered_batches, row_weights, training_batches
 from encoded import encoded_split, write_split
 
 

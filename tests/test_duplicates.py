@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atnet.duplicates import WINDOW, band_keys, jaccard, largest_band, near_duplicate_leaders, shingle_sets
+from atnet.data.duplicates import WINDOW, band_keys, jaccard, largest_band, near_duplicate_leaders, shingle_sets
 
 SENTENCE = "the quick brown fox jumps over the lazy dog near the old river bank and then goes home"
 

@@ -6,8 +6,8 @@ import onnxruntime
 import pytest
 
 from atnet.errors import ModelError
-from atnet.export import check_export, to_onnx
-from atnet.model import build_model, with_wide
+from atnet.network.export import check_export, to_onnx
+from atnet.network.model import build_model, with_wide
 from encoded import some_wide
 
 TOKENS = np.array([[2, 3, 4, 29, 0, 0], [7, 8, 7, 8, 11, 12]], np.int32)

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from atnet.config import Params
-from atnet.globalview.mapfigure import map_figure
 from atnet.globalview.ngrams import count_ngrams, enough_texts
 from atnet.globalview.tables import LearntTables
 from atnet.globalview.view import global_view
 from atnet.globalview.words import attended_words, map_words
-from atnet.model import build_model, with_wide
-from atnet.ngrams import RUN_FACTOR
-from atnet.wide import WideBranch
+from atnet.network.model import build_model, with_wide
+from atnet.network.ngrams import RUN_FACTOR
+from atnet.network.wide import WideBranch
+from atnet.reporting.mapfigure import map_figure
 from tests.widemodel import wide_predictor, wide_tables
 
 DEEP = {"good": [-0.5, 0.5], "bad": [0.5, -0.5], "film": [0.0, 0.0]}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from atnet.layers import AttentionPooling, MaskedDropout, TwoClassLogits, WordEmbedding
+from atnet.network.layers import AttentionPooling, MaskedDropout, TwoClassLogits, WordEmbedding
 
 TEXTS, TOKENS, FEATURES = 3, 7, 5
 LENGTHS = np.array([7, 4, 1])

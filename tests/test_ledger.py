@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from atnet.errors import DataFileError
-from atnet.ledger import (
+from atnet.registry.ledger import (
     WHY_CHARACTERS,
     Entry,
     Event,

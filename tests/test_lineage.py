@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from atnet.lineage import FileRef, Origin, chain, files_with, headline, steps_of
+from atnet.registry.lineage import FileRef, Origin, chain, files_with, headline, steps_of
 
 RAW, TABLE, TRAIN, MODEL = "1" * 32, "2" * 32, "3" * 32, "4" * 32
 LOCK = f"""
@@ -12,7 +12,7 @@ stages:
     cmd: python -m atnet.stages.validate
     deps:
     - {{path: data/own.csv, md5: {RAW}, size: 1}}
-    - {{path: src/atnet/checks.py, md5: {"9" * 32}, size: 1}}
+    - {{path: src/atnet/data/checks.py, md5: {"9" * 32}, size: 1}}
     outs:
     - {{path: data/02_validated/table.parquet, md5: {TABLE}, size: 1}}
   train:

@@ -5,10 +5,10 @@ import pytest
 from scipy.stats import binomtest
 from sklearn import metrics as reference
 
-from atnet.bootstrap import compare, interval, mcnemar_exact, resample_counts, resample_rows, score
-from atnet.calibration import expected_calibration_error, reliability
-from atnet.metrics import brier_scores, confusion_matrix, count_classes, log_losses
-from atnet.ranking import curves, defined_mean, mean_curves, rank, rank_classes
+from atnet.evaluation.bootstrap import compare, interval, mcnemar_exact, resample_counts, resample_rows, score
+from atnet.evaluation.calibration import expected_calibration_error, reliability
+from atnet.evaluation.metrics import brier_scores, confusion_matrix, count_classes, log_losses
+from atnet.evaluation.ranking import curves, defined_mean, mean_curves, rank, rank_classes
 
 HOW = {"samples": 400, "confidence": 0.95}
 

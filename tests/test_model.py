@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from atnet.model import architecture_json, build_model, rebuild
+from atnet.network.model import architecture_json, build_model, rebuild
 
 MODES = ["seed", "rescaled", "pooled"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from atnet.config import SPLITS, Params
-from atnet.notes import Links, is_own_note, model_note, run_note
 from atnet.publishing import Publication, SplitFile, curve_points, flat_metrics, flat_params, receipt, run_name
+from atnet.tracking.notes import Links, is_own_note, model_note, run_note
 from tests.finishedproject import DETAILS, METRICS, SLICES, interval
 
 LINKS = Links(report="#/report", model="#/model", model_uri="models:/m-1")

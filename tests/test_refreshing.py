@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from atnet import refreshing
+from atnet.commands import refreshing
 from atnet.errors import StoreError
 from atnet.versioning import out_of_date, run_dvc
 

@@ -12,10 +12,10 @@ import pytest
 
 from atnet.config import Params
 from atnet.errors import ReleaseError
-from atnet.ledger import entries, find_faults
 from atnet.registry import locking, moves, versions
 from atnet.registry.book import append, local_lines, read_ledger
 from atnet.registry.files import train_hashes
+from atnet.registry.ledger import entries, find_faults
 from atnet.registry.locking import LOCK_TAG, registry_lock
 from atnet.registry.moves import PENDING_TAG, Move, carry_out, event, finish_pending
 from atnet.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Registry, aliases, open_registry

@@ -13,9 +13,9 @@ import pytest
 from mlflow.entities import LoggedModelStatus
 
 from atnet.config import Params
-from atnet.ledger import entries, find_faults
 from atnet.registry import versions
 from atnet.registry.book import local_lines, read_ledger
+from atnet.registry.ledger import entries, find_faults
 from atnet.registry.moves import PENDING_TAG
 from atnet.registry.versions import CHAMPION, PREVIOUS, Registry, aliases, open_registry
 from atnet.releasing import acts

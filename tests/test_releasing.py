@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from atnet import cli
 from atnet.config import Params
 from atnet.errors import ModelError, ReleaseError
-from atnet.ledger import entries
 from atnet.registry import versions
 from atnet.registry.book import read_ledger
 from atnet.registry.files import see_that_it_answers
+from atnet.registry.ledger import entries
 from atnet.registry.locking import registry_lock
 from atnet.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Registry, aliases, open_registry
 from atnet.release.verdict import Verdict

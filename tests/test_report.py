@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atnet.answers import Answers, gather_answers
-from atnet.bootstrap import Interval
 from atnet.config import Params
 from atnet.errors import DataContractError
-from atnet.evaluation import Evaluation, evaluate
-from atnet.examples import (
+from atnet.evaluation.answers import Answers, gather_answers
+from atnet.evaluation.bootstrap import Interval
+from atnet.evaluation.examples import (
     SHOWN_CHARACTERS,
     attention_samples,
     confused_pairs,
@@ -23,16 +22,17 @@ from atnet.examples import (
     most_unsure,
     most_wrong,
 )
-from atnet.explain import picture
-from atnet.figures import confusion_figure
+from atnet.evaluation.judging import Evaluation, evaluate
+from atnet.evaluation.results import details, metrics, plot_tables, slice_values
+from atnet.evaluation.slices import count_words
+from atnet.evaluation.verdict import verdict
 from atnet.globalview.ngrams import Say
 from atnet.globalview.view import GlobalView, SliceSays
 from atnet.globalview.words import AttendedWord, WordMap
 from atnet.inference import Explanation, Predictions, softmax
-from atnet.report import Identity, render_report, scale
-from atnet.results import details, metrics, plot_tables, slice_values
-from atnet.slices import count_words
-from atnet.verdict import verdict
+from atnet.reporting.explain import picture
+from atnet.reporting.figures import confusion_figure
+from atnet.reporting.report import Identity, render_report, scale
 
 ATTACK = "<script>alert('x')</script>"
 ODD_LABELS = ["<b>não</b>", "sim & 'não' 😀 $x_1$"]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from atnet import sample
+from atnet.data import sample
+from atnet.data.sample import cached_archive, fetch_archive, parse_archive
+from atnet.data.source import load_source
 from atnet.errors import StoreError
-from atnet.sample import cached_archive, fetch_archive, parse_archive
-from atnet.source import load_source
 from atnet.stages.sample import main
 from tests.settings import ROOT, params_with
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from atnet.config import Params
-from atnet.slices import (
+from atnet.evaluation.slices import (
     REST,
     VALUES_PER_COLUMN,
     Slice,

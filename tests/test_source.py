@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from atnet.data.source import load_source, read_source
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataFileError
-from atnet.source import load_source, read_source
 from tests.settings import LABELLED, params_with
 
 ROWS = [("a", "NA", "x"), ("b", 'null; or, "quoted"\nand broken', "y"), ("c", "não 🤩", "")]

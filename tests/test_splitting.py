@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from atnet.config import SPLITS, Params, SplitConfig
+from atnet.data.splitting import Splits, check_splits, split_table
 from atnet.errors import DataContractError
-from atnet.splitting import Splits, check_splits, split_table
 from atnet.stages import split as stage
 from atnet.storage import write_table
 from texts import labelled_texts

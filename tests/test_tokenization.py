@@ -15,13 +15,13 @@ import pytest
 from tokenizers import Tokenizer
 
 from atnet.config import SPLITS, Params, SplitName, TokenizeConfig
-from atnet.dataset import EncodedSplit
 from atnet.errors import DataContractError
 from atnet.stages import tokenize as stage
 from atnet.storage import read_json, write_table
 from atnet.table import text_hash
-from atnet.tokenization import choose_max_length, encode, fit_tokenizer, tokenize_splits
-from atnet.words import count_words, split_words, text_normaliser, word_splitter
+from atnet.text.dataset import EncodedSplit
+from atnet.text.tokenization import choose_max_length, encode, fit_tokenizer, tokenize_splits
+from atnet.text.words import count_words, split_words, text_normaliser, word_splitter
 from texts import labelled_texts
 
 KINDS = ("word", "bpe", "unigram")
@@ -212,7 +212,7 @@ def test_the_stage_writes_what_training_reads(project: Path, tmp_path: Path) -> 
 FIT = """
 import sys, hashlib, pandas as pd
 from atnet.storage import load_params
-from atnet.tokenization import fit_tokenizer
+from atnet.text.tokenization import fit_tokenizer
 texts = pd.read_parquet(sys.argv[2])["text"].tolist()
 for kind in ("word", "bpe", "unigram"):
     config = load_params(sys.argv[1]).tokenize.model_copy(update={"kind": kind, "vocabulary_size": 400})

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from atnet.checkpoint import load_state, save_state, training_key
 from atnet.errors import DataContractError
-from atnet.training import Epoch, Trainer, TrainingState, computation_precision
-from atnet.wide import wide_branch
+from atnet.network.checkpoint import load_state, save_state, training_key
+from atnet.network.training import Epoch, Trainer, TrainingState, computation_precision
+from atnet.network.wide import wide_branch
 from encoded import VOCABULARY, WORDS, encoded_split
 
 SMALL = {"embedding_dimensions": 16, "filters": 8, "epochs": 4, "learning_rate": 0.02, "batch_size": 16}

@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from atnet.data.expectations import Judge
+from atnet.data.labelling import check_label_settings, map_labels
+from atnet.data.measures import earlier_ids, measure_rows, text_keys
+from atnet.data.validation import Validated, report, require_passed, summary, validate_table
 from atnet.errors import ConfigurationError, DataContractError
-from atnet.expectations import Judge
-from atnet.labelling import check_label_settings, map_labels
-from atnet.measures import earlier_ids, measure_rows, text_keys
-from atnet.validation import Validated, report, require_passed, summary, validate_table
 from tests.settings import LABELLED, params_with
 from tests.texts import labelled_texts
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atnet.vectors import cooccurrences, positive_information, word_vectors
+from atnet.text.vectors import cooccurrences, positive_information, word_vectors
 from encoded import VOCABULARY, encoded_split
 from test_wide import split_of
 

@@ -4,9 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from atnet.dataset import EncodedSplit
-from atnet.layers import FrequentTokens
-from atnet.ngrams import (
+from atnet.network.layers import FrequentTokens
+from atnet.network.ngrams import (
     FEWEST_SLOTS,
     RUN_FACTOR,
     character_ngrams,
@@ -16,8 +15,9 @@ from atnet.ngrams import (
     spelling,
     word_runs,
 )
-from atnet.wide import fit_wide
-from atnet.wide_layers import BothBranches, WideNgrams
+from atnet.network.wide import fit_wide
+from atnet.network.wide_layers import BothBranches, WideNgrams
+from atnet.text.dataset import EncodedSplit
 from encoded import VOCABULARY, WORDS, encoded_split, some_wide
 
 

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from atnet.globalview.tables import WideTables
 from atnet.inference import Predictor
-from atnet.ngrams import RUN_FACTOR
+from atnet.network.ngrams import RUN_FACTOR
 
 SLOTS = 64
 

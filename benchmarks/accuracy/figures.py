@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from atnet.bootstrap import Interval
+from atnet.evaluation.bootstrap import Interval
 from benchmarks.accuracy.models import ATNET, BASELINES, Entrant
 from benchmarks.accuracy.scores import Judged, difference, judge
 from benchmarks.accuracy.tasks import Run, SplitName

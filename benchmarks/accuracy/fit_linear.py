@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from atnet.baseline import LINEAR, MAJORITY
 from atnet.config import BaselineConfig
-from atnet.linear import LinearModel, TrainingTexts, fit_counter, parted, probabilities
-from atnet.metrics import count_classes
+from atnet.evaluation.baseline import LINEAR, MAJORITY
+from atnet.evaluation.linear import LinearModel, TrainingTexts, fit_counter, parted, probabilities
+from atnet.evaluation.metrics import count_classes
 from atnet.storage import load_params, read_json, read_table
 from atnet.table import WEIGHT
 from benchmarks.accuracy.answers import JOB, load_facts, read_split, save_answers, save_facts

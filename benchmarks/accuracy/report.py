@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atnet.bootstrap import Interval
+from atnet.evaluation.bootstrap import Interval
 from benchmarks.accuracy.figures import Row
 from benchmarks.accuracy.models import TITLES
 from benchmarks.measure import table

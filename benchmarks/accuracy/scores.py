@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atnet.bootstrap import Interval, interval, resample_counts
-from atnet.calibration import expected_calibration_error
-from atnet.metrics import count_classes
+from atnet.evaluation.bootstrap import Interval, interval, resample_counts
+from atnet.evaluation.calibration import expected_calibration_error
+from atnet.evaluation.metrics import count_classes
 
 SAMPLES = 2000
 CONFIDENCE = 0.95

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from atnet import analyse_cli, release_cli, tuning_cli
+from atnet.commands import analyse, release, tune
 from atnet.errors import AtnetError, StoreError
 
 app = typer.Typer(
@@ -21,9 +21,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(release_cli.app)
-app.add_typer(tuning_cli.app)
-app.add_typer(analyse_cli.app, name="analyse")
+app.add_typer(release.app)
+app.add_typer(tune.app)
+app.add_typer(analyse.app, name="analyse")
 Port = Annotated[int, typer.Option(help="Port on this machine.")]
 
 
@@ -33,7 +33,7 @@ def check() -> None:
     from atnet.storage import load_params
 
     params = load_params()
-    from atnet.checking import check_inputs
+    from atnet.commands.checking import check_inputs
 
     for line in check_inputs(params):
         print(f"check: {line}")
@@ -54,7 +54,7 @@ def publish() -> None:
 @app.command()
 def refresh() -> None:
     """Bring new data in: update imports, add a changed tracked file again."""
-    from atnet.refreshing import refresh as bring_in
+    from atnet.commands.refreshing import refresh as bring_in
     from atnet.storage import load_params
 
     print(f"refresh: {bring_in(Path.cwd(), load_params().data.path).told()}")
@@ -63,8 +63,8 @@ def refresh() -> None:
 @app.command()
 def summary() -> None:
     """Say how the last pipeline run went."""
+    from atnet.commands.summary import summary as told
     from atnet.storage import load_params
-    from atnet.summary import summary as told
 
     print(told(load_params()))
 
@@ -72,7 +72,7 @@ def summary() -> None:
 @app.command()
 def doctor() -> None:
     """Look at Python, packages, disk, locks, the MLflow store and Prefect; exit with 1 if one is at fault."""
-    from atnet.doctor import examine
+    from atnet.commands.doctor import examine
     from atnet.storage import load_params
 
     findings = examine(Path.cwd(), load_params().tracking)

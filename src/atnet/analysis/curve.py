@@ -12,10 +12,10 @@ import pandas as pd
 from atnet.analysis.power_law import PowerLaw, fit_power_law
 from atnet.analysis.subsets import nested_subset
 from atnet.analysis.tasks import Answers, Task
-from atnet.bootstrap import Interval, interval, resample_rows
 from atnet.config import AnalyseConfig
 from atnet.errors import DataContractError
-from atnet.metrics import Floats, Ints, count_classes
+from atnet.evaluation.bootstrap import Interval, interval, resample_rows
+from atnet.evaluation.metrics import Floats, Ints, count_classes
 from atnet.table import TEXT
 
 MORE = 2

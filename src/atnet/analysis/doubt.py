@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
-from atnet.bootstrap import Interval, interval, resample_rows
 from atnet.config import AnalyseConfig
-from atnet.metrics import Floats, Ints, share
+from atnet.evaluation.bootstrap import Interval, interval, resample_rows
+from atnet.evaluation.metrics import Floats, Ints, share
 
 TOP = (50, 100, 200, 500, 1000)
 

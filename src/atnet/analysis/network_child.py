@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer
 
-from atnet.blending import fit_temperature
 from atnet.config import Params
-from atnet.dataset import EncodedSplit, ordered_batches
 from atnet.errors import AtnetError
 from atnet.inference import softmax
+from atnet.network.blending import fit_temperature
+from atnet.network.training import Trainer, TrainingState, computation_precision
+from atnet.network.trainingfiles import vocabulary
+from atnet.network.wide import wide_branch
 from atnet.storage import cpu_flags, load_params, read_json, read_table, whole_file, write_arrow
 from atnet.table import TEXT
-from atnet.tokenization import encode, tokenize_splits
-from atnet.training import Trainer, TrainingState, computation_precision
-from atnet.trainingfiles import vocabulary
-from atnet.vectors import word_vectors
-from atnet.wide import wide_branch
+from atnet.text.dataset import EncodedSplit, ordered_batches
+from atnet.text.tokenization import encode, tokenize_splits
+from atnet.text.vectors import word_vectors
 
 AT_ONCE = 32
 

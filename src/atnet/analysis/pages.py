@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from atnet.analysis.curve import MORE, Curve
 from atnet.analysis.doubt import Doubt, told
 from atnet.config import AnalyseConfig
-from atnet.figures import BLUE, GREY, INK, ORANGE, as_svg, figure_style
-from atnet.verdict import baseline_name
+from atnet.evaluation.verdict import baseline_name
+from atnet.reporting.figures import BLUE, GREY, INK, ORANGE, as_svg, figure_style
 
 COLOURS = (BLUE, ORANGE, GREY, INK)
 SHOWN_ROWS = 300

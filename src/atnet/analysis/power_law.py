@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar, nnls
 
-from atnet.metrics import Floats
+from atnet.evaluation.metrics import Floats
 
 EXPONENTS = (0.05, 2.0)
 """Below the lower end, a falling floor and a slow power look the same."""

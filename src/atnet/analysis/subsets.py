@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from atnet.errors import DataContractError
-from atnet.metrics import Ints
+from atnet.evaluation.metrics import Ints
 from atnet.table import GROUP, LABEL, TEXT_HASH, unit_hash
 
 STOPPING_SHARE = 0.1

@@ -13,7 +13,7 @@ from cleanlab.rank import get_label_quality_scores
 
 from atnet.analysis.subsets import Fold
 from atnet.analysis.tasks import Answers, Task
-from atnet.metrics import Floats, Ints
+from atnet.evaluation.metrics import Floats, Ints
 from atnet.table import ID, LABEL, RATING, SPLIT, TEXT, slice_columns
 
 

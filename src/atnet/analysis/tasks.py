@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from atnet.baseline import LINEAR, fit_baselines
 from atnet.config import BaselineConfig
-from atnet.metrics import Floats
+from atnet.evaluation.baseline import LINEAR, fit_baselines
+from atnet.evaluation.metrics import Floats
 
 NETWORK = "atnet"
 MODELS = (NETWORK, *LINEAR)

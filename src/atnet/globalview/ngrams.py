@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from atnet.globalview.tables import WideTables
 from atnet.inference import UNKNOWN_ID, Predictor
-from atnet.ngrams import run_tokens, word_runs
+from atnet.network.ngrams import run_tokens, word_runs
 
 MINIMUM_TEXTS, MINIMUM_SHARE = 3, 0.005
 """What stands in fewer texts is not listed: it is chance which of the rare ones are there."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from atnet.evaluation.slices import column_slices
 from atnet.globalview.ngrams import LISTED, Ngrams, Say, count_ngrams
 from atnet.globalview.tables import LearntTables
 from atnet.globalview.words import AttendedWord, WordMap, attended_words, map_words
 from atnet.inference import Predictor
-from atnet.slices import column_slices
 from atnet.table import TEXT, slice_columns
 
 TOKENS_READ = 300_000

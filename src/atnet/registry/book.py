@@ -7,7 +7,7 @@ import re
 
 from mlflow.entities import RunTag
 
-from atnet.ledger import Entry, Event, Ledger, entries, head_of, history_markdown, next_entry
+from atnet.registry.ledger import Entry, Event, Ledger, entries, head_of, history_markdown, next_entry
 from atnet.registry.versions import Registry, guarded, model_tags, set_model_tag
 from atnet.storage import project_root, write_text
 from atnet.tracking.runs import NOTE_TAG

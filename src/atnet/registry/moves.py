@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
-from atnet.ledger import WHY_CHARACTERS, Event
 from atnet.registry.book import append
+from atnet.registry.ledger import WHY_CHARACTERS, Event
 from atnet.registry.locking import this_user
 from atnet.registry.versions import (
     CHAMPION,

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from atnet.lineage import Origin, steps_of
 from atnet.registry.files import lock_text
+from atnet.registry.lineage import Origin, steps_of
 from atnet.registry.versions import Registry, Version, aliases, guarded, versions
 from atnet.tracking.runs import DIRTY_TAG, MODEL_TAG
 

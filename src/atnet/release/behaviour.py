@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from atnet.metrics import Floats
+from atnet.evaluation.metrics import Floats
 from atnet.release.suites import KINDS, Case, Kind, Suite
 
 __all__ = ["KINDS", "BehaviourResult", "Failure", "GroupResult", "Kind", "Suite", "run_suites"]

@@ -10,10 +10,10 @@ import jinja2
 from markdown_it import MarkdownIt
 
 from atnet.config import CardConfig
+from atnet.evaluation.verdict import baseline_name, p_value, verdict
 from atnet.publishing import SplitFile
 from atnet.release.behaviour import KINDS, BehaviourResult
 from atnet.release.verdict import Verdict
-from atnet.verdict import baseline_name, p_value, verdict
 
 DESCRIPTION_LIMIT = 5000
 """Characters that MLflow's database keeps of a version's description."""

@@ -11,8 +11,8 @@ from statistics import NormalDist
 import numpy as np
 from scipy.stats import binom
 
-from atnet.bootstrap import draw_pairs, mcnemar_exact
-from atnet.metrics import Floats, Ints
+from atnet.evaluation.bootstrap import draw_pairs, mcnemar_exact
+from atnet.evaluation.metrics import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from atnet.errors import ReleaseError
-from atnet.metrics import Floats, Ints
+from atnet.evaluation.metrics import Floats, Ints
 from atnet.release.verdict import Answers
 from atnet.table import ID, LABEL, TEXT, TEXT_HASH, text_hash
 

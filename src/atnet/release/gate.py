@@ -7,7 +7,7 @@ import pandas as pd
 
 from atnet.config import ReleaseConfig
 from atnet.errors import ReleaseError
-from atnet.metrics import count_classes
+from atnet.evaluation.metrics import count_classes
 from atnet.release import rules
 from atnet.release.behaviour import BehaviourResult
 from atnet.release.contest import Contest, contest, side

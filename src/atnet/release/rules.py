@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from atnet.calibration import expected_calibration_error
 from atnet.config import (
     BehaviourConfig,
     CalibrationBudget,
@@ -16,14 +15,15 @@ from atnet.config import (
     Severity,
     SizeBudget,
 )
-from atnet.metrics import Ints, count_classes
+from atnet.evaluation.calibration import expected_calibration_error
+from atnet.evaluation.metrics import Ints, count_classes
+from atnet.evaluation.slices import Slice, column_slices, count_words, length_slices
+from atnet.evaluation.verdict import baseline_name
 from atnet.release.behaviour import KINDS, BehaviourResult, Kind
 from atnet.release.comparison import Duel, duel, holm, sign_test
 from atnet.release.contest import Contest, Side, label_ids
 from atnet.release.verdict import Check, Latency, Outcome
-from atnet.slices import Slice, column_slices, count_words, length_slices
 from atnet.table import TEXT, slice_columns
-from atnet.verdict import baseline_name
 
 MEGABYTE = 1_000_000
 NAMED_SLICES = 5

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from atnet.config import Params
 from atnet.errors import ReleaseError
-from atnet.ledger import entries
 from atnet.registry.book import read_ledger
 from atnet.registry.files import see_that_it_answers
+from atnet.registry.ledger import entries
 from atnet.registry.locking import registry_lock
 from atnet.registry.moves import Move, carry_out, event
 from atnet.registry.versions import (

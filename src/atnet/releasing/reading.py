@@ -6,10 +6,10 @@ from pathlib import Path
 
 from atnet.config import Params
 from atnet.errors import ReleaseError
-from atnet.ledger import entries, find_faults, history_table
-from atnet.lineage import Origin, chain, files_with, headline
 from atnet.registry.book import local_lines, read_ledger, update_copy
 from atnet.registry.files import train_hashes
+from atnet.registry.ledger import entries, find_faults, history_table
+from atnet.registry.lineage import Origin, chain, files_with, headline
 from atnet.registry.origins import origin_of_run, origins
 from atnet.registry.versions import Registry, aliases, open_registry, version, versions
 from atnet.table import text_hash

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from atnet.baseline import fit_baselines, report, summarise
 from atnet.config import SPLITS, Params
+from atnet.evaluation.baseline import fit_baselines, report, summarise
 from atnet.stages.command import run_stage
 from atnet.storage import read_table, write_json, write_table
 

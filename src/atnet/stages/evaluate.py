@@ -4,21 +4,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from atnet.answers import gather_answers
 from atnet.config import Params
 from atnet.errors import ModelError
-from atnet.evaluation import evaluate as judge
-from atnet.examples import attention_samples
+from atnet.evaluation.answers import gather_answers
+from atnet.evaluation.examples import attention_samples
+from atnet.evaluation.judging import evaluate as judge
+from atnet.evaluation.results import details, metrics, plot_tables, prediction_table, slice_values
+from atnet.evaluation.slices import count_words, unknown_shares
+from atnet.evaluation.verdict import verdict
 from atnet.globalview.tables import LearntTables
 from atnet.globalview.view import global_view
 from atnet.inference import UNKNOWN_ID, Predictor, UnusableModelError, model_hash
-from atnet.report import Identity, render_report
-from atnet.results import details, metrics, plot_tables, prediction_table, slice_values
-from atnet.slices import count_words, unknown_shares
+from atnet.reporting.report import Identity, render_report
 from atnet.stages.command import run_stage
 from atnet.storage import read_json, read_table, write_json, write_table, write_text
 from atnet.table import TEXT
-from atnet.verdict import verdict
 
 
 def evaluate(params: Params, model: Path, splits: Path, baseline: Path, evaluation: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from atnet.config import Params
-from atnet.sample import SAMPLE_NAME, cached_archive, parse_archive
+from atnet.data.sample import SAMPLE_NAME, cached_archive, parse_archive
 from atnet.stages.command import run_stage
 from atnet.storage import write_text
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atnet.config import SPLITS, Params
-from atnet.splitting import check_splits, split_table, summarise
+from atnet.data.splitting import check_splits, split_table, summarise
 from atnet.stages.command import run_stage
 from atnet.storage import read_table, write_json, write_table
 

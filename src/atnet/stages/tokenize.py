@@ -7,7 +7,7 @@ from pathlib import Path
 from atnet.config import SPLITS, Params
 from atnet.stages.command import run_stage
 from atnet.storage import read_table, write_arrow, write_json, write_text
-from atnet.tokenization import summarise, tokenize_splits
+from atnet.text.tokenization import summarise, tokenize_splits
 
 
 def tokenize(params: Params, splits: Path, tokens: Path) -> str:

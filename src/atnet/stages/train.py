@@ -9,18 +9,18 @@ from pathlib import Path
 from atnet import tracking
 from atnet.config import Params
 from atnet.inference import model_hash
+from atnet.network.trainingfiles import TrainingFiles, training_inputs
 from atnet.notices import held_back
 from atnet.stages.command import run_stage
 from atnet.storage import cpu_flags, project_root
-from atnet.trainingfiles import TrainingFiles, training_inputs
 
 # TensorFlow reads these as it is imported, and greets every training with a page of notices all the same.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with held_back():
-    from atnet.checkpoint import load_state, save_state, training_key
-    from atnet.modelfiles import TrainedModel, save_model
-    from atnet.progress import StepProgress
-    from atnet.training import Trainer, TrainingState, computation_precision
+    from atnet.network.checkpoint import load_state, save_state, training_key
+    from atnet.network.modelfiles import TrainedModel, save_model
+    from atnet.network.progress import StepProgress
+    from atnet.network.training import Trainer, TrainingState, computation_precision
 
 
 def train(params: Params, tokens: Path, vectors: Path, model: Path) -> str:

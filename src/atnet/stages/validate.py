@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atnet.config import Params
-from atnet.expectations import Judge
-from atnet.source import load_source
+from atnet.data.expectations import Judge
+from atnet.data.source import load_source
+from atnet.data.validation import report, require_passed, summary, validate_table
 from atnet.stages.command import run_stage
 from atnet.storage import write_folder, write_json, write_table
-from atnet.validation import report, require_passed, summary, validate_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:

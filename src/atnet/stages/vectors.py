@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from atnet.config import Params
-from atnet.dataset import EncodedSplit
 from atnet.stages.command import run_stage
 from atnet.storage import whole_file
-from atnet.vectors import word_vectors
+from atnet.text.dataset import EncodedSplit
+from atnet.text.vectors import word_vectors
 
 
 def vectors(params: Params, tokens: Path, vectors: Path) -> str:

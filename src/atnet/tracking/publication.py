@@ -12,12 +12,12 @@ from mlflow.types import ColSpec, Schema
 
 from atnet.config import Params
 from atnet.errors import StoreError
-from atnet.notes import Links, is_own_note, model_note, run_note
 from atnet.publishing import Publication, PublishedRun, SplitFile, file_sha256
 from atnet.storage import PARAMS_FILE, project_root
 from atnet.tracking.files import LOCK_FILE, Folders, read_publication
 from atnet.tracking.leftovers import close_leftovers, take_up, this_process
 from atnet.tracking.model import ensure_logged_model
+from atnet.tracking.notes import Links, is_own_note, model_note, run_note
 from atnet.tracking.runs import (
     DIRTY_TAG,
     LOCK_TAG,

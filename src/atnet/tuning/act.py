@@ -13,10 +13,10 @@ from filelock import FileLock, Timeout
 from atnet.config import Params
 from atnet.config.tuning import SECTION, Value
 from atnet.errors import AtnetError, ConfigurationError, StoreError
+from atnet.network.trainingfiles import training_inputs
 from atnet.storage import PARAMS_FILE, load_params, project_root, reading, write_text
 from atnet.tracking import open_store
 from atnet.tracking.search import SearchRun
-from atnet.trainingfiles import training_inputs
 from atnet.tuning.applying import applied, difference
 from atnet.tuning.crew import crew, threads_each
 from atnet.tuning.plots import pictures

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from atnet.config.tuning import SECTION, Value
-from atnet.figures import BLUE, GREY, INK, ORANGE, STYLE
+from atnet.reporting.figures import BLUE, GREY, INK, ORANGE, STYLE
 from atnet.tuning.trials import HIGHER_IS_BETTER, Objective, Tried, current_trial, ranking
 
 DPI = 130

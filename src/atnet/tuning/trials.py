@@ -9,7 +9,7 @@ from atnet.tuning.space import Settings
 Objective = Literal["validation_loss", "validation_accuracy"]
 State = Literal["complete", "pruned", "failed"]
 Curve = tuple[Mapping[str, float], ...]
-"""What each epoch gave, in their order; the keys are those of `atnet.training.Epoch`."""
+"""What each epoch gave, in their order; the keys are those of `atnet.network.training.Epoch`."""
 HIGHER_IS_BETTER: dict[Objective, bool] = {"validation_loss": False, "validation_accuracy": True}
 
 

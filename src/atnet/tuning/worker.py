@@ -16,8 +16,8 @@ from typing import Any, TextIO
 
 from atnet.config import TrainConfig
 from atnet.errors import AtnetError
+from atnet.network.trainingfiles import TrainingFiles
 from atnet.storage import cpu_flags
-from atnet.trainingfiles import TrainingFiles
 
 Say = Callable[[dict[str, Any]], None]
 Hear = Callable[[], dict[str, Any]]
@@ -31,7 +31,7 @@ def train_once(config: TrainConfig, files: TrainingFiles, say: Say, hear: Hear) 
     """Train, telling each epoch and stopping where no more is wanted."""
     import keras
 
-    from atnet.training import Trainer, TrainingState, computation_precision
+    from atnet.network.training import Trainer, TrainingState, computation_precision
 
     # The networks of earlier trials would stay in memory.
     keras.backend.clear_session()

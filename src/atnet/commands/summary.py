@@ -1,0 +1,94 @@
+"""What a pipeline run came to, in a few lines for a terminal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from atnet.config import Params
+from atnet.evaluation.verdict import baseline_name, verdict
+from atnet.storage import read_json
+
+MODEL_NAME = "AtNet"
+METRICS = "metrics.json"
+REPORT = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One model's scores on the test split; the interval is known for AtNet only."""
+
+    model: str
+    accuracy: str
+    macro_f1: str
+
+
+def score_rows(metrics: Mapping[str, Any]) -> list[ScoreRow]:
+    """Put AtNet's scores above those of the baselines, the strongest first.
+
+    Args:
+        metrics: as in metrics.json.
+    """
+    baselines = sorted(metrics["baselines"].items(), key=lambda item: item[1]["macro_f1"], reverse=True)
+    return [
+        ScoreRow(MODEL_NAME, _interval(metrics["accuracy"]), _interval(metrics["macro_f1"])),
+        *(
+            ScoreRow(baseline_name(name), f"{scores['accuracy']:.3f}", f"{scores['macro_f1']:.3f}")
+            for name, scores in baselines
+        ),
+    ]
+
+
+def report_file(params: Params) -> Path:
+    """Name the evaluation's report."""
+    return Path(params.folders.evaluation) / REPORT
+
+
+def read_metrics(params: Params) -> dict[str, Any]:
+    """Read the evaluation's metrics.json.
+
+    Raises:
+        DataFileError: if the evaluation has not run.
+    """
+    metrics: dict[str, Any] = read_json(Path(params.folders.evaluation) / METRICS)
+    return metrics
+
+
+def summary(params: Params) -> str:
+    """Say what went in, how good the model is and where to look further.
+
+    Raises:
+        DataFileError: if the pipeline has not run.
+    """
+    rows = read_json(Path(params.folders.validated) / "report.json")["rows"]
+    metrics = read_metrics(params)
+    return "\n".join(
+        [
+            _rows_line(rows),
+            "",
+            f"Test split, {metrics['rows']:,} texts, {params.evaluate.confidence:.0%} intervals:",
+            *_table(score_rows(metrics)),
+            "",
+            *verdict(metrics, params.evaluate.confidence)[1:],
+            "",
+            f"Report   {report_file(params)}",
+            f"Runs     `make ui` opens MLflow; experiment {params.tracking.experiment}",
+        ]
+    )
+
+
+def _rows_line(rows: Mapping[str, int]) -> str:
+    return (
+        f"Rows     {rows['read']:,} read: {rows['kept']:,} kept, {rows['left_out']:,} left out by rule, "
+        f"{rows['quarantined']:,} quarantined"
+    )
+
+
+def _table(rows: list[ScoreRow]) -> list[str]:
+    width = max(len(row.model) for row in rows)
+    heading = ScoreRow("", "accuracy", "macro-F1")
+    return [f"  {row.model:<{width}}  {row.accuracy:<22}  {row.macro_f1}" for row in (heading, *rows)]
+
+
+def _interval(found: Mapping[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"

@@ -1,0 +1,1 @@
+"""AtNet and its wide branch: layers and features, training, and the files of a trained model."""

@@ -1,0 +1,140 @@
+"""The features of the wide branch: words, runs of two or three words, and the character n-grams words are spelt with.
+
+Shapes: N texts, V vocabulary entries, R slots for runs, G character n-grams, K columns (see `answer_columns`).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+
+from atnet.text.dataset import EncodedSplit
+
+LONGEST_RUN = 3
+"""Words of the longest run."""
+RUN_FACTOR = 1_000_003
+"""A prime above every vocabulary size, so that different runs have different numbers; those of three fit in 64 bits."""
+SHORTEST_GRAM, LONGEST_GRAM = 2, 5
+"""Characters of the n-grams; the space on either side of a word counts as one."""
+FEWEST_TEXTS = 2
+"""Texts that a word, run or n-gram must stand in to have a weight of its own."""
+SLOTS_PER_RUN = 4
+LARGEST_TABLE = 2**23
+"""Values a table may hold, 32 MiB: with many classes fewer runs have a place."""
+FEWEST_SLOTS = 2**10
+RESERVED = 2
+"""Padding and the unknown word, which are spelt with nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSlots:
+    """A place for each frequent run; of several that fall on one slot the most frequent has it."""
+
+    numbers: np.ndarray
+    """(R,) int64, the number of the run that has the slot, -1 where it is empty."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def of(self, numbers: np.ndarray) -> np.ndarray:
+        """Give the slot of each run number, -1 for a run that has none."""
+        slots = numbers % len(self)
+        return np.where(self.numbers[slots] == numbers, slots, -1)
+
+
+def run_slots(split: EncodedSplit, columns: int) -> RunSlots:
+    """Lay out the slots for the runs of a split: a power of two, four for each run where the table allows it."""
+    known, texts_of = np.unique(_distinct(*word_runs(*_tokens(split)))[0], return_counts=True)
+    known, texts_of = known[texts_of >= FEWEST_TEXTS], texts_of[texts_of >= FEWEST_TEXTS]
+    wanted = math.ceil(math.log2(max(SLOTS_PER_RUN * len(known), FEWEST_SLOTS)))
+    allowed = math.floor(math.log2(max(LARGEST_TABLE // columns, FEWEST_SLOTS)))
+    table = np.full(1 << min(wanted, allowed), -1, np.int64)
+    rarest_first = np.argsort(texts_of, kind="stable")
+    table[known[rarest_first] % len(table)] = known[rarest_first]
+    return RunSlots(table)
+
+
+def present_ngrams(split: EncodedSplit, vocabulary_size: int, slots: RunSlots) -> sparse.csr_array:
+    """Mark which words and runs stand in each text: (N, V + R) of ones."""
+    tokens, texts = _tokens(split)
+    numbers, run_texts = word_runs(tokens, texts)
+    places = slots.of(numbers)
+    found = places >= 0
+    features, texts = _distinct(
+        np.concatenate([tokens, vocabulary_size + places[found]]), np.concatenate([texts, run_texts[found]])
+    )
+    shape = (len(split), vocabulary_size + len(slots))
+    return sparse.csr_array((np.ones(len(texts), np.float32), (texts, features)), shape=shape)
+
+
+def distinct_ngrams(split: EncodedSplit) -> np.ndarray:
+    """Count the different words and runs of each text, whether they have a weight or not: (N,) float32."""
+    counts = np.zeros(len(split), np.int64)
+    tokens, texts = _tokens(split)
+    for values, where in ((tokens, texts), word_runs(tokens, texts)):
+        counts += np.bincount(_distinct(values, where)[1], minlength=len(split))
+    return counts.astype(np.float32)
+
+
+def word_runs(tokens: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number all runs of two and more tokens that stand side by side in one text, and say in which text each stands.
+
+    Args:
+        tokens: int64, those of all texts one after another.
+        texts: for each token, its text.
+    """
+    numbers, where = [], []
+    longer = tokens
+    for length in range(2, LONGEST_RUN + 1):
+        longer = longer[:-1] * RUN_FACTOR + tokens[length - 1 :]
+        inside = texts[: len(longer)] == texts[length - 1 :]
+        numbers.append(longer[inside])
+        where.append(texts[: len(longer)][inside])
+    return np.concatenate(numbers), np.concatenate(where)
+
+
+def run_tokens(number: int) -> tuple[int, ...]:
+    """Give the tokens of a run by its number."""
+    earlier, last = divmod(number, RUN_FACTOR)
+    return (last,) if earlier == 0 else (*run_tokens(earlier), last)
+
+
+def spelling(words: Sequence[str]) -> sparse.csr_array:
+    """Say which character n-grams each word of the vocabulary is spelt with: (V, G) of ones."""
+    known: dict[str, int] = {}
+    rows, columns = [], []
+    for row, word in enumerate(words[RESERVED:], start=RESERVED):
+        for gram in character_ngrams(word):
+            rows.append(row)
+            columns.append(known.setdefault(gram, len(known)))
+    ones = np.ones(len(rows), np.float32)
+    return sparse.csr_array((ones, (rows, columns)), shape=(len(words), max(len(known), 1)))
+
+
+def character_ngrams(word: str) -> list[str]:
+    """Give the different n-grams of a word between two spaces, in the order of their first standing."""
+    spaced = f" {word} "
+    lengths = range(SHORTEST_GRAM, LONGEST_GRAM + 1)
+    grams = (spaced[start : start + length] for length in lengths for start in range(len(spaced) - length + 1))
+    return list(dict.fromkeys(grams))
+
+
+def answer_columns(classes: int) -> int:
+    """Columns of a weight: one for two classes, where it speaks for the second, else one per class."""
+    return 1 if classes == 2 else classes
+
+
+def _tokens(split: EncodedSplit) -> tuple[np.ndarray, np.ndarray]:
+    tokens = split.tokens[split.offsets[0] : split.offsets[-1]].astype(np.int64)
+    return tokens, np.repeat(np.arange(len(split)), split.lengths)
+
+
+def _distinct(values: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keep each value once per text, ordered by text."""
+    order = np.lexsort((values, texts))
+    values, texts = values[order], texts[order]
+    first = np.ones(len(values), bool)
+    first[1:] = (values[1:] != values[:-1]) | (texts[1:] != texts[:-1])
+    return values[first], texts[first]

@@ -1,0 +1,102 @@
+"""What a training reads: the encoded splits, the tokenizer, the labels and the word vectors."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from atnet.config import TrainConfig
+from atnet.network.wide import WideBranch, wide_branch
+from atnet.storage import read_json, reading
+from atnet.text.dataset import EncodedSplit
+
+WIDE_SETTINGS = ("attention", "wide", "wide_regularisation", "soft_target_slope", "class_weights")
+"""The parameters of section train on which the wide branch depends."""
+TOKEN_FILES = ("tokenizer.json", "labels.json", "train.arrow", "validation.arrow")
+
+
+class TrainerInputs(TypedDict):
+    """What the data gives to a `Trainer`."""
+
+    train: EncodedSplit
+    validation: EncodedSplit
+    vocabulary_size: int
+    classes: int
+    pad_to: int | None
+    vectors: np.ndarray
+    wide: WideBranch | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFiles:
+    """The files of one training, read; the test split is not among them."""
+
+    train: EncodedSplit
+    validation: EncodedSplit
+    tokenizer: Tokenizer
+    labels: list[str]
+    vectors: np.ndarray
+    """(V, D) word vectors of the V most frequent tokens."""
+    fitted: dict[str, WideBranch | None] = field(default_factory=dict, repr=False)
+    """The wide branches that were asked for, by their settings: a search asks for the same one again and again."""
+
+    @classmethod
+    def load(cls, tokens: Path, vectors: Path) -> "TrainingFiles":
+        """Read what `tokenize` and `vectors` wrote.
+
+        Raises:
+            DataFileError: if a file is missing or damaged.
+        """
+        # The library raises no narrower exception.
+        with reading(tokens / "tokenizer.json", Exception):
+            tokenizer = Tokenizer.from_file(str(tokens / "tokenizer.json"))
+        with reading(vectors / "vectors.npy", ValueError, EOFError):
+            start = np.load(vectors / "vectors.npy")
+        return cls(
+            train=EncodedSplit.load(tokens / "train.arrow"),
+            validation=EncodedSplit.load(tokens / "validation.arrow"),
+            tokenizer=tokenizer,
+            labels=read_json(tokens / "labels.json"),
+            vectors=start,
+        )
+
+    def for_trainer(self, config: TrainConfig) -> TrainerInputs:
+        """Give a `Trainer` what it asks of the data: `Trainer(config, precision=…, **files.for_trainer(config))`."""
+        return {
+            "train": self.train,
+            "validation": self.validation,
+            "vocabulary_size": self.tokenizer.get_vocab_size(),
+            "classes": len(self.labels),
+            "pad_to": _max_length(self.tokenizer) if config.attention == "seed" else None,
+            "vectors": self.vectors,
+            "wide": self._wide(config),
+        }
+
+    def _wide(self, config: TrainConfig) -> WideBranch | None:
+        asked = config.model_dump_json(include=set(WIDE_SETTINGS))
+        if asked not in self.fitted:
+            self.fitted[asked] = wide_branch(
+                config,
+                train=self.train,
+                validation=self.validation,
+                words=vocabulary(self.tokenizer),
+                classes=len(self.labels),
+            )
+        return self.fitted[asked]
+
+
+def vocabulary(tokenizer: Tokenizer) -> list[str]:
+    """List the words, or pieces, of a tokenizer by token id."""
+    numbered: dict[str, int] = tokenizer.get_vocab()
+    return sorted(numbered, key=lambda word: numbered[word])
+
+
+def training_inputs(tokens: Path, vectors: Path) -> list[Path]:
+    """Name the files on which a training depends."""
+    return [*(tokens / name for name in TOKEN_FILES), vectors / "vectors.npy"]
+
+
+def _max_length(tokenizer: Tokenizer) -> int | None:
+    return tokenizer.truncation["max_length"] if tokenizer.truncation else None

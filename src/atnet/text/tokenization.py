@@ -1,0 +1,173 @@
+"""Fit a tokenizer to the training split and write texts as token ids.
+
+Ids: 0 padding, 1 unknown, then by frequency (word), order of learning (bpe) or likelihood (unigram).
+Letters in array names: N texts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from tokenizers.models import Model, WordLevel
+
+from atnet.config import SplitName, TokenizeConfig
+from atnet.errors import DataContractError
+from atnet.table import ID, LABEL, RATING, TEXT, TEXT_HASH, WEIGHT
+from atnet.text.subwords import alphabet_of, bpe_model, subword_normaliser, subword_splitter, unigram_model
+from atnet.text.words import PADDING, UNKNOWN, count_words, text_normaliser, word_splitter
+
+UNKNOWN_ID = 1
+BATCH = 10_000
+"""Texts encoded at once."""
+REPORTED_QUANTILES = (0.25, 0.75, 0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedSplits:
+    """Everything the model is trained on."""
+
+    tokenizer: Tokenizer
+    labels: list[str]
+    """Sorted; the position is the class id."""
+    tables: Mapping[SplitName, pa.Table]
+    report: dict[str, Any]
+
+
+def tokenize_splits(splits: Mapping[SplitName, pd.DataFrame], config: TokenizeConfig) -> TokenizedSplits:
+    """Fit on train, choose the maximum length by train, encode all splits.
+
+    Raises:
+        DataContractError: if no word of train is frequent enough, or a label never stands in train.
+    """
+    tokenizer = fit_tokenizer(splits["train"][TEXT].tolist(), config)
+    labels = sorted(splits["train"][LABEL].unique().tolist())
+    tokens = {name: encode(tokenizer, split[TEXT].tolist()) for name, split in splits.items()}
+    longest = choose_max_length(_lengths(tokens["train"]), config)
+    tokenizer.enable_truncation(max_length=longest)
+    return TokenizedSplits(
+        tokenizer=tokenizer,
+        labels=labels,
+        tables={name: _encoded_table(split, tokens[name], labels, longest) for name, split in splits.items()},
+        report={
+            "kind": config.kind,
+            "vocabulary_size": tokenizer.get_vocab_size(),
+            "max_length": longest,
+            "splits": {name: _describe(tokens[name], longest) for name in splits},
+        },
+    )
+
+
+def fit_tokenizer(texts: Sequence[str], config: TokenizeConfig) -> Tokenizer:
+    """Learn a vocabulary; the same texts give the same bytes, in any process.
+
+    Raises:
+        DataContractError: if no word is frequent enough.
+    """
+    tokenizer = Tokenizer(WordLevel({PADDING: 0, UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
+    normaliser = text_normaliser(lowercase=config.lowercase, strip_accents=config.strip_accents)
+    whole_words = config.kind == "word"
+    tokenizer.normalizer = normaliser if whole_words else subword_normaliser(normaliser)
+    tokenizer.pre_tokenizer = word_splitter() if whole_words else subword_splitter()
+    tokenizer.model = _fit_model(tokenizer, texts, config)
+    if tokenizer.get_vocab_size() <= UNKNOWN_ID + 1:
+        raise DataContractError(
+            f"No word stands {config.minimum_frequency} times in the {len(texts)} training texts. "
+            "Lower tokenize.minimum_frequency or bring more texts."
+        )
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> pa.ListArray:
+    """Write texts as lists of int32 ids, as inference does; a text without any token is one unknown token."""
+    batches = (texts[start : start + BATCH] for start in range(0, len(texts), BATCH))
+    return pa.concat_arrays([_encode_batch(tokenizer, batch) for batch in batches] or [_lists([])])
+
+
+def choose_max_length(lengths_N: NDArray[np.int64], config: TokenizeConfig) -> int:
+    """Take the stated maximum length, or the quantile of the lengths, rounded up to a length that occurs."""
+    if config.max_length is not None:
+        return config.max_length
+    return min(int(np.quantile(lengths_N, config.max_length_quantile, method="higher")), config.max_length_limit)
+
+
+def summarise(tokenized: TokenizedSplits) -> str:
+    """Say in one line how large the vocabulary is and what it misses."""
+    report = tokenized.report
+    unknown = report["splits"]["validation"]["unknown_rate"]
+    return (
+        f"{report['vocabulary_size']:,} {report['kind']} tokens, {unknown:.1%} of the validation tokens unknown, "
+        f"at most {report['max_length']} per text"
+    )
+
+
+def _fit_model(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizeConfig) -> Model:
+    size = config.vocabulary_size
+    words = count_words(texts, tokenizer.normalizer, tokenizer.pre_tokenizer)
+    if config.kind == "word":
+        frequent = (word for word, count in words.items() if count >= config.minimum_frequency)
+        ordered = sorted(frequent, key=lambda word: (-words[word], word))[: size - 2]
+        return WordLevel({word: number for number, word in enumerate([PADDING, UNKNOWN, *ordered])}, unk_token=UNKNOWN)
+    alphabet = alphabet_of(words, size)
+    if config.kind == "bpe":
+        return bpe_model(tokenizer, texts, alphabet=alphabet, size=size, minimum=config.minimum_frequency)
+    return unigram_model(words, alphabet=alphabet, size=size)
+
+
+def _encode_batch(tokenizer: Tokenizer, texts: Sequence[str]) -> pa.ListArray:
+    return _lists([encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)])
+
+
+def _lists(rows: list[list[int]]) -> pa.ListArray:
+    filled = [row or [UNKNOWN_ID] for row in rows]
+    offsets = np.cumsum([0, *map(len, filled)], dtype=np.int32)
+    values = np.fromiter(chain.from_iterable(filled), dtype=np.int32, count=offsets[-1])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+
+
+def _lengths(tokens: pa.ListArray) -> NDArray[np.int64]:
+    return np.asarray(pc.list_value_length(tokens), dtype=np.int64)
+
+
+def _encoded_table(split: pd.DataFrame, tokens: pa.ListArray, labels: list[str], longest: int) -> pa.Table:
+    numbers = pd.Index(labels).get_indexer(pd.Index(split[LABEL]))
+    if (numbers < 0).any():
+        unseen = sorted(set(split[LABEL]) - set(labels))
+        raise DataContractError(
+            f"Labels that never stand in train: {', '.join(unseen)}. Run `dvc repro`, which parts the rows anew."
+        )
+    columns = {
+        ID: pa.array(split[ID], pa.string()),
+        "tokens": pc.list_slice(tokens, 0, longest),
+        LABEL: pa.array(numbers, pa.int32()),
+        TEXT_HASH: pa.array(split[TEXT_HASH], pa.string()),
+    }
+    given = [column for column in (RATING, WEIGHT) if column in split.columns]
+    return pa.table(columns | {column: pa.array(split[column], pa.float32(), from_pandas=True) for column in given})
+
+
+def _describe(tokens: pa.ListArray, longest: int) -> dict[str, Any]:
+    """Describe the tokens of one split before truncation."""
+    lengths_N = _lengths(tokens)
+    if len(lengths_N) == 0:
+        return {"rows": 0}
+    unknown = np.count_nonzero(tokens.flatten().to_numpy() == UNKNOWN_ID)
+    quantiles = {f"p{level * 100:g}": float(np.quantile(lengths_N, level)) for level in REPORTED_QUANTILES}
+    return {
+        "rows": len(lengths_N),
+        "tokens": int(lengths_N.sum()),
+        "unknown_rate": round(unknown / int(lengths_N.sum()), 6),
+        "length": {
+            "mean": round(float(lengths_N.mean()), 4),
+            "median": float(np.median(lengths_N)),
+            "max": int(lengths_N.max()),
+            **quantiles,
+        },
+        "truncated_rate": round(float((lengths_N > longest).mean()), 6),
+    }
