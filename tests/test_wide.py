@@ -44,7 +44,7 @@ def fitted(train, classes, words=WORDS, strengths=(3.0,), validation=None):
 
 
 def layer_of(branch, classes):
-    layer = WideNgrams(len(branch.words), len(branch.runs), classes)
+    layer = WideNgrams(len(branch.words), len(branch.runs), classes, branch.longest)
     layer(np.ones((1, 2), np.int32))
     for name in ("words", "runs", "numbers", "spelling", "letters"):
         getattr(layer, name).assign(getattr(branch, name))
@@ -68,7 +68,7 @@ def test_a_word_is_spelt_with_the_runs_of_two_to_five_signs_between_two_spaces()
 
 def test_runs_are_numbered_exactly_and_end_with_their_text():
     tokens, texts = np.array([2, 3, 4, 99_999, 99_998, 99_997]), np.array([0, 0, 0, 1, 1, 1])
-    numbers, where = word_runs(tokens, texts)
+    numbers, where = word_runs(tokens, texts, 3)
     runs = [run_tokens(number) for number in numbers.tolist()]
     assert runs == [(2, 3), (3, 4), (99_999, 99_998), (99_998, 99_997), (2, 3, 4), (99_999, 99_998, 99_997)]
     assert where.tolist() == [0, 0, 1, 1, 0, 1]
@@ -137,10 +137,12 @@ def test_the_fit_repeats_its_bytes():
         assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
 
 
-@pytest.mark.parametrize("classes", [2, 4])
-def test_the_layer_answers_as_the_branch_was_fitted(classes):
+@pytest.mark.parametrize(("classes", "many", "longest"), [(2, 10**6, 2), (4, 100, 3), (2, 100, 3)])
+def test_the_layer_answers_as_the_branch_was_fitted(classes, many, longest, monkeypatch):
+    monkeypatch.setattr("atnet.network.ngrams.MANY_TOKENS", many)
     split = encoded_split(60, classes=classes)
     branch = fitted(split, classes)
+    assert branch.longest == longest
     layer, both = layer_of(branch, classes), BothBranches()
     texts = [split.tokens[a:b] for a, b in zip(split.offsets[:-1], split.offsets[1:], strict=True)]
     said = layer(padded(texts))
@@ -172,7 +174,7 @@ def test_a_pair_that_was_never_met_says_nothing_though_its_slot_is_taken():
     np.testing.assert_array_equal(layer(np.array([pair], np.int32)), said)
 
 
-@pytest.mark.parametrize("layer", [WideNgrams(5, 8, 4), BothBranches(), FrequentTokens(7)])
+@pytest.mark.parametrize("layer", [WideNgrams(5, 8, 4, 3), BothBranches(), FrequentTokens(7)])
 def test_a_layer_comes_back_from_its_configuration(layer):
     again = keras.layers.deserialize(keras.layers.serialize(layer))
     assert again.get_config() == layer.get_config()

@@ -84,7 +84,7 @@ def count_ngrams(tables: WideTables, ids: Sequence[Sequence[int]]) -> Ngrams:
     tokens = np.concatenate([np.asarray(one, np.int64) for one in ids])
     texts = np.repeat(np.arange(len(ids)), [len(one) for one in ids])
     words, word_O, word_texts = _distinct(tokens, texts)
-    runs, run_O, run_texts = _distinct(*word_runs(tokens, texts))
+    runs, run_O, run_texts = _distinct(*word_runs(tokens, texts, tables.longest))
     text_O = np.concatenate([word_texts, run_texts])
     features_N = np.bincount(text_O, minlength=len(ids))
     letters_N = np.bincount(word_texts, tables.letters_V[words][word_O], minlength=len(ids))

@@ -10,6 +10,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from atnet.network.ngrams import RunSlots
+
 EMBEDDING, WIDE, BOTH = "layers/word_embedding/vars/0", "layers/wide_ngrams/vars", "layers/both_branches/vars"
 """Where Keras keeps them in a weights file."""
 
@@ -27,11 +29,15 @@ class WideTables:
     letters_V: np.ndarray
     """The number of those n-grams."""
 
+    @property
+    def longest(self) -> int:
+        """Words of the longest run."""
+        return RunSlots(self.numbers_R).longest
+
     def of_runs(self, numbers_F: np.ndarray) -> np.ndarray:
         """Give what runs say by their numbers, (F, K); zero for a run that has no slot."""
-        slots_F = numbers_F % len(self.numbers_R)
-        known_F = self.numbers_R[slots_F] == numbers_F
-        said: np.ndarray = np.where(known_F[:, None], self.runs_RK[slots_F], 0)
+        slots_F = RunSlots(self.numbers_R).of(numbers_F)
+        said: np.ndarray = np.where((slots_F >= 0)[:, None], self.runs_RK[slots_F], 0)
         return said
 
 

@@ -60,7 +60,7 @@ def with_wide(network: keras.Model, wide: WideBranch, weights: tuple[float, floa
         weights: of the network's logits and of the wide branch's.
     """
     classes = network.output["logits"].shape[-1]
-    beside = WideNgrams(len(wide.words), len(wide.runs), classes, dtype="float32", name="wide")
+    beside = WideNgrams(len(wide.words), len(wide.runs), classes, wide.longest, dtype="float32", name="wide")
     both = BothBranches(dtype="float32", name="both")
     logits, said = both([network.output["logits"], beside(network.input)])
     for name in ("words", "runs", "numbers", "spelling", "letters"):

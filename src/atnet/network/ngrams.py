@@ -1,4 +1,4 @@
-"""The features of the wide branch: words, runs of two or three words, and the character n-grams words are spelt with.
+"""The features of the wide branch: words, runs of two and three words, and the character n-grams words are spelt with.
 
 Shapes: N texts, V vocabulary entries, R slots for runs, G character n-grams, K columns (see `answer_columns`).
 """
@@ -12,8 +12,10 @@ import scipy.sparse as sparse
 
 from atnet.text.dataset import EncodedSplit
 
-LONGEST_RUN = 3
-"""Words of the longest run."""
+LONGEST_RUN = 2
+"""Words of the longest run, but for large training splits."""
+LONGEST_RUN_OF_MANY, MANY_TOKENS = 3, 1_000_000
+"""Longer runs are worth their place only where they are met often enough; from so many tokens on they are."""
 RUN_FACTOR = 1_000_003
 """A prime above every vocabulary size, so that different runs have different numbers; those of three fit in 64 bits."""
 SHORTEST_GRAM, LONGEST_GRAM = 2, 5
@@ -38,6 +40,11 @@ class RunSlots:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @property
+    def longest(self) -> int:
+        """Words of the longest run that has a slot, at least two."""
+        return max(2, len(run_tokens(int(self.numbers.max(initial=0)))))
+
     def of(self, numbers: np.ndarray) -> np.ndarray:
         """Give the slot of each run number, -1 for a run that has none."""
         slots = numbers % len(self)
@@ -46,7 +53,9 @@ class RunSlots:
 
 def run_slots(split: EncodedSplit, columns: int) -> RunSlots:
     """Lay out the slots for the runs of a split: a power of two, four for each run where the table allows it."""
-    known, texts_of = np.unique(_distinct(*word_runs(*_tokens(split)))[0], return_counts=True)
+    tokens, texts = _tokens(split)
+    longest = LONGEST_RUN_OF_MANY if len(tokens) >= MANY_TOKENS else LONGEST_RUN
+    known, texts_of = np.unique(_distinct(*word_runs(tokens, texts, longest))[0], return_counts=True)
     known, texts_of = known[texts_of >= FEWEST_TEXTS], texts_of[texts_of >= FEWEST_TEXTS]
     wanted = math.ceil(math.log2(max(SLOTS_PER_RUN * len(known), FEWEST_SLOTS)))
     allowed = math.floor(math.log2(max(LARGEST_TABLE // columns, FEWEST_SLOTS)))
@@ -59,7 +68,7 @@ def run_slots(split: EncodedSplit, columns: int) -> RunSlots:
 def present_ngrams(split: EncodedSplit, vocabulary_size: int, slots: RunSlots) -> sparse.csr_array:
     """Mark which words and runs stand in each text: (N, V + R) of ones."""
     tokens, texts = _tokens(split)
-    numbers, run_texts = word_runs(tokens, texts)
+    numbers, run_texts = word_runs(tokens, texts, slots.longest)
     places = slots.of(numbers)
     found = places >= 0
     features, texts = _distinct(
@@ -69,17 +78,17 @@ def present_ngrams(split: EncodedSplit, vocabulary_size: int, slots: RunSlots) -
     return sparse.csr_array((np.ones(len(texts), np.float32), (texts, features)), shape=shape)
 
 
-def distinct_ngrams(split: EncodedSplit) -> np.ndarray:
+def distinct_ngrams(split: EncodedSplit, longest: int) -> np.ndarray:
     """Count the different words and runs of each text, whether they have a weight or not: (N,) float32."""
     counts = np.zeros(len(split), np.int64)
     tokens, texts = _tokens(split)
-    for values, where in ((tokens, texts), word_runs(tokens, texts)):
+    for values, where in ((tokens, texts), word_runs(tokens, texts, longest)):
         counts += np.bincount(_distinct(values, where)[1], minlength=len(split))
     return counts.astype(np.float32)
 
 
-def word_runs(tokens: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number all runs of two and more tokens that stand side by side in one text, and say in which text each stands.
+def word_runs(tokens: np.ndarray, texts: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Number all runs of two to `longest` tokens side by side in one text, and say in which text each stands.
 
     Args:
         tokens: int64, those of all texts one after another.
@@ -87,7 +96,7 @@ def word_runs(tokens: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.nda
     """
     numbers, where = [], []
     longer = tokens
-    for length in range(2, LONGEST_RUN + 1):
+    for length in range(2, longest + 1):
         longer = longer[:-1] * RUN_FACTOR + tokens[length - 1 :]
         inside = texts[: len(longer)] == texts[length - 1 :]
         numbers.append(longer[inside])

@@ -46,12 +46,17 @@ class WideBranch:
     intercept: np.ndarray
     """(K,) float32."""
 
+    @property
+    def longest(self) -> int:
+        """Words of the longest run."""
+        return RunSlots(self.numbers).longest
+
     def logits(self, split: EncodedSplit) -> np.ndarray:
         """Answer for the texts of a split as the layer does: (N, C)."""
         slots = RunSlots(self.numbers)
         present = present_ngrams(split, len(self.words), slots)
         words = present[:, : len(self.words)]
-        said = (present @ np.concatenate([self.words, self.runs])) / root(distinct_ngrams(split))
+        said = (present @ np.concatenate([self.words, self.runs])) / root(distinct_ngrams(split, slots.longest))
         said += (words @ self.spelling) / root(words @ self.letters)
         return both_sides(said + self.intercept)
 
@@ -107,8 +112,8 @@ def fit_wide(
     present = present_ngrams(train, len(words), slots)
     kept = np.flatnonzero(np.diff(present.tocsc().indptr) >= FEWEST_TEXTS)
     grams = frequent_grams(spelling(words), present[:, : len(words)])
-    features = wide_features(train, present, kept, grams)
-    judged = wide_features(validation, present_ngrams(validation, len(words), slots), kept, grams)
+    features = wide_features(train, present, kept, grams, slots.longest)
+    judged = wide_features(validation, present_ngrams(validation, len(words), slots), kept, grams, slots.longest)
     leeway = log_count_ratios(features, targets)
     unspelt = leeway.copy()
     unspelt[len(kept) :] = 0

@@ -61,7 +61,7 @@ class WideFeatures:
 
 
 def wide_features(
-    split: EncodedSplit, present: sparse.csr_array, kept: np.ndarray, grams: sparse.csr_array
+    split: EncodedSplit, present: sparse.csr_array, kept: np.ndarray, grams: sparse.csr_array, longest: int
 ) -> WideFeatures:
     """Make the features of a split.
 
@@ -69,8 +69,9 @@ def wide_features(
         present: (N, V + R) which words and runs stand in a text, as `present_ngrams` gives it.
         kept: the columns of `present` that are features.
         grams: (V, G) how the words are spelt.
+        longest: words of the longest run.
     """
-    scale = sparse.diags_array(1 / root(distinct_ngrams(split))[:, 0])
+    scale = sparse.diags_array(1 / root(distinct_ngrams(split, longest))[:, 0])
     return WideFeatures(
         ngrams=sparse.csr_array((scale @ present[:, kept]).astype(np.float32)),
         words=sparse.csr_array(present[:, : grams.shape[0]]),

@@ -8,12 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from atnet.network.ngrams import LONGEST_RUN, RUN_FACTOR
+from atnet.network.ngrams import RUN_FACTOR
 
 
 @keras.saving.register_keras_serializable(package="atnet")
 class WideNgrams(keras.layers.Layer):
-    """Tell what the words, and runs of two and three, of a text say for each class, wherever they stand.
+    """Tell what the words, and runs of up to `longest` words, of a text say for each class, wherever they stand.
 
     (B, T) tokens -> what is said at each token, (B, T, C); the sum over the tokens is the branch's logits but for its
     intercept, which `BothBranches` adds. A word says its weight over the root of the text's different words and runs,
@@ -22,10 +22,10 @@ class WideNgrams(keras.layers.Layer):
     weights come from `atnet.wide`. Two classes share one column of opposite signs.
     """
 
-    def __init__(self, vocabulary_size: int, slots: int, classes: int, **kwargs: Any) -> None:
+    def __init__(self, vocabulary_size: int, slots: int, classes: int, longest: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.trainable = False
-        self.vocabulary_size, self.slots, self.classes = vocabulary_size, slots, classes
+        self.vocabulary_size, self.slots, self.classes, self.longest = vocabulary_size, slots, classes, longest
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         columns = 1 if self.classes == 2 else self.classes
@@ -41,14 +41,14 @@ class WideNgrams(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         # In int64: the product overflows in int32, and then ONNX Runtime and TensorFlow differ.
         tokens = ops.cast(inputs, "int64")
-        numbers = [_numbers(tokens, length) for length in range(1, LONGEST_RUN + 1)]
+        numbers = [_numbers(tokens, length) for length in range(1, self.longest + 1)]
         shares = [_shares(one, _present(tokens, length)) for length, one in enumerate(numbers, start=1)]
         features = sum(ops.sum(one, axis=1, keepdims=True) for one in shares)
         letters = ops.sum(ops.take(self.letters, tokens) * shares[0], axis=1, keepdims=True)
         words = ops.take(self.words, tokens, axis=0) / _root(features)
         words = words + ops.take(self.spelling, tokens, axis=0) / _root(letters)
         said = words * shares[0][..., None]
-        for length in range(2, LONGEST_RUN + 1):
+        for length in range(2, self.longest + 1):
             runs = self._runs(numbers[length - 1]) * shares[length - 1][..., None] / _root(features)
             said = said + _parted(runs, length)
         return said if self.classes > 2 else ops.concatenate([-said / 2, said / 2], axis=-1)
@@ -62,8 +62,8 @@ class WideNgrams(keras.layers.Layer):
         return (*input_shape, self.classes)
 
     def get_config(self) -> dict[str, Any]:
-        sizes = {"vocabulary_size": self.vocabulary_size, "slots": self.slots, "classes": self.classes}
-        return {**super().get_config(), **sizes}
+        names = ("vocabulary_size", "slots", "classes", "longest")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable(package="atnet")
