@@ -47,7 +47,7 @@ class Settings:
 
 
 def search(accuracy: Callable[[Settings], float]) -> tuple[Settings, list[str]]:
-    """Choose rate, epochs and n-grams in turn, rate and epochs again; then with character n-grams, if they promise more.
+    """Choose rate, epochs and n-grams in turn, rate and epochs again; then with character n-grams, if promising.
 
     Returns:
         The best settings, and the names of those whose best value stands at an end of its range.
