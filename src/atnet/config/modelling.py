@@ -68,7 +68,7 @@ class TrainConfig(Section):
     start_from_vectors: bool
     """Start the embedding from the word vectors; mode seed always starts from chance."""
     embedding_dropout: Annotated[float, Field(ge=0, lt=1)]
-    """Share of embedding values dropped in training."""
+    """Share of the embedding dimensions dropped for a text in training, at all its tokens."""
     filters: Annotated[int, Field(ge=1)]
     """Filters of the convolution."""
     kernel_size: Annotated[int, Field(ge=1)]

@@ -38,11 +38,10 @@ class WordEmbedding(keras.layers.Embedding):
 
 @keras.saving.register_keras_serializable(package="atnet")
 class MaskedDropout(keras.layers.Layer):
-    """Set the features of padding to zero, and in training a random share of the others.
+    """Set the features of padding to zero, and in training some features of each text at all its tokens.
 
-    (B, T, D) -> (B, T, D). What is kept in training is scaled up, so that the expected sum stays the same (Srivastava
-    et al. 2014). The share is rounded to 1/256: a random byte decides for each value, which takes a quarter of
-    the random numbers that floats would take.
+    (B, T, D) -> (B, T, D). What is kept in training is scaled up, so that the expected sum stays the same. Whole
+    features (Tompson et al. 2015) do as well here as single values, and take B x D random numbers, not B x T x D.
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
@@ -53,20 +52,12 @@ class MaskedDropout(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
-        dropped = round(self.rate * 256)
-        kept = None if mask is None else mask[..., None]
-        if training and dropped:
-            lucky = self._bytes(tf.shape(inputs)) >= tf.cast(dropped, tf.uint8)
-            kept = lucky if kept is None else lucky & kept
-            inputs = inputs * tf.cast(256 / (256 - dropped), inputs.dtype)
-        return inputs if kept is None else tf.where(kept, inputs, tf.zeros((), inputs.dtype))
-
-    def _bytes(self, shape: Any) -> Any:
-        """Draw a byte for every value of (B, T, D)."""
-        seed = tf.cast(self.seed_generator.next(), tf.int32)
-        words = tf.stack([shape[0], shape[1], (shape[2] + 3) // 4])
-        drawn = tf.random.stateless_uniform(words, seed, minval=None, maxval=None, dtype=tf.uint32)
-        return tf.reshape(tf.bitcast(drawn, tf.uint8), [shape[0], shape[1], -1])[..., : shape[2]]
+        # Both in one factor: over all values of a batch each product costs as much as a part of the convolution.
+        factor = 1.0 if mask is None else ops.cast(mask, inputs.dtype)[..., None]
+        if training and self.rate > 0:
+            kept = ops.ones_like(inputs[:, :1, :])
+            factor = factor * keras.random.dropout(kept, self.rate, seed=self.seed_generator)
+        return inputs * factor
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None

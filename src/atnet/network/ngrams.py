@@ -4,7 +4,7 @@ Shapes: N texts, V vocabulary entries, R slots for runs, G character n-grams, K 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ SLOTS_PER_RUN = 4
 LARGEST_TABLE = 2**23
 """Values a table may hold, 32 MiB: with many classes fewer runs have a place."""
 FEWEST_SLOTS = 2**10
+TEXTS_AT_ONCE = 2048
 RESERVED = 2
 """Padding and the unknown word, which are spelt with nothing."""
 
@@ -53,9 +54,12 @@ class RunSlots:
 
 def run_slots(split: EncodedSplit, columns: int) -> RunSlots:
     """Lay out the slots for the runs of a split: a power of two, four for each run where the table allows it."""
-    tokens, texts = _tokens(split)
-    longest = LONGEST_RUN_OF_MANY if len(tokens) >= MANY_TOKENS else LONGEST_RUN
-    known, texts_of = np.unique(_distinct(*word_runs(tokens, texts, longest))[0], return_counts=True)
+    longest = LONGEST_RUN_OF_MANY if split.lengths.sum() >= MANY_TOKENS else LONGEST_RUN
+    parts = [
+        np.unique(_distinct(*word_runs(tokens, texts, longest))[0], return_counts=True)
+        for tokens, texts in _parts(split)
+    ]
+    known, texts_of = _summed(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
     known, texts_of = known[texts_of >= FEWEST_TEXTS], texts_of[texts_of >= FEWEST_TEXTS]
     wanted = math.ceil(math.log2(max(SLOTS_PER_RUN * len(known), FEWEST_SLOTS)))
     allowed = math.floor(math.log2(max(LARGEST_TABLE // columns, FEWEST_SLOTS)))
@@ -67,23 +71,28 @@ def run_slots(split: EncodedSplit, columns: int) -> RunSlots:
 
 def present_ngrams(split: EncodedSplit, vocabulary_size: int, slots: RunSlots) -> sparse.csr_array:
     """Mark which words and runs stand in each text: (N, V + R) of ones."""
-    tokens, texts = _tokens(split)
-    numbers, run_texts = word_runs(tokens, texts, slots.longest)
-    places = slots.of(numbers)
-    found = places >= 0
-    features, texts = _distinct(
-        np.concatenate([tokens, vocabulary_size + places[found]]), np.concatenate([texts, run_texts[found]])
-    )
+    columns, counts = [], np.zeros(len(split), np.int64)
+    for tokens, texts in _parts(split):
+        numbers, run_texts = word_runs(tokens, texts, slots.longest)
+        places = slots.of(numbers)
+        found = places >= 0
+        features, where = _distinct(
+            np.concatenate([tokens, vocabulary_size + places[found]]), np.concatenate([texts, run_texts[found]])
+        )
+        columns.append(features.astype(np.int32))
+        counts += np.bincount(where, minlength=len(split))
+    indices = np.concatenate(columns)
+    ends = np.append(0, counts.cumsum()).astype(np.int32)
     shape = (len(split), vocabulary_size + len(slots))
-    return sparse.csr_array((np.ones(len(texts), np.float32), (texts, features)), shape=shape)
+    return sparse.csr_array((np.ones(len(indices), np.float32), indices, ends), shape=shape)
 
 
 def distinct_ngrams(split: EncodedSplit, longest: int) -> np.ndarray:
     """Count the different words and runs of each text, whether they have a weight or not: (N,) float32."""
     counts = np.zeros(len(split), np.int64)
-    tokens, texts = _tokens(split)
-    for values, where in ((tokens, texts), word_runs(tokens, texts, longest)):
-        counts += np.bincount(_distinct(values, where)[1], minlength=len(split))
+    for tokens, texts in _parts(split):
+        for values, where in ((tokens, texts), word_runs(tokens, texts, longest)):
+            counts += np.bincount(_distinct(values, where)[1], minlength=len(split))
     return counts.astype(np.float32)
 
 
@@ -135,9 +144,20 @@ def answer_columns(classes: int) -> int:
     return 1 if classes == 2 else classes
 
 
-def _tokens(split: EncodedSplit) -> tuple[np.ndarray, np.ndarray]:
-    tokens = split.tokens[split.offsets[0] : split.offsets[-1]].astype(np.int64)
-    return tokens, np.repeat(np.arange(len(split)), split.lengths)
+def _parts(split: EncodedSplit) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Give the tokens and the text of each, some texts at a time: all at once would take ten times their memory."""
+    for start in range(0, len(split), TEXTS_AT_ONCE):
+        texts = np.arange(start, min(start + TEXTS_AT_ONCE, len(split)))
+        tokens = split.tokens[split.offsets[start] : split.offsets[texts[-1] + 1]]
+        yield tokens.astype(np.int64), np.repeat(texts, split.lengths[texts])
+
+
+def _summed(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Add up the counts of equal values; the values come ordered."""
+    order = np.argsort(values)
+    values, counts = values[order], counts[order]
+    first = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.zeros(0, int)
+    return values[first], np.add.reduceat(counts, first) if len(values) else counts
 
 
 def _distinct(values: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

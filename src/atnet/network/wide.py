@@ -114,6 +114,7 @@ def fit_wide(
     grams = frequent_grams(spelling(words), present[:, : len(words)])
     features = wide_features(train, present, kept, grams, slots.longest)
     judged = wide_features(validation, present_ngrams(validation, len(words), slots), kept, grams, slots.longest)
+    del present
     leeway = log_count_ratios(features, targets)
     unspelt = leeway.copy()
     unspelt[len(kept) :] = 0
