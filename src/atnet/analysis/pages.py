@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -12,6 +11,7 @@ from atnet.analysis.curve import MORE, Curve
 from atnet.analysis.doubt import Doubt, told
 from atnet.config import AnalyseConfig
 from atnet.evaluation.verdict import baseline_name
+from atnet.pages import page_template
 from atnet.reporting.figures import BLUE, GREY, INK, ORANGE, as_svg, figure_style
 
 COLOURS = (BLUE, ORANGE, GREY, INK)
@@ -27,7 +27,7 @@ def model_name(name: str) -> str:
 
 def curve_page(curves: Sequence[Curve], validation_rows: int, config: AnalyseConfig) -> str:
     """Write the learning curves as a page with a figure and tables."""
-    return _template("learning_curve.html").render(
+    return page_template("learning_curve.html", FILTERS).render(
         curves=curves, figure=curve_figure(curves), rows=validation_rows, config=config, more=MORE
     )
 
@@ -38,7 +38,7 @@ def suspect_page(listed: pd.DataFrame, summary: Mapping[str, Any], doubt: Doubt 
     for row in rows:
         row["cut"] = len(row["text"]) > SHOWN_CHARACTERS
         row["text"] = row["text"][:SHOWN_CHARACTERS]
-    return _template("suspects.html").render(
+    return page_template("suspects.html", FILTERS).render(
         rows=rows,
         total=len(listed),
         summary=summary,
@@ -87,21 +87,10 @@ def _draw(axes: Any, curve: Curve, colour: str) -> None:
         )
 
 
-def _template(name: str) -> jinja2.Template:
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("atnet", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    filters: dict[str, Callable[..., str]] = {
-        "percent": lambda value: f"{value:.1%}",
-        "fixed": lambda value: f"{value:.3f}",
-        "points": lambda value: f"{100 * value:+z.1f}",
-        "count": lambda value: f"{value:,}",
-        "model": model_name,
-    }
-    pages.filters |= filters
-    return pages.get_template(name)
+FILTERS: dict[str, Callable[..., str]] = {
+    "percent": lambda value: f"{value:.1%}",
+    "fixed": lambda value: f"{value:.3f}",
+    "points": lambda value: f"{100 * value:+z.1f}",
+    "count": lambda value: f"{value:,}",
+    "model": model_name,
+}

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 from markdown_it import MarkdownIt
 
 from atnet.config import CardConfig
 from atnet.evaluation.verdict import baseline_name, p_value, verdict
+from atnet.pages import page_template
 from atnet.publishing import SplitFile
 from atnet.release.behaviour import KINDS, BehaviourResult
 from atnet.release.verdict import Verdict
@@ -65,7 +65,7 @@ class CardValues:
 
 def card_markdown(values: CardValues) -> str:
     """Write the card as Markdown; the same values give the same bytes."""
-    return _template("model_card.md").render(
+    return page_template("model_card.md", FILTERS).render(
         card=values,
         summary=verdict(values.results, values.confidence),
         kinds=[kind for kind in KINDS if values.behaviour and values.behaviour.cases(kind)],
@@ -80,7 +80,7 @@ def card_html(values: CardValues) -> str:
     # Raw HTML stays text: the card shows words from the data and from people.
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(card_markdown(values))
     page = re.sub(r"<table>.*?</table>", lambda match: f'<div class="wide">{match[0]}</div>', body, flags=re.DOTALL)
-    return _template("model_card.html").render(title=f"{values.name} {values.version}", body=page)
+    return page_template("model_card.html", FILTERS).render(title=f"{values.name} {values.version}", body=page)
 
 
 def description(markdown: str, limit: int = DESCRIPTION_LIMIT) -> str:
@@ -135,25 +135,14 @@ def _points(value: Mapping[str, float]) -> str:
     return score({name: 100 * one for name, one in value.items()}, "{:+z.1f}")
 
 
-def _template(name: str) -> jinja2.Template:
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("atnet", "templates"),
-        autoescape=name.endswith(".html"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    filters: dict[str, Callable[..., str]] = {
-        "plain": plain,
-        "score": score,
-        "share": lambda value: score(value, "{:.1%}"),
-        "points": _points,
-        "count": lambda value: f"{value:,}",
-        "percent": lambda value: f"{value:.1%}",
-        "model": baseline_name,
-        "p_value": p_value,
-        "literal": lambda value: json.dumps(value, ensure_ascii=False),
-    }
-    pages.filters |= filters
-    return pages.get_template(name)
+FILTERS: dict[str, Callable[..., str]] = {
+    "plain": plain,
+    "score": score,
+    "share": lambda value: score(value, "{:.1%}"),
+    "points": _points,
+    "count": lambda value: f"{value:,}",
+    "percent": lambda value: f"{value:.1%}",
+    "model": baseline_name,
+    "p_value": p_value,
+    "literal": lambda value: json.dumps(value, ensure_ascii=False),
+}

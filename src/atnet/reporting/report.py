@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
@@ -18,6 +17,7 @@ from atnet.evaluation.slices import BY_LENGTH, SliceScore, count_words
 from atnet.evaluation.verdict import baseline_name, p_value, verdict
 from atnet.globalview.view import GlobalView
 from atnet.inference import Explanation
+from atnet.pages import page_template
 from atnet.reporting import figures
 from atnet.reporting.explain import Picture, picture
 from atnet.reporting.mapfigure import map_figure
@@ -88,7 +88,7 @@ def render_report(
     """
     wrong = most_wrong(answers.actual, answers.probabilities, config.listed_texts)
     unsure = most_unsure(answers.probabilities, config.listed_texts)
-    return _template().render(
+    return page_template("report.html", FILTERS).render(
         evaluation=evaluation,
         identity=identity,
         config=config,
@@ -179,30 +179,19 @@ def _figures(evaluation: Evaluation, overview: GlobalView) -> dict[str, str]:
     return drawn
 
 
-def _template() -> jinja2.Template:
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("atnet", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    filters: dict[str, Callable[..., str]] = {
-        "percent": lambda value: _or_dash(value, "{:.1%}"),
-        "fixed": lambda value: _or_dash(value, "{:.3f}"),
-        # z: a difference that rounds to zero is never a negative one.
-        "signed": lambda value: _or_dash(value, "{:+z.3f}"),
-        # Of a contribution; the sign of a small one must not get lost in a hyphen.
-        "logits": lambda value: _or_dash(value, "{:+z.2f}").replace("-", "−"),
-        "points": lambda value: _or_dash(100 * value, "{:+z.1f}"),
-        "count": lambda value: f"{value:,}",
-        "model": baseline_name,
-        "p_value": p_value,
-    }
-    pages.filters |= filters
-    return pages.get_template("report.html")
-
-
 def _or_dash(value: float, form: str) -> str:
     return form.format(value) if np.isfinite(value) else "—"
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "percent": lambda value: _or_dash(value, "{:.1%}"),
+    "fixed": lambda value: _or_dash(value, "{:.3f}"),
+    # z: a difference that rounds to zero is never a negative one.
+    "signed": lambda value: _or_dash(value, "{:+z.3f}"),
+    # Of a contribution; the sign of a small one must not get lost in a hyphen.
+    "logits": lambda value: _or_dash(value, "{:+z.2f}").replace("-", "−"),
+    "points": lambda value: _or_dash(100 * value, "{:+z.1f}"),
+    "count": lambda value: f"{value:,}",
+    "model": baseline_name,
+    "p_value": p_value,
+}
