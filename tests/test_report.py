@@ -326,6 +326,23 @@ def test_the_verdict_claims_only_what_the_interval_shows(low: float, high: float
     assert "2.0 points" in third
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.01, 0.03, "It is better in accuracy than"), (-0.03, -0.01, "It is worse in accuracy than")],
+)
+def test_the_verdict_names_the_one_measure_that_differs(low: float, high: float, said: str) -> None:
+    accuracy, macro_f1 = {"value": 0.01, "low": low, "high": high}, {"value": 0.0, "low": -0.01, "high": 0.01}
+    same = {"value": 0.8, "low": 0.7, "high": 0.9}
+    numbers = {
+        "rows": 100,
+        "accuracy": same,
+        "macro_f1": same,
+        "calibration": {"temperature": 1.0, "error_before": 0.0, "error_after": 0.0},
+        "lead": {"over": "nb_svm", "accuracy": accuracy, "macro_f1": macro_f1, "mcnemar_p": 0.02},
+    }
+    assert verdict(numbers, 0.95)[1].startswith(said)
+
+
 def test_a_label_the_model_does_not_know_is_named() -> None:
     table = pd.DataFrame({"id": ["1"], "text": ["x"], "label": ["new"]})
     predictions = Predictions(("a", "b"), np.zeros((1, 2), np.float32), np.full((1, 2), 0.5))

@@ -71,7 +71,9 @@ def workplace(tmp_path_factory):
     write_tokens(root / folders.tokens, rows=400)
     (root / folders.tokens / "test.arrow").unlink()
     (root / folders.vectors).mkdir(parents=True)
-    np.save(root / folders.vectors / "vectors.npy", np.zeros((VOCABULARY, 8), np.float32))
+    # Not zeros: with them every feature is the same, and nothing is learnt at any rate.
+    start = np.random.default_rng(0).normal(scale=0.1, size=(VOCABULARY, 8)).astype(np.float32)
+    np.save(root / folders.vectors / "vectors.npy", start)
     return root
 
 

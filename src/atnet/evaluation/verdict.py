@@ -41,11 +41,14 @@ def _lead(lead: Mapping[str, Any]) -> str:
         f"macro-F1 {macro_f1['value']:+.3f} ({macro_f1['low']:+.3f} to {macro_f1['high']:+.3f}), "
         f"McNemar p {p_value(lead['mcnemar_p'])}"
     )
-    if min(accuracy["low"], macro_f1["low"]) > 0:
-        return f"It is better than the strongest baseline, {over}: {numbers}."
-    if max(accuracy["high"], macro_f1["high"]) < 0:
-        return f"It is worse than the strongest baseline, {over}: {numbers}."
-    return f"No clear difference from the strongest baseline, {over}, is established: {numbers}."
+    measures = {"accuracy": accuracy, "macro-F1": macro_f1}
+    better = [name for name, difference in measures.items() if difference["low"] > 0]
+    worse = [name for name, difference in measures.items() if difference["high"] < 0]
+    if not better and not worse:
+        return f"No clear difference from the strongest baseline, {over}, is established: {numbers}."
+    sides = (("better", better), ("worse", worse))
+    said = [word if names == list(measures) else f"{word} in {names[0]}" for word, names in sides if names]
+    return f"It is {' and '.join(said)} than the strongest baseline, {over}: {numbers}."
 
 
 def _calibration(calibration: Mapping[str, Any]) -> str:
