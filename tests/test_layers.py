@@ -121,6 +121,11 @@ def test_an_embedding_gives_a_gradient_of_the_rows_that_occurred_only():
     np.testing.assert_array_equal(looked_up[0], layer.get_weights()[0][[1, 4, 1]])
 
 
+@pytest.mark.parametrize("layer", [WordEmbedding(10, 3), MaskedDropout(0.25, seed=3), TwoClassLogits()])
+def test_the_other_layers_come_back_from_their_configuration(layer):
+    assert keras.layers.deserialize(keras.layers.serialize(layer)).get_config() == layer.get_config()
+
+
 def test_the_two_logits_are_those_of_one_sigmoid():
     logit = np.array([[-2.0], [0.0], [3.0]], np.float32)
     probabilities = keras.ops.softmax(TwoClassLogits()(logit))
