@@ -88,3 +88,26 @@ def test_balanced_weights_give_each_class_the_same_sum():
     weights = row_weights(split, classes=2, balanced=True)
     assert weights[split.labels == 0].sum() == pytest.approx(weights[split.labels == 1].sum())
     assert weights.mean() == pytest.approx(1)
+
+
+def rated_split(rows):
+    return encoded_split(rows, ratings=np.linspace(-1, 1, rows))
+
+
+def test_taken_texts_are_the_chosen_ones():
+    split = rated_split(20)
+    taken = split.taken(np.array([7, 3]))
+    assert taken.padded(np.arange(2)).tolist() == split.padded(np.array([7, 3])).tolist()
+    for column in ("labels", "ratings", "text_hashes"):
+        assert list(getattr(taken, column)) == [getattr(split, column)[row] for row in (7, 3)]
+    assert taken.weights is None
+
+
+def test_a_sample_holds_as_many_whole_texts_as_the_tokens_allow():
+    split = encoded_split(500)
+    sample = split.sampled(1000)
+    assert 1000 - split.lengths.max() < sample.lengths.sum() <= 1000
+    assert sample.text_hashes == split.sampled(1000).text_hashes == sorted(sample.text_hashes)
+    assert 0.4 < sample.labels.mean() < 0.6
+    assert split.sampled(None) is split.sampled(int(split.lengths.sum())) is split
+    assert len(split.sampled(1)) == 1

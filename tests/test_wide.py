@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 
+from atnet.errors import DataContractError
 from atnet.network.layers import FrequentTokens
 from atnet.network.ngrams import (
     FEWEST_SLOTS,
     RUN_FACTOR,
+    TEXTS_AT_ONCE,
     character_ngrams,
     present_ngrams,
     run_slots,
@@ -15,7 +17,7 @@ from atnet.network.ngrams import (
     spelling,
     word_runs,
 )
-from atnet.network.wide import fit_wide
+from atnet.network.wide import fit_wide, wide_branch
 from atnet.network.wide_layers import BothBranches, WideNgrams
 from atnet.text.dataset import EncodedSplit
 from encoded import VOCABULARY, WORDS, encoded_split, some_wide
@@ -182,3 +184,32 @@ def test_a_layer_comes_back_from_its_configuration(layer):
 
 def test_a_rare_token_is_taken_for_the_unknown_word():
     assert FrequentTokens(4)(np.array([[0, 1, 3, 4, 90]], np.int32)).numpy().tolist() == [[0, 1, 3, 1, 1]]
+
+
+@pytest.mark.parametrize(("empty", "name"), [("train", "training"), ("validation", "validation")])
+def test_a_split_without_texts_is_named(params, empty, name):
+    splits = {"train": encoded_split(20), "validation": encoded_split(20), empty: no_texts()}
+    with pytest.raises(DataContractError, match=f"{name} split is empty"):
+        wide_branch(params.train, **splits, words=WORDS, classes=2)
+
+
+def no_texts():
+    return EncodedSplit(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32), [], None, None)
+
+
+def test_it_learns_from_no_more_tokens_than_it_may(params):
+    splits = {"train": encoded_split(400), "validation": encoded_split(100, seed=1)}
+
+    def branch(wide_tokens, train):
+        config = params.train.model_copy(update={"wide_tokens": wide_tokens, "soft_target_slope": None})
+        return wide_branch(config, train=train, validation=splits["validation"], words=WORDS, classes=2)
+
+    bounded = branch(2000, splits["train"])
+    assert np.array_equal(bounded.words, branch(None, splits["train"].sampled(2000)).words)
+    assert not np.array_equal(bounded.words, branch(None, splits["train"]).words)
+
+
+def test_answers_do_not_depend_on_the_texts_beside_them():
+    branch, split = some_wide(2, VOCABULARY), encoded_split(TEXTS_AT_ONCE + 50)
+    last = np.arange(TEXTS_AT_ONCE - 10, len(split))
+    assert np.array_equal(branch.logits(split)[last], branch.logits(split.taken(last)))

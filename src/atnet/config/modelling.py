@@ -81,6 +81,8 @@ class TrainConfig(Section):
     """Add a wide branch, a linear model of words, runs of words and spelling; mode seed never has one."""
     wide_regularisation: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
     """Inverse regularisation strengths C of the wide branch tried on validation."""
+    wide_tokens: Annotated[int, Field(ge=1)] | None
+    """Tokens of train from which the wide branch learns at most, drawn as whole texts; null: all."""
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training split, at most."""
     patience: Annotated[int, Field(ge=1)]

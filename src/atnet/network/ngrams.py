@@ -82,7 +82,7 @@ def present_ngrams(split: EncodedSplit, vocabulary_size: int, slots: RunSlots) -
         columns.append(features.astype(np.int32))
         counts += np.bincount(where, minlength=len(split))
     indices = np.concatenate(columns)
-    ends = np.append(0, counts.cumsum()).astype(np.int32)
+    ends = np.append(0, counts.cumsum())
     shape = (len(split), vocabulary_size + len(slots))
     return sparse.csr_array((np.ones(len(indices), np.float32), indices, ends), shape=shape)
 

@@ -11,12 +11,18 @@ import numpy as np
 import tensorflow as tf
 
 from atnet.config import TrainConfig
-from atnet.errors import DataContractError
 from atnet.network.blending import blended, fit_weights, log_loss
 from atnet.network.model import build_model, with_wide
 from atnet.network.optimizer import SparseAdam
 from atnet.network.wide import WideBranch
-from atnet.text.dataset import EncodedSplit, class_targets, ordered_batches, row_weights, training_batches
+from atnet.text.dataset import (
+    EncodedSplit,
+    check_splits,
+    class_targets,
+    ordered_batches,
+    row_weights,
+    training_batches,
+)
 
 VALIDATION_BATCH = 256
 
@@ -87,7 +93,7 @@ class Trainer:
         Raises:
             DataContractError: if a split is empty or training has fewer than two labels.
         """
-        _check_splits(train, validation)
+        check_splits(train, validation)
         self.config, self.train, self.validation = config, train, validation
         self.pad_to = pad_to
         self.targets = class_targets(train, classes=classes, soft_target_slope=config.soft_target_slope)
@@ -198,14 +204,6 @@ def computation_precision(config: TrainConfig, cpu_flags: set[str]) -> str:
     has_bfloat16 = bool(cpu_flags & {"avx512_bf16", "amx_bf16", "bf16"})
     wanted = config.precision == "bfloat16" or (config.precision == "auto" and has_bfloat16)
     return "mixed_bfloat16" if wanted else "float32"
-
-
-def _check_splits(train: EncodedSplit, validation: EncodedSplit) -> None:
-    for name, split in (("training", train), ("validation", validation)):
-        if len(split) == 0:
-            raise DataContractError(f"The {name} split is empty. Give more rows, or change split.fractions.")
-    if len(np.unique(train.labels)) < 2:
-        raise DataContractError("The training split holds one label only; a classifier needs two. Check the labels.")
 
 
 def _schedule(config: TrainConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:

@@ -12,7 +12,7 @@ from atnet.network.wide import WideBranch, wide_branch
 from atnet.storage import read_json, reading
 from atnet.text.dataset import EncodedSplit
 
-WIDE_SETTINGS = ("attention", "wide", "wide_regularisation", "soft_target_slope", "class_weights")
+WIDE_SETTINGS = ("attention", "wide", "wide_regularisation", "wide_tokens", "soft_target_slope", "class_weights")
 """The parameters of section train on which the wide branch depends."""
 TOKEN_FILES = ("tokenizer.json", "labels.json", "train.arrow", "validation.arrow")
 

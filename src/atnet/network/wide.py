@@ -18,6 +18,7 @@ from atnet.network.blending import fit_temperature, log_loss
 from atnet.network.logistic import Fitted, fit_logistic
 from atnet.network.ngrams import (
     FEWEST_TEXTS,
+    TEXTS_AT_ONCE,
     RunSlots,
     answer_columns,
     distinct_ngrams,
@@ -26,7 +27,7 @@ from atnet.network.ngrams import (
     spelling,
 )
 from atnet.network.wide_features import frequent_grams, log_count_ratios, root, wide_features
-from atnet.text.dataset import EncodedSplit, class_targets, row_weights
+from atnet.text.dataset import EncodedSplit, check_splits, class_targets, row_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,16 @@ class WideBranch:
 
     def logits(self, split: EncodedSplit) -> np.ndarray:
         """Answer for the texts of a split as the layer does: (N, C)."""
+        weights = np.concatenate([self.words, self.runs])
+        rows = np.arange(len(split))
+        parts = (rows[start : start + TEXTS_AT_ONCE] for start in range(0, len(rows), TEXTS_AT_ONCE))
+        return np.concatenate([self._part(split.taken(part), weights) for part in parts])
+
+    def _part(self, split: EncodedSplit, weights: np.ndarray) -> np.ndarray:
         slots = RunSlots(self.numbers)
         present = present_ngrams(split, len(self.words), slots)
         words = present[:, : len(self.words)]
-        said = (present @ np.concatenate([self.words, self.runs])) / root(distinct_ngrams(split, slots.longest))
+        said = (present @ weights) / root(distinct_ngrams(split, slots.longest))
         said += (words @ self.spelling) / root(words @ self.letters)
         return both_sides(said + self.intercept)
 
@@ -72,13 +79,18 @@ class Attempt(NamedTuple):
 def wide_branch(
     config: TrainConfig, *, train: EncodedSplit, validation: EncodedSplit, words: Sequence[str], classes: int
 ) -> WideBranch | None:
-    """Fit the branch that a training asks for; None where it asks for none.
+    """Fit the branch that a training asks for, on `wide_tokens` tokens of each split; None where it asks for none.
 
     Args:
         words: the vocabulary by token id.
+
+    Raises:
+        DataContractError: if a split is empty or train has fewer than two labels.
     """
+    check_splits(train, validation)
     if not config.wide or config.attention == "seed":
         return None
+    train, validation = train.sampled(config.wide_tokens), validation.sampled(config.wide_tokens)
     return fit_wide(
         train,
         validation,

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from atnet.errors import DataFileError
+from atnet.errors import DataContractError, DataFileError
 
 BUCKET_BATCHES = 64
 """Texts are sorted by length among the texts of this many batches, so that the order stays nearly random."""
+SAMPLE_SEED = 13
 LENGTH_STEP = 8
 """Batches are padded to a multiple of this many tokens: fewer shapes, each of which the CPU library prepares once."""
 
@@ -65,6 +66,30 @@ class EncodedSplit:
             ratings=_optional(table, "rating"),
             weights=_optional(table, "weight"),
         )
+
+    def taken(self, rows: np.ndarray) -> "EncodedSplit":
+        """Copy the chosen texts into a split of their own."""
+        starts, ends = self.offsets[rows].tolist(), self.offsets[rows + 1].tolist()
+        texts = [self.tokens[start:end] for start, end in zip(starts, ends, strict=True)]
+        return EncodedSplit(
+            tokens=np.concatenate(texts),
+            offsets=np.append(0, np.cumsum(self.lengths[rows])),
+            labels=self.labels[rows],
+            text_hashes=[self.text_hashes[row] for row in rows.tolist()],
+            ratings=None if self.ratings is None else self.ratings[rows],
+            weights=None if self.weights is None else self.weights[rows],
+        )
+
+    def sampled(self, tokens: int | None) -> "EncodedSplit":
+        """Draw texts, the same ones each time, that hold so many tokens together; None, or enough: all of them.
+
+        The texts keep their order, and at least one is drawn.
+        """
+        if tokens is None or self.lengths.sum() <= tokens:
+            return self
+        drawn = np.random.default_rng(SAMPLE_SEED).permutation(len(self))
+        fit = np.searchsorted(self.lengths[drawn].cumsum(), tokens, side="right")
+        return self.taken(np.sort(drawn[: max(fit, 1)]))
 
     def padded(self, rows: np.ndarray, pad_to: int | None = None) -> np.ndarray:
         """Give the chosen texts as (B, T) int32, zeros after each text's end."""
@@ -118,6 +143,19 @@ def row_weights(split: EncodedSplit, *, classes: int, balanced: bool) -> np.ndar
         weights = weights / np.bincount(split.labels, minlength=classes)[split.labels]
     scaled: np.ndarray = (weights / weights.mean()).astype(np.float32)
     return scaled
+
+
+def check_splits(train: EncodedSplit, validation: EncodedSplit) -> None:
+    """Look whether there is something to learn.
+
+    Raises:
+        DataContractError: if a split is empty or training has fewer than two labels.
+    """
+    for name, split in (("training", train), ("validation", validation)):
+        if len(split) == 0:
+            raise DataContractError(f"The {name} split is empty. Give more rows, or change split.fractions.")
+    if len(np.unique(train.labels)) < 2:
+        raise DataContractError("The training split holds one label only; a classifier needs two. Check the labels.")
 
 
 def _class_of_higher_ratings(labels: np.ndarray, ratings: np.ndarray) -> int:
