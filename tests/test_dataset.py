@@ -77,6 +77,13 @@ def test_ratings_become_soft_targets_for_the_class_they_speak_for():
     assert targets[3].tolist() == [0, 1]
 
 
+def test_a_rating_against_its_label_does_not_soften_it():
+    stars = encoded_split(4, ratings=[1.0, 5.0, 2.0, 4.0])
+    targets = class_targets(stars, classes=2, soft_target_slope=1.0)
+    assert targets.argmax(axis=1).tolist() == stars.labels.tolist()
+    assert targets[[0, 2]].tolist() == [[1, 0], [1, 0]]
+
+
 def test_without_ratings_or_with_more_classes_targets_are_hard():
     assert class_targets(encoded_split(4), classes=2, soft_target_slope=1.0).tolist() == [[1, 0], [0, 1]] * 2
     rated = encoded_split(6, classes=3, ratings=[1.0] * 6)

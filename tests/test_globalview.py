@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from atnet.config import Params
+from atnet.errors import DataFileError
 from atnet.globalview.ngrams import count_ngrams, enough_texts
 from atnet.globalview.tables import LearntTables
 from atnet.globalview.view import global_view
@@ -58,14 +59,17 @@ def test_what_is_told_of_words_and_pairs_adds_up_to_what_the_wide_branch_says(
             assert found.sums(label, found.text_O == row).sum() == pytest.approx(says[label] - others, abs=1e-4)
 
 
-def test_the_word_vectors_are_read_and_a_file_of_another_kind_has_none(params: Params, tmp_path: Path) -> None:
+def test_the_word_vectors_are_read_and_a_damaged_file_is_named(params: Params, tmp_path: Path) -> None:
     network = build_model(params.train, vocabulary_size=9, classes=2)
     network.save_weights(tmp_path / "model.weights.h5")
     found = LearntTables.load(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(found.vectors_ED, network.get_layer("embedding").embeddings.numpy())
     assert found.wide is None
-    (tmp_path / "other").write_bytes(b"weights")
-    assert LearntTables.load(tmp_path / "other") == LearntTables(None, None)
+    whole = (tmp_path / "model.weights.h5").read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"weights"):
+        (tmp_path / "other.h5").write_bytes(damaged)
+        with pytest.raises(DataFileError, match=r"other.h5 is damaged"):
+            LearntTables.load(tmp_path / "other.h5")
 
 
 def test_words_are_listed_for_the_label_they_speak_for_with_mean_and_texts() -> None:

@@ -168,10 +168,11 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
     assert "two columns 'text'" in fault(written(tmp_path, "id,text,text,label\n1,a,b,x\n"), DataContractError)
 
 
-def test_a_slice_may_not_take_a_name_of_the_pipeline(tmp_path: Path) -> None:
-    path = written(tmp_path, "id,text,label,group\n1,a,b,x\n")
+@pytest.mark.parametrize("name", ["group", "length", "unknown words"])
+def test_a_slice_may_not_take_a_name_of_the_pipeline(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, f"id,text,label,{name}\n1,a,b,x\n")
 
-    assert "'group' has a name" in fault(path, DataContractError, columns={"slices": ["group"]})
+    assert f"'{name}' has a name" in fault(path, DataContractError, columns={"slices": [name]})
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.csv.gz"])

@@ -213,3 +213,19 @@ def test_answers_do_not_depend_on_the_texts_beside_them():
     branch, split = some_wide(2, VOCABULARY), encoded_split(TEXTS_AT_ONCE + 50)
     last = np.arange(TEXTS_AT_ONCE - 10, len(split))
     assert np.array_equal(branch.logits(split)[last], branch.logits(split.taken(last)))
+
+
+@pytest.mark.parametrize("longest", [2, 3])
+@pytest.mark.parametrize("text", [[2], [2, 3], [2, 3, 4]])
+def test_the_shortest_texts_are_answered_alone_as_among_longer_ones(text, longest, monkeypatch):
+    monkeypatch.setattr("atnet.network.ngrams.MANY_TOKENS", 100 if longest == 3 else 10**6)
+    branch = fitted(encoded_split(60), 2)
+    layer = layer_of(branch, 2)
+    alone, among = layer(padded([text])), layer(padded([text, [4, 5, 6, 7, 8]]))
+    assert (branch.longest, alone.shape) == (longest, (1, len(text), 2))
+    np.testing.assert_allclose(alone[0], among[0, : len(text)], atol=1e-6)
+
+
+def test_the_table_of_a_large_split_stays_small(monkeypatch):
+    monkeypatch.setattr("atnet.network.ngrams.LARGEST_TABLE", 2**16)
+    assert len(run_slots(encoded_split(4000), columns=1)) * (4 + 8) <= 2**16

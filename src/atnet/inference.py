@@ -228,7 +228,7 @@ class Predictor:
         return logits, wide
 
     def _encodings(self, texts: Sequence[str]) -> list[Encoding]:
-        return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return self._tokenizer.encode_batch([_whole(text) for text in texts], add_special_tokens=False)
 
     def _batches(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Part the texts, shortest first, into batches of similar length."""
@@ -236,17 +236,26 @@ class Predictor:
         start = 0
         while start < len(order):
             end = start + 1
-            while end < min(len(order), start + BATCH_TEXTS) and end < start + _texts_at_once(len(ids[order[end]])):
+            while end < min(len(order), start + BATCH_TEXTS) and end < start + self._texts_at_once(ids[order[end]]):
                 end += 1
             rows = order[start:end]
             yield rows, self._padded([ids[row] for row in rows])
             start = end
+
+    def _texts_at_once(self, longest: Sequence[int]) -> int:
+        tokens = self._pad_to or len(longest)
+        return min(BATCH_TOKENS // tokens, BATCH_SQUARES // tokens**2)
 
     def _padded(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
         tokens = np.zeros((len(ids), self._pad_to or max(map(len, ids))), np.int32)
         for row, values in enumerate(ids):
             tokens[row, : len(values)] = values
         return tokens
+
+
+def _whole(text: str) -> str:
+    # A lone half of a surrogate pair is no character; the tokenizer refuses it, and JSON can hold it.
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -294,10 +303,6 @@ def model_hash(folder: Path | str) -> str:
 def _ids(encoding: Encoding) -> list[int]:
     # A text of which the tokenizer keeps nothing is one unknown token: no answer comes from padding alone.
     return encoding.ids or [UNKNOWN_ID]
-
-
-def _texts_at_once(longest: int) -> int:
-    return min(BATCH_TOKENS // longest, BATCH_SQUARES // longest**2)
 
 
 def _first_line(error: Exception) -> str:

@@ -26,6 +26,8 @@ RATING = "rating"
 WEIGHT = "weight"
 GROUP = "group"
 TEXT_HASH = "text_hash"
+BUILT_IN_SLICES = ("length", "unknown words")
+"""What every test split is broken down by, beside the slice columns."""
 CANONICAL = (ID, TEXT, LABEL, SPLIT, RATING, WEIGHT, GROUP, TEXT_HASH)
 
 

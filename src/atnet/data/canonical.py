@@ -9,7 +9,7 @@ import pandas as pd
 
 from atnet.config import ColumnsConfig, SplitName
 from atnet.errors import DataContractError
-from atnet.table import CANONICAL, ID, LABEL, RATING, SPLIT, TEXT, WEIGHT
+from atnet.table import BUILT_IN_SLICES, CANONICAL, ID, LABEL, RATING, SPLIT, TEXT, WEIGHT
 
 SPLIT_NAMES: Mapping[str, SplitName] = {
     "train": "train",
@@ -55,11 +55,12 @@ def check_columns(found: Sequence[str], columns: ColumnsConfig, *, source: Path)
             )
         if found.count(name) > 1:
             raise DataContractError(f"{source} has two columns {name!r}. Rename one in the file.")
+    taken = (*CANONICAL, *BUILT_IN_SLICES)
     for name in columns.slices:
-        if name in CANONICAL:
+        if name in taken:
             raise DataContractError(
                 f"{source}: the slice column {name!r} has a name that the pipeline uses itself "
-                f"({', '.join(CANONICAL)}). Rename it in the file, or take it out of data.columns.slices."
+                f"({', '.join(taken)}). Rename it in the file, or take it out of data.columns.slices."
             )
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from atnet.config import EvaluateConfig
 from atnet.evaluation.bootstrap import Interval, compare, score
 from atnet.evaluation.metrics import Floats, Ints
+from atnet.table import BUILT_IN_SLICES
 
-BY_LENGTH = "length"
-BY_UNKNOWN = "unknown words"
+BY_LENGTH, BY_UNKNOWN = BUILT_IN_SLICES
 MISSING = "(none)"
 REST = "(all other values)"
 VALUES_PER_COLUMN = 50

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from atnet.network.ngrams import RunSlots
+from atnet.storage import reading
 
 EMBEDDING, WIDE, BOTH = "layers/word_embedding/vars/0", "layers/wide_ngrams/vars", "layers/both_branches/vars"
 """Where Keras keeps them in a weights file."""
@@ -51,10 +52,14 @@ class LearntTables:
 
     @classmethod
     def load(cls, weights: Path) -> "LearntTables":
-        """Read a weights file without Keras, which would take ten seconds to load."""
-        if not h5py.is_hdf5(weights):
+        """Read a weights file without Keras, which would take ten seconds to load.
+
+        Raises:
+            DataFileError: if it is damaged.
+        """
+        if not weights.exists():
             return cls(None, None)
-        with h5py.File(weights) as file:
+        with reading(weights, OSError, RuntimeError), h5py.File(weights) as file:
             vectors = np.asarray(file[EMBEDDING]) if EMBEDDING in file else None
             return cls(vectors, _wide(file) if WIDE in file and BOTH in file else None)
 

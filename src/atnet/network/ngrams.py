@@ -23,8 +23,8 @@ SHORTEST_GRAM, LONGEST_GRAM = 2, 5
 FEWEST_TEXTS = 2
 """Texts that a word, run or n-gram must stand in to have a weight of its own."""
 SLOTS_PER_RUN = 4
-LARGEST_TABLE = 2**23
-"""Values a table may hold, 32 MiB: with many classes fewer runs have a place."""
+LARGEST_TABLE = 2**26
+"""Bytes a table may take, 64 MiB, the numbers of the runs included: with many classes fewer runs have a place."""
 FEWEST_SLOTS = 2**10
 TEXTS_AT_ONCE = 2048
 RESERVED = 2
@@ -62,7 +62,7 @@ def run_slots(split: EncodedSplit, columns: int) -> RunSlots:
     known, texts_of = _summed(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
     known, texts_of = known[texts_of >= FEWEST_TEXTS], texts_of[texts_of >= FEWEST_TEXTS]
     wanted = math.ceil(math.log2(max(SLOTS_PER_RUN * len(known), FEWEST_SLOTS)))
-    allowed = math.floor(math.log2(max(LARGEST_TABLE // columns, FEWEST_SLOTS)))
+    allowed = math.floor(math.log2(max(LARGEST_TABLE // (8 + 4 * columns), FEWEST_SLOTS)))
     table = np.full(1 << min(wanted, allowed), -1, np.int64)
     rarest_first = np.argsort(texts_of, kind="stable")
     table[known[rarest_first] % len(table)] = known[rarest_first]

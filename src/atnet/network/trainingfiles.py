@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
+import yaml
 from tokenizers import Tokenizer
 
 from atnet.config import TrainConfig
@@ -40,7 +41,7 @@ class TrainingFiles:
     vectors: np.ndarray
     """(V, D) word vectors of the V most frequent tokens."""
     fitted: dict[str, WideBranch | None] = field(default_factory=dict, repr=False)
-    """The wide branches that were asked for, by their settings: a search asks for the same one again and again."""
+    """The wide branch last asked for, by its settings: a search mostly asks for the same one again and again."""
 
     @classmethod
     def load(cls, tokens: Path, vectors: Path) -> "TrainingFiles":
@@ -77,6 +78,7 @@ class TrainingFiles:
     def _wide(self, config: TrainConfig) -> WideBranch | None:
         asked = config.model_dump_json(include=set(WIDE_SETTINGS))
         if asked not in self.fitted:
+            self.fitted.clear()  # one of a large set takes a hundred megabytes
             self.fitted[asked] = wide_branch(
                 config,
                 train=self.train,
@@ -96,6 +98,15 @@ def vocabulary(tokenizer: Tokenizer) -> list[str]:
 def training_inputs(tokens: Path, vectors: Path) -> list[Path]:
     """Name the files on which a training depends."""
     return [*(tokens / name for name in TOKEN_FILES), vectors / "vectors.npy"]
+
+
+def training_code(root: Path) -> list[Path]:
+    """Name the code by which DVC tells that the model must be trained anew; none where there is no dvc.yaml."""
+    graph = root / "dvc.yaml"
+    if not graph.is_file():
+        return []
+    dependencies = yaml.safe_load(graph.read_text(encoding="utf-8"))["stages"]["train"]["deps"]
+    return [root / name for name in dependencies if name.endswith(".py") and (root / name).is_file()]
 
 
 def _max_length(tokenizer: Tokenizer) -> int | None:

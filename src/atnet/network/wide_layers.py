@@ -19,7 +19,7 @@ class WideNgrams(keras.layers.Layer):
     intercept, which `BothBranches` adds. A word says its weight over the root of the text's different words and runs,
     and its spelling's weight over the root of its different words' n-grams of characters. What stands several
     times is said once, in equal shares; what a run says is parted evenly among its words. Nothing is trained here: the
-    weights come from `atnet.wide`. Two classes share one column of opposite signs.
+    weights come from `atnet.network.wide`. Two classes share one column of opposite signs.
     """
 
     def __init__(self, vocabulary_size: int, slots: int, classes: int, longest: int, **kwargs: Any) -> None:
@@ -40,7 +40,9 @@ class WideNgrams(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         # In int64: the product overflows in int32, and then ONNX Runtime and TensorFlow differ.
-        tokens = ops.cast(inputs, "int64")
+        # The longest run reaches one token beyond the shortest text, that of one token, for each word over two.
+        beyond = self.longest - 2
+        tokens = ops.pad(ops.cast(inputs, "int64"), [[0, 0], [0, beyond]])
         numbers = [_numbers(tokens, length) for length in range(1, self.longest + 1)]
         shares = [_shares(one, _present(tokens, length)) for length, one in enumerate(numbers, start=1)]
         features = sum(ops.sum(one, axis=1, keepdims=True) for one in shares)
@@ -51,6 +53,7 @@ class WideNgrams(keras.layers.Layer):
         for length in range(2, self.longest + 1):
             runs = self._runs(numbers[length - 1]) * shares[length - 1][..., None] / _root(features)
             said = said + _parted(runs, length)
+        said = said[:, :-beyond] if beyond else said
         return said if self.classes > 2 else ops.concatenate([-said / 2, said / 2], axis=-1)
 
     def _runs(self, numbers: Any) -> Any:

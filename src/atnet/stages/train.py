@@ -9,7 +9,7 @@ from pathlib import Path
 from atnet import tracking
 from atnet.config import Params
 from atnet.inference import model_hash
-from atnet.network.trainingfiles import TrainingFiles, training_inputs
+from atnet.network.trainingfiles import TrainingFiles, training_code, training_inputs
 from atnet.notices import held_back
 from atnet.stages.command import run_stage
 from atnet.storage import cpu_flags, project_root
@@ -28,7 +28,8 @@ def train(params: Params, tokens: Path, vectors: Path, model: Path) -> str:
     store = tracking.open_store(params.tracking, project_root())
     precision = computation_precision(params.train, cpu_flags())
     files = TrainingFiles.load(tokens, vectors)
-    key = training_key(f"{params.train.model_dump_json()} {precision}", training_inputs(tokens, vectors))
+    depends_on = [*training_inputs(tokens, vectors), *training_code(project_root())]
+    key = training_key(f"{params.train.model_dump_json()} {precision}", depends_on)
     trainer = Trainer(params.train, precision=precision, **files.for_trainer(params.train))
     checkpoint = project_root() / ".atnet" / "checkpoints" / f"{key}.npz"
     with tracking.live_run(store, key=key, name=f"training {key[:8]}", params={}) as live:

@@ -123,13 +123,15 @@ def ordered_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray
 def class_targets(split: EncodedSplit, *, classes: int, soft_target_slope: float | None) -> np.ndarray:
     """Give what the network should answer, (N, C) float32 with rows that sum to 1.
 
-    One-hot labels; for two classes with ratings, sigmoid(slope x rating) for the class of the higher ratings.
+    One-hot labels; for two classes with ratings, sigmoid(slope x rating) for the class of the higher ratings. A
+    rating whose sign speaks against its label, as one star does when stars are all above zero, does not soften it.
     """
     targets: np.ndarray = np.eye(classes, dtype=np.float32)[split.labels]
     if soft_target_slope is None or split.ratings is None or classes != 2:
         return targets
     rated = np.isfinite(split.ratings)
     upper = _class_of_higher_ratings(split.labels[rated], split.ratings[rated])
+    rated &= np.where(split.labels == upper, split.ratings, -split.ratings) >= 0
     probability = 1 / (1 + np.exp(-soft_target_slope * split.ratings[rated]))
     targets[rated, upper] = probability
     targets[rated, 1 - upper] = 1 - probability

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-import yaml
 from filelock import FileLock, Timeout
 
 from atnet.config import Params
 from atnet.config.tuning import SECTION, Value
 from atnet.errors import AtnetError, ConfigurationError, StoreError
-from atnet.network.trainingfiles import training_inputs
+from atnet.network.trainingfiles import training_code, training_inputs
 from atnet.storage import PARAMS_FILE, load_params, project_root, reading, write_text
 from atnet.tracking import open_store
 from atnet.tracking.search import SearchRun
@@ -206,13 +205,4 @@ def _key(params: Params, root: Path) -> str:
     for path in training_inputs(tokens, vectors):
         with reading(path):
             path.stat()
-    return study_key(settings, [*training_inputs(tokens, vectors), *_training_code(root)])
-
-
-def _training_code(root: Path) -> list[Path]:
-    """Name the code by which DVC tells that the model must be trained anew."""
-    graph = root / "dvc.yaml"
-    if not graph.is_file():
-        return []
-    dependencies = yaml.safe_load(graph.read_text(encoding="utf-8"))["stages"]["train"]["deps"]
-    return [root / name for name in dependencies if name.endswith(".py") and (root / name).is_file()]
+    return study_key(settings, [*training_inputs(tokens, vectors), *training_code(root)])
