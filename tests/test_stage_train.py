@@ -111,6 +111,11 @@ def test_an_answer_does_not_depend_on_the_other_texts(trained):
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
+def test_half_a_surrogate_pair_is_read_as_the_replacement_character(trained):
+    broken, mended = Predictor.load(trained).predict(["w2 \ud800 w3", "w2 \ufffd w3"]).probabilities
+    np.testing.assert_array_equal(broken, mended)
+
+
 @pytest.mark.parametrize("name", ["labels.json", "tokenizer.json", "model.onnx"])
 def test_a_damaged_model_file_is_named(copied, name):
     (copied / name).write_bytes(b"damaged")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atnet.errors import DataContractError
+from atnet.errors import ConfigurationError, DataContractError
 from atnet.network.checkpoint import load_state, save_state, training_key
 from atnet.network.training import Epoch, Trainer, TrainingState, computation_precision
 from atnet.network.wide import wide_branch
@@ -133,3 +133,10 @@ def test_one_label_cannot_be_trained_on(config):
         Trainer(
             config, train=one, validation=one, vocabulary_size=VOCABULARY, classes=2, pad_to=None, precision="float32"
         )
+
+
+def test_a_training_that_comes_apart_says_what_to_lower(config):
+    torn = trainer(config.model_copy(update={"wide": False}))
+    torn.row_weights[:] = np.nan
+    with pytest.raises(ConfigurationError, match=r"epoch 1.*Lower train.learning_rate"):
+        torn.run(BEGINNING, on_epoch=lambda state: None, on_step=lambda *progress: None)

@@ -55,7 +55,7 @@ class DataConfig(Section):
     path: str
     """The data file, relative to params.yaml."""
     format: Literal["auto", "csv", "jsonl", "parquet"]
-    """File format; auto goes by the file's name. Gzip is seen by itself."""
+    """File format; auto goes by the file's name, Parquet and gzip by their first bytes."""
     encoding: str
     """Character encoding of CSV and JSON Lines; a byte-order mark is taken off."""
     separator: str

@@ -12,7 +12,7 @@ class TokenizeConfig(Section):
 
     kind: Literal["word", "bpe", "unigram"]
     """Whole words, byte-pair pieces or unigram pieces."""
-    vocabulary_size: Annotated[int, Field(gt=2)]
+    vocabulary_size: Annotated[int, Field(gt=2, le=1_000_000)]
     """Entries, padding and unknown included."""
     minimum_frequency: Annotated[int, Field(ge=1)]
     """Occurrences in train that a word (or merge) needs; unigram does not use it."""
@@ -63,7 +63,7 @@ class TrainConfig(Section):
     """Of initial weights, dropout and the order of the texts."""
     attention: Literal["seed", "rescaled", "pooled"]
     """seed: as published; rescaled: masked, weights times length; pooled: weighted sum joined to the maximum."""
-    embedding_dimensions: Annotated[int, Field(ge=1)]
+    embedding_dimensions: Annotated[int, Field(ge=2)]
     """Values per token."""
     start_from_vectors: bool
     """Start the embedding from the word vectors; mode seed always starts from chance."""

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from atnet.config import TrainConfig
+from atnet.errors import ConfigurationError
 from atnet.network.blending import blended, fit_weights, log_loss
 from atnet.network.model import build_model, with_wide
 from atnet.network.optimizer import SparseAdam
@@ -121,10 +122,19 @@ class Trainer:
         on_epoch: Callable[[TrainingState], None],
         on_step: Progress,
     ) -> TrainingState:
-        """Train from `state` until it is finished; `on_epoch` sees the state after each epoch."""
+        """Train from `state` until it is finished; `on_epoch` sees the state after each epoch.
+
+        Raises:
+            ConfigurationError: if the loss is no number any more.
+        """
         self._restore(state)
         while not state.is_finished(self.config):
             epoch = self._epoch(len(state.history) + 1, on_step)
+            if not np.isfinite(epoch.validation_loss):
+                raise ConfigurationError(
+                    f"The training came apart in epoch {epoch.epoch}: its validation loss is {epoch.validation_loss}. "
+                    f"Lower train.learning_rate ({self.config.learning_rate:g})."
+                )
             state = self._advanced(state, epoch)
             on_epoch(state)
         return state
