@@ -95,6 +95,24 @@ def test_two_trainings_write_the_same_bytes(trained, workplace):
     assert {*MODEL_FILES, "train_hashes.txt", "history.csv"} == set(first)
 
 
+def test_a_training_is_named_by_the_code_that_runs_too(workplace, project, monkeypatch):
+    import atnet.stages.train as stage
+
+    write_params(workplace, project, epochs=1)
+    (workplace / "dvc.yaml").write_text("stages: {train: {deps: [code.py, tokens]}}")
+    keys = []
+
+    def noted(*inputs, named=stage.training_key):
+        keys.append(named(*inputs))
+        return keys[-1]
+
+    monkeypatch.setattr(stage, "training_key", noted)
+    for code in ("first", "first", "second"):
+        (workplace / "code.py").write_text(code)
+        assert train() == 0
+    assert keys[0] == keys[1] != keys[2]
+
+
 def test_the_model_hash_names_its_files(copied):
     before = model_hash(copied)
     (copied / "history.csv").write_text("not part of it")

@@ -255,6 +255,7 @@ class Predictor:
 
 def _whole(text: str) -> str:
     # A lone half of a surrogate pair is no character; the tokenizer refuses it, and JSON can hold it.
+    # The library reads data files the same way; this file has to stand alone.
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

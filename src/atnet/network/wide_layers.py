@@ -40,7 +40,7 @@ class WideNgrams(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         # In int64: the product overflows in int32, and then ONNX Runtime and TensorFlow differ.
-        # The longest run reaches one token beyond the shortest text, that of one token, for each word over two.
+        # Widened, so that a batch of one-token texts has room for the longest run, and cut again at the end.
         beyond = self.longest - 2
         tokens = ops.pad(ops.cast(inputs, "int64"), [[0, 0], [0, beyond]])
         numbers = [_numbers(tokens, length) for length in range(1, self.longest + 1)]

@@ -28,7 +28,7 @@ def train(params: Params, tokens: Path, vectors: Path, model: Path) -> str:
     store = tracking.open_store(params.tracking, project_root())
     precision = computation_precision(params.train, cpu_flags())
     files = TrainingFiles.load(tokens, vectors)
-    depends_on = [*training_inputs(tokens, vectors), *training_code(project_root())]
+    depends_on = [*training_inputs(tokens, vectors), *training_code(Path.cwd())]
     key = training_key(f"{params.train.model_dump_json()} {precision}", depends_on)
     trainer = Trainer(params.train, precision=precision, **files.for_trainer(params.train))
     checkpoint = project_root() / ".atnet" / "checkpoints" / f"{key}.npz"
