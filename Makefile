@@ -77,7 +77,7 @@ format: install ## put the code into the agreed form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: install ## write docs/parameters.md anew
+docs: install ## write docs/parameters.md from the sections and the comments in params.yaml
 	@$(BIN)/python -m atnet.config.parameter_docs > docs/parameters.md.part
 	@mv docs/parameters.md.part docs/parameters.md
 

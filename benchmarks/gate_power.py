@@ -18,7 +18,7 @@ import matplotlib
 import numpy as np
 
 from atnet.evaluation.bootstrap import compare
-from atnet.release.comparison import duel
+from atnet.release.gate.significance import duel
 
 matplotlib.use("svg")
 from matplotlib import pyplot
@@ -26,7 +26,7 @@ from matplotlib import pyplot
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "releasing-power.svg"
 GAINS = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04)
 ROWS = (500, 1000, 2000, 5000)
-COLOURS = ("#9db8d6", "#5f8fc4", "#2563a8", "#123a68")
+COLORS = ("#9db8d6", "#5f8fc4", "#2563a8", "#123a68")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,8 @@ def _picture(rates: dict[int, list[float]]) -> None:
     # No date and no random ids: the same numbers give the same file.
     matplotlib.rcParams |= {"svg.hashsalt": "gate", "svg.fonttype": "none", "font.size": 10}
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for (rows, found), colour in zip(rates.items(), COLOURS, strict=True):
-        axes.plot([100 * gain for gain in GAINS], found, marker="o", color=colour, label=f"{rows:,} test rows")
+    for (rows, found), color in zip(rates.items(), COLORS, strict=True):
+        axes.plot([100 * gain for gain in GAINS], found, marker="o", color=color, label=f"{rows:,} test rows")
     axes.axhline(0.05, color="#5f6c7b", linestyle="--", linewidth=1)
     axes.annotate("5 %", (4.0, 0.05), xytext=(0, 4), textcoords="offset points", ha="right", color="#5f6c7b")
     axes.set(

@@ -26,13 +26,13 @@ def main() -> None:
     import numpy as np
 
     from atnet.network.training import Trainer, TrainingState, computation_precision
-    from atnet.network.trainingfiles import TrainingFiles
+    from atnet.network.training_inputs import TrainingInputs
     from atnet.storage import cpu_flags, load_params
-    from atnet.text.dataset import training_batches
+    from atnet.text.encoded_split import training_batches
 
     config = load_params(arguments.params).train.model_copy(update={"epochs": arguments.epochs})
     loaded = time.perf_counter()
-    files = TrainingFiles.load(arguments.tokens, arguments.vectors)
+    files = TrainingInputs.load(arguments.tokens, arguments.vectors)
     trainer = Trainer(config, precision=computation_precision(config, cpu_flags()), **files.for_trainer(config))
     setup = time.perf_counter() - loaded
     watch = Watch()

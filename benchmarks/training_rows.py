@@ -17,7 +17,7 @@ import pyarrow as pa
 import yaml
 
 from atnet.storage import write_arrow
-from atnet.text.dataset import EncodedSplit
+from atnet.text.encoded_split import EncodedSplit
 from benchmarks.copied import ROOT
 
 LENGTH = 400

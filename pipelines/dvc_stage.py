@@ -17,12 +17,11 @@ from prefect.states import Completed, Failed
 
 from atnet.config import Params
 from atnet.errors import AtnetError
-from atnet.storage import FLOW_LOCK
+from atnet.files import DEFAULT_DATA, FLOW_LOCK
 
 SAMPLE = "sample"
 STAGES = (SAMPLE, "validate", "split", "tokenize", "baseline", "vectors", "train", "evaluate", "publish")
 """The order of dvc.yaml; a test holds the two equal."""
-SAMPLE_FILE = "sentiment.csv"
 CACHED_MARKS = ("didn't change, skipping", "is cached - skipping run")
 ADVICE = (
     "To track the changes with git",
@@ -50,8 +49,7 @@ class StageOutcome:
 
 def stages_for(params: Params) -> tuple[str, ...]:
     """Name the stages to run: the default data is fetched only when `data.path` points at it."""
-    default = Path(params.folders.raw) / SAMPLE_FILE
-    return STAGES if Path(params.data.path) == default else STAGES[1:]
+    return STAGES if Path(params.data.path) == DEFAULT_DATA else STAGES[1:]
 
 
 def dvc_address(stage: str) -> str:

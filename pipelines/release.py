@@ -17,11 +17,11 @@ from prefect.input import RunInput
 from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
-from atnet.commands.release import EXIT_CODES
+from atnet.cli.release import EXIT_CODES
 from atnet.errors import AtnetError
-from atnet.releasing.acts import Outcome, release
-from atnet.releasing.decisions import approve, reject
-from atnet.releasing.evidence import Options
+from atnet.release.approval import approve, reject
+from atnet.release.gate_inputs import ReleaseOptions
+from atnet.release.workflow import ReleaseOutcome, release
 from atnet.storage import load_params
 from pipelines.dvc_stage import pipeline_lock
 
@@ -42,22 +42,22 @@ class Decision(RunInput):
 
 
 @task(cache_policy=NO_CACHE)
-def judge_model(isolated: bool, allow_unchecked: bool, again: bool) -> Outcome:
+def judge_model(isolated: bool, allow_unchecked: bool, again: bool) -> ReleaseOutcome:
     """Register, judge and, if that is all that is asked for, promote."""
-    options = Options(isolated=isolated, allow_unchecked=allow_unchecked, again=again)
+    options = ReleaseOptions(isolated=isolated, allow_unchecked=allow_unchecked, again=again)
     outcome = release(load_params(), Path.cwd(), options, tell=get_run_logger().info)
     get_run_logger().info(outcome.told)
     return outcome
 
 
 @task(cache_policy=NO_CACHE)
-def show_verdict(outcome: Outcome) -> None:
+def show_verdict(outcome: ReleaseOutcome) -> None:
     """Leave the gate's checks as a table in Prefect's UI."""
     if outcome.record is not None:
         create_table_artifact(
             key=ARTIFACT_KEY,
             table=[asdict(check) for check in outcome.record.verdict.checks],
-            description=f"{outcome.told} Verdict: [{outcome.record.file.name}]({outcome.record.file.as_uri()}).",
+            description=f"{outcome.told} GateResult: [{outcome.record.file.name}]({outcome.record.file.as_uri()}).",
         )
 
 
@@ -85,7 +85,7 @@ def release_flow(isolated: bool = False, allow_unchecked: bool = False, again: b
     return Completed(name=STATES[outcome.result], message=outcome.told)
 
 
-def _seconds_left(outcome: Outcome) -> int:
+def _seconds_left(outcome: ReleaseOutcome) -> int:
     """Count the seconds until the wait is over; the registry turns it into a no by itself."""
     assert outcome.deadline is not None
     return max(1, int((outcome.deadline - datetime.now(UTC)).total_seconds()))

@@ -14,11 +14,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from atnet.commands.refreshing import refresh
-from atnet.commands.summary import read_metrics, report_file, score_rows
+from atnet.cli.refresh import refresh
+from atnet.cli.summary import read_metrics, score_rows
 from atnet.errors import AtnetError
+from atnet.files import REPORT
+from atnet.git_dvc import out_of_date
 from atnet.storage import load_params
-from atnet.versioning import out_of_date
 from pipelines.dvc_stage import dvc_address, pipeline_lock, stage_task, stages_for
 
 REFRESH_RETRIES = 3
@@ -50,7 +51,7 @@ def look_for_work() -> list[str]:
 @task(name="check", task_run_name="check", cache_policy=NO_CACHE)
 def check() -> State:
     """Refuse what is known to fail while every output is still in place."""
-    from atnet.commands.checking import check_inputs
+    from atnet.cli.check import check_inputs
 
     return _told(lambda: " ".join(check_inputs(load_params())))
 
@@ -66,11 +67,10 @@ def publish() -> State:
 @task(name="show-result", task_run_name="show the result", cache_policy=NO_CACHE)
 def show_result() -> None:
     """Leave the metrics as a table in Prefect's UI."""
-    params = load_params()
-    report = report_file(params).resolve()
+    report = REPORT.resolve()
     create_table_artifact(
         key=ARTIFACT_KEY,
-        table=[asdict(row) for row in score_rows(read_metrics(params))],
+        table=[asdict(row) for row in score_rows(read_metrics())],
         description=f"Test split, AtNet beside the baselines. Report: [{report.name}]({report.as_uri()}).",
     )
 

@@ -14,7 +14,7 @@ from prefect.states import Completed, Failed
 
 from atnet.errors import AtnetError
 from atnet.storage import load_params
-from atnet.tuning.act import Options, Outcome, tune
+from atnet.tuning.tune import TuningOptions, TuningOutcome, tune
 from pipelines.dvc_stage import pipeline_lock, stage_task, stages_for
 
 ARTIFACT_KEY = "tuning-result"
@@ -23,7 +23,7 @@ READ_BY_TRAINING = frozenset({"sample", "validate", "split", "tokenize", "vector
 
 
 @task(name="search", task_run_name="search", cache_policy=NO_CACHE, retries=0)
-def search(options: Options) -> Outcome:
+def search(options: TuningOptions) -> TuningOutcome:
     """Run the trials; an interrupted search goes on where it was."""
     outcome = tune(load_params(), Path.cwd(), options, tell=get_run_logger().info)
     get_run_logger().info(outcome.told)
@@ -31,7 +31,7 @@ def search(options: Options) -> Outcome:
 
 
 @task(name="show-trials", task_run_name="show the trials", cache_policy=NO_CACHE)
-def show_trials(outcome: Outcome) -> None:
+def show_trials(outcome: TuningOutcome) -> None:
     """Leave the best trials and the change of params.yaml in Prefect's UI."""
     table = "\n".join(outcome.table)
     change = f"\n\n```diff\n{outcome.diff}```" if outcome.diff else ""
@@ -50,7 +50,7 @@ def tuning(trials: int | None = None, minutes: float | None = None, jobs: int = 
             for stage in stages_for(load_params()):
                 if stage in READ_BY_TRAINING:
                     _demand(stage_task(stage, return_state=True))
-            outcome = search(Options(trials, minutes, jobs, apply))
+            outcome = search(TuningOptions(trials, minutes, jobs, apply))
         show_trials(outcome)
         if outcome.fault is not None:
             raise outcome.fault

@@ -35,7 +35,7 @@ def params() -> Params:
 
 @pytest.fixture
 def datasets() -> Path:
-    """Name the folder of real labelled sets; skip where ATNET_DATASETS does not give one."""
+    """Name the folder of real labeled sets; skip where ATNET_DATASETS does not give one."""
     folder = os.environ.get("ATNET_DATASETS")
     if not folder or not Path(folder).is_dir():
         pytest.skip("ATNET_DATASETS names no folder of real sets")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from atnet import files
 from atnet.config import SPLITS, Params
 from atnet.storage import load_params
 from tests.projects import ROOT, Project, change_params
@@ -53,8 +54,8 @@ class DefaultData:
         rows = self.rows.loc[[*self.few, *self.sides["validation"], *self.sides["test"]]]
         if shuffled:
             ratings = rows["rating"].to_numpy().copy()
-            learnt = len(ratings) - len(self.sides["test"])
-            ratings[:learnt] = np.random.default_rng(5).permutation(ratings[:learnt])
+            learned = len(ratings) - len(self.sides["test"])
+            ratings[:learned] = np.random.default_rng(5).permutation(ratings[:learned])
             rows = rows.assign(rating=ratings)
         rows.to_csv(self.project.root / POORER)
         self._use(POORER)
@@ -84,5 +85,5 @@ def bring_default_data(project: Project) -> DefaultData:
 
 
 def _ids(project: Project, params: Params, name: str) -> list[str]:
-    ids = pd.read_parquet(project.root / params.folders.splits / f"{name}.parquet", columns=["id"])["id"]
+    ids = pd.read_parquet(project.root / files.SPLITS / f"{name}.parquet", columns=["id"])["id"]
     return [str(one) for one in ids]

@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from atnet.network.ngrams import RUN_FACTOR, answer_columns
-from atnet.network.wide import WideBranch
-from atnet.text.dataset import EncodedSplit
+from atnet import files
+from atnet.text.encoded_split import EncodedSplit
+from atnet.text.ngrams import RUN_FACTOR, answer_columns
+from atnet.wide.branch import WideBranch
 
 VOCABULARY = 40
 WORDS = ["[PAD]", "[UNK]", *(f"w{index}" for index in range(2, VOCABULARY))]
@@ -65,15 +66,15 @@ def word_tokenizer(max_length: int = 20) -> Tokenizer:
     return tokenizer
 
 
-def write_tokens(folder: Path, *, classes: int = 2, rows: int = 120) -> None:
+def write_tokens(root: Path, *, classes: int = 2, rows: int = 120) -> None:
     """Write what `tokenize` writes, small."""
-    folder.mkdir(parents=True, exist_ok=True)
-    word_tokenizer().save(str(folder / "tokenizer.json"))
+    (root / files.TOKENS).mkdir(parents=True, exist_ok=True)
+    word_tokenizer().save(str(root / files.TOKENIZER))
     names = ", ".join(f'"label-{index}"' for index in range(classes))
-    (folder / "labels.json").write_text(f"[{names}]\n")
+    (root / files.LABELS).write_text(f"[{names}]\n")
     for seed, name in enumerate(("train", "validation", "test")):
         split = encoded_split(rows if name == "train" else 30, classes=classes, seed=seed)
-        write_split(folder / f"{name}.arrow", split)
+        write_split(root / files.encoded_split(name), split)
 
 
 def write_split(path: Path, split: EncodedSplit) -> None:
@@ -89,3 +90,9 @@ def write_split(path: Path, split: EncodedSplit) -> None:
     )
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
+
+
+def write_vectors(root: Path, vectors: np.ndarray) -> None:
+    """Write what `vectors` writes."""
+    (root / files.VECTORS).mkdir(parents=True, exist_ok=True)
+    np.save(root / files.WORD_VECTORS, vectors)

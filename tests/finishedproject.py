@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from mlflow import MlflowClient
 
+from atnet import files
 from atnet.config import Params, TrackingConfig
 from tests.tinymodel import write_tiny_model
 
@@ -54,13 +55,12 @@ SLICES: dict[str, Any] = {
 def write_finished_project(root: Path, params: Params, *, scale: float = 1.0) -> Path:
     """Write splits, model and evaluation where params.yaml says; another `scale` makes another model."""
     shutil.copy(ROOT / "params.yaml", root / "params.yaml")
-    folders = params.folders
-    splits = root / folders.splits
+    splits = root / files.SPLITS
     splits.mkdir(parents=True, exist_ok=True)
     for name, rows in (("train", 120), ("validation", 20), ("test", 40)):
         _texts(name, rows).to_parquet(splits / f"{name}.parquet", index=False)
-    write_tiny_model(root / folders.model, scale=scale)
-    evaluation = root / folders.evaluation
+    write_tiny_model(root / files.MODEL, scale=scale)
+    evaluation = root / files.EVALUATION
     evaluation.mkdir(parents=True, exist_ok=True)
     (evaluation / "metrics.json").write_text(json.dumps(METRICS))
     (evaluation / "details.json").write_text(json.dumps(DETAILS))

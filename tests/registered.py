@@ -6,9 +6,9 @@ from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
 from atnet.registry import versions
 from atnet.registry.versions import Registry, Version
-from atnet.release.verdict import Check, Verdict
-from atnet.tracking.model import CONTENT_TAG
-from atnet.tracking.runs import MODEL_TAG
+from atnet.release.gate.result import CheckResult, GateResult
+from atnet.tracking.logged_model import CONTENT_TAG
+from atnet.tracking.tags import MODEL_TAG
 
 
 def sha(name: str) -> str:
@@ -43,14 +43,14 @@ def registered(registry: Registry, name: str) -> Version:
     return versions.register(registry, sha(name))
 
 
-def verdict(decision: str, challenger: str, champion: str | None = None) -> Verdict:
+def verdict(decision: str, challenger: str, champion: str | None = None) -> GateResult:
     """Give a verdict with one check."""
     failed = decision == "reject"
-    check = Check(
+    check = CheckResult(
         "superior to the champion",
         "failed" if failed else "passed",
         "+0.1",
         "> 0",
         "No better than chance allows." if failed else "It is better.",
     )
-    return Verdict(decision, "superior", (check,), challenger, champion, 100, 0)  # type: ignore[arg-type]
+    return GateResult(decision, "superiority", (check,), challenger, champion, 100, 0)  # type: ignore[arg-type]

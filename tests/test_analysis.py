@@ -11,25 +11,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atnet import cli
-from atnet.analysis.acts import analyse_labels, analyse_learning_curve, learner
-from atnet.analysis.curve import curve_tasks, learning_curve
-from atnet.analysis.doubt import compare_with_ratings
-from atnet.analysis.networks import network_learner
+from atnet import files
+from atnet.analysis.folds import fold_numbers, make_folds, nested_subset
+from atnet.analysis.label_issues import find_label_issues, fold_tasks, label_issue_table
+from atnet.analysis.learning_curve import curve_tasks, learning_curve
 from atnet.analysis.power_law import fit_power_law
-from atnet.analysis.subsets import fold_numbers, make_folds, nested_subset
-from atnet.analysis.suspects import find_suspects, fold_tasks, suspect_table
-from atnet.analysis.tasks import Answers, Task
+from atnet.analysis.rating_agreement import compare_with_ratings
+from atnet.analysis.run import analyze_labels, analyze_learning_curve, learner
+from atnet.analysis.subprocess_learner import network_learner
+from atnet.analysis.tasks import LearnerPredictions, Task
+from atnet.cli import app as cli
 from atnet.config import Params
 from atnet.errors import AtnetError, ConfigurationError, DataContractError
+from atnet.schema import GROUP, LABEL, SPLIT, TEXT, text_hash
 from atnet.storage import write_table
-from atnet.table import GROUP, LABEL, SPLIT, TEXT, text_hash
 from tests.settings import LABELLED, params_file, params_with
 from tests.texts import labelled_texts
 
 SMALL = {
-    "analyse": {"bootstrap_samples": 100, "folds": 3, "shares": [0.25, 0.5, 1.0]},
-    "baseline": {"regularisation": [1.0]},
+    "analyze": {"bootstrap_samples": 100, "folds": 3, "train_fractions": [0.25, 0.5, 1.0]},
+    "baseline": {"regularization": [1.0]},
     "train": {"embedding_dimensions": 8, "filters": 8, "epochs": 2, "soft_target_slope": None},
 }
 
@@ -49,7 +50,7 @@ def hashed(rows: int, *, seed: int = 0, labels: int = 2) -> pd.DataFrame:
 def write_splits(folder: Path, params: Params) -> None:
     """Write a training and a validation split."""
     for name, rows, seed in (("train", 400, 1), ("validation", 200, 2)):
-        write_table(folder / params.folders.splits / f"{name}.parquet", hashed(rows, seed=seed))
+        write_table(folder / files.SPLITS / f"{name}.parquet", hashed(rows, seed=seed))
 
 
 def test_a_smaller_share_lies_within_every_larger_one_and_holds_every_label() -> None:
@@ -85,7 +86,7 @@ def test_near_duplicates_share_a_fold_and_no_fold_is_learned_from_by_its_own_jud
 
 
 def test_folds_are_of_one_size_though_the_split_was_cut_by_the_same_hash(params: Params) -> None:
-    from atnet.table import unit_hash
+    from atnet.schema import unit_hash
 
     # The groups that the split stage leaves to train and validation: those above the test side's end.
     groups = [f"group-{row}" for row in range(4000) if unit_hash(f"group-{row}", params.split.seed) > 0.1]
@@ -94,7 +95,7 @@ def test_folds_are_of_one_size_though_the_split_was_cut_by_the_same_hash(params:
 
 
 def test_too_few_rows_for_the_folds_are_refused() -> None:
-    with pytest.raises(DataContractError, match=r"Lower analyse\.folds"):
+    with pytest.raises(DataContractError, match=r"Lower analyze\.folds"):
         make_folds(hashed(4), 2, seed=1)
 
 
@@ -112,20 +113,20 @@ def test_more_texts_never_make_the_fitted_error_larger() -> None:
     assert math.isclose(law.error_at(800), 0.2175, rel_tol=0.01)
 
 
-def answers_for(wrong: Sequence[int], actual: Sequence[str], seeds: int = 1) -> Iterator[Answers]:
+def answers_for(wrong: Sequence[int], actual: Sequence[str], seeds: int = 1) -> Iterator[LearnerPredictions]:
     """Answer rightly but for the first so many texts."""
     labels = sorted(set(actual))
     for count in wrong:
         right = np.array([labels.index(label) for label in actual])
         given = np.where(np.arange(len(right)) < count, 1 - right, right)
-        yield Answers(labels, np.repeat(np.eye(2)[given][None], seeds, axis=0))
+        yield LearnerPredictions(labels, np.repeat(np.eye(2)[given][None], seeds, axis=0))
 
 
 def test_the_curve_leads_on_to_twice_the_texts_within_its_interval(small: Params) -> None:
     validation = hashed(200)
-    tasks = curve_tasks(hashed(400), validation, small.analyse)
+    tasks = curve_tasks(hashed(400), validation, small.analyze)
     actual = validation[LABEL].tolist()
-    curve = learning_curve("atnet", tasks, list(answers_for([40, 28, 20], actual, seeds=2)), actual, small.analyse)
+    curve = learning_curve("atnet", tasks, list(answers_for([40, 28, 20], actual, seeds=2)), actual, small.analyze)
     assert [point.rows for point in curve.points] == [100, 200, 400]
     assert [round(point.accuracy.value, 3) for point in curve.points] == [0.8, 0.86, 0.9]
     assert curve.more_rows == 800
@@ -136,15 +137,15 @@ def test_the_curve_leads_on_to_twice_the_texts_within_its_interval(small: Params
 
 
 def test_shares_that_are_the_same_texts_are_refused(small: Params) -> None:
-    config = small.analyse.model_copy(update={"shares": [0.001, 0.002, 1.0]})
+    config = small.analyze.model_copy(update={"train_fractions": [0.001, 0.002, 1.0]})
     with pytest.raises(DataContractError, match="too few"):
         curve_tasks(hashed(40), hashed(20), config)
 
 
 @pytest.mark.parametrize("shares", [[0.5, 0.25, 1.0], [0.1, 0.5, 0.9], [0.5, 1.0]])
 def test_shares_must_rise_to_one(shares: list[float]) -> None:
-    with pytest.raises(ConfigurationError, match=r"analyse\.shares"):
-        params_with({"analyse": {"shares": shares}})
+    with pytest.raises(ConfigurationError, match=r"analyze\.train_fractions"):
+        params_with({"analyze": {"train_fractions": shares}})
 
 
 def test_labels_that_were_turned_around_lead_the_list(small: Params) -> None:
@@ -153,18 +154,18 @@ def test_labels_that_were_turned_around_lead_the_list(small: Params) -> None:
     other = {"negative": "positive", "positive": "negative"}
     spoiled = table.assign(label=np.where(turned, table[LABEL].map(other), table[LABEL]))
     folds = make_folds(spoiled, 3, seed=1)
-    found = find_suspects(spoiled, folds, list(learner("nb_svm", small)(fold_tasks(folds, spoiled))))
+    found = find_label_issues(spoiled, folds, list(learner("nb_svm", small)(fold_tasks(folds, spoiled))))
     first = found.flagged[: turned.sum() // 2]
     # 6 % of these texts speak for the other label by themselves.
     assert turned[first].mean() > 0.4
     assert turned[found.flagged].sum() > 0.6 * turned.sum()
-    listed = suspect_table(spoiled, found)
+    listed = label_issue_table(spoiled, found)
     assert listed["score"].is_monotonic_increasing
     assert (listed["label"] != listed["suggested"]).all()
 
 
 def test_a_label_that_a_fold_never_saw_has_probability_zero_there() -> None:
-    answers = Answers(["a", "c"], np.array([[[0.25, 0.75]]]))
+    answers = LearnerPredictions(["a", "c"], np.array([[[0.25, 0.75]]]))
     assert answers.over(["a", "b", "c"]).tolist() == [[[0.25, 0.0, 0.75]]]
 
 
@@ -172,7 +173,7 @@ def test_the_comparison_counts_what_people_were_unsure_of(small: Params) -> None
     ratings = np.array([0.6, -0.7, 2.0, -3.0, 0.8, np.nan])
     flagged = np.array([0, 1, 2, 5])
     wrong = np.array([True, True, True, False, False, True])
-    doubt = compare_with_ratings(ratings, flagged, wrong, np.array([0.1, 0.2, 0.3, 0.9, 0.8, 0.1]), small.analyse)
+    doubt = compare_with_ratings(ratings, flagged, wrong, np.array([0.1, 0.2, 0.3, 0.9, 0.8, 0.1]), small.analyze)
     groups = {group.name: group for group in doubt.groups}
     assert groups["all rows"].rows == 5
     assert groups["flagged"].rows == 3
@@ -188,8 +189,8 @@ def test_both_analyses_write_pages_tables_and_the_same_bytes_twice(
     monkeypatch.chdir(tmp_path)
     write_splits(tmp_path, small)
     for folder in ("first", "second"):
-        analyse_learning_curve(small, Path(folder), ["nb_svm"], 1, tell=lambda line: None)
-        analyse_labels(small, Path(folder), "nb_svm", tell=lambda line: None)
+        analyze_learning_curve(small, Path(folder), ["nb_svm"], 1, tell=lambda line: None)
+        analyze_labels(small, Path(folder), "nb_svm", tell=lambda line: None)
     written = {path.name: path.read_bytes() for path in Path("first").iterdir()}
     assert sorted(written) == [
         f"{name}.{end}" for name in ("labels", "learning_curve") for end in ("csv", "html", "json")
@@ -206,10 +207,10 @@ def test_both_analyses_write_pages_tables_and_the_same_bytes_twice(
 def test_a_text_is_shown_as_text(small: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_splits(tmp_path, small)
-    path = tmp_path / small.folders.splits / "train.parquet"
+    path = tmp_path / files.SPLITS / "train.parquet"
     table = pd.read_parquet(path)
     write_table(path, table.assign(text="<script>alert(1)</script> " + table[TEXT]))
-    analyse_labels(small, Path("out"), "nb_svm", tell=lambda line: None)
+    analyze_labels(small, Path("out"), "nb_svm", tell=lambda line: None)
     page = (tmp_path / "out" / "labels.html").read_text(encoding="utf-8")
     assert "&lt;script&gt;" in page
     assert "<script>" not in page
@@ -221,7 +222,7 @@ def test_without_data_the_command_names_the_next_step(
 ) -> None:
     params_file(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["atnet", "analyse", *command])
+    monkeypatch.setattr(sys, "argv", ["atnet", "analyze", *command])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
@@ -249,6 +250,6 @@ def test_atnet_learns_tasks_in_a_process_of_its_own(small: Params) -> None:
 def test_a_fault_in_the_training_process_is_told_in_its_words(small: Params) -> None:
     words = pd.DataFrame({TEXT: ["one", "two", "three"], LABEL: ["a", "b", "a"], "id": ["1", "2", "3"]})
     rare = words.assign(text_hash=words[TEXT].map(text_hash))
-    picky = small.model_copy(update={"tokenize": small.tokenize.model_copy(update={"minimum_frequency": 2})})
+    picky = small.model_copy(update={"tokenize": small.tokenize.model_copy(update={"min_frequency": 2})})
     with pytest.raises(AtnetError, match="No word stands 2 times"):
         list(network_learner(picky, [13])([Task(rare, rare, ["one"])]))

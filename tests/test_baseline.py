@@ -1,5 +1,6 @@
 """The simple models that AtNet must beat."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
+from atnet.baselines.baselines import fit_baselines, report
+from atnet.baselines.linear import binarize, log_count_ratios, ngrams, probabilities
 from atnet.config import BaselineConfig, Params
 from atnet.errors import DataContractError
-from atnet.evaluation.baseline import fit_baselines, report
-from atnet.evaluation.linear import binarised, log_count_ratios, ngrams, probabilities
+from atnet.files import BASELINE, BASELINE_METRICS, BASELINE_PREDICTIONS, split_table
 from atnet.stages import baseline as stage
 from atnet.storage import read_json, read_table, write_table
 from texts import labelled_texts
@@ -42,7 +44,7 @@ def test_ngrams_are_all_runs_up_to_the_longest() -> None:
 
 def test_ratios_are_those_of_the_paper() -> None:
     counts = csr_array(np.array([[2.0, 0, 1], [1, 0, 0], [0, 3, 1]]))
-    found = log_count_ratios(binarised(counts), np.array([True, True, False]), None)
+    found = log_count_ratios(binarize(counts), np.array([True, True, False]), None)
     inside, outside = np.array([3, 1, 2]), np.array([1, 2, 2])
     assert np.allclose(found, np.log((inside / 6) / (outside / 5)))
 
@@ -61,7 +63,7 @@ def test_linear_models_learn_what_the_majority_cannot(config: BaselineConfig, la
     metrics, predictions = report(fit_baselines(train, validation, config), validation, test)
     for name in LINEAR:
         assert metrics["test"][name]["accuracy"] > 0.8
-        assert metrics["chosen"][name]["C"] in config.regularisation
+        assert metrics["chosen"][name]["C"] in config.regularization
     assert metrics["test"]["majority"]["accuracy"] < 0.7
     assert predictions.columns.tolist() == ["id", "majority", *LINEAR]
     assert predictions["id"].tolist() == test["id"].tolist()
@@ -87,11 +89,11 @@ def test_regularisation_is_chosen_on_validation(config: BaselineConfig) -> None:
     train, validation, _ = parts(labelled_texts(400))
     quality = {}
     for value in (0.001, 3.0):
-        alone = fit_baselines(train, validation, changed(config, regularisation=[value]))
+        alone = fit_baselines(train, validation, changed(config, regularization=[value]))
         quality[value] = (alone.predict(validation["text"].tolist())["nb_svm"] == validation["label"].to_numpy()).mean()
-    both = fit_baselines(train, validation, changed(config, regularisation=[3.0, 0.001]))
+    both = fit_baselines(train, validation, changed(config, regularization=[3.0, 0.001]))
     best = min(value for value in quality if quality[value] == max(quality.values()))
-    assert both.models["nb_svm"].regularisation == best
+    assert both.models["nb_svm"].regularization == best
 
 
 def test_a_weight_of_nothing_leaves_a_row_out(config: BaselineConfig) -> None:
@@ -103,9 +105,9 @@ def test_a_weight_of_nothing_leaves_a_row_out(config: BaselineConfig) -> None:
 
 def test_texts_without_a_frequent_ngram_are_fitted_on_all(config: BaselineConfig) -> None:
     train = pd.DataFrame({"id": list("ab"), "text": ["good", "bad"], "label": ["positive", "negative"]})
-    baselines = fit_baselines(train, train, changed(config, minimum_frequency=5))
+    baselines = fit_baselines(train, train, changed(config, min_document_frequency=5))
     assert baselines.predict(["bad", "good"])["nb_svm"].tolist() == ["negative", "positive"]
-    assert report(baselines, train, train)[0]["chosen"]["minimum_frequency"] == 1
+    assert report(baselines, train, train)[0]["chosen"]["min_document_frequency"] == 1
 
 
 def test_texts_without_words_are_refused(config: BaselineConfig) -> None:
@@ -123,12 +125,12 @@ def test_one_label_is_refused(config: BaselineConfig) -> None:
 def test_the_stage_writes_the_same_bytes_twice(project: Path, tmp_path: Path) -> None:
     written = []
     for name, split in zip(("train", "validation", "test"), parts(labelled_texts(200, "pt")), strict=True):
-        write_table(tmp_path / "splits" / f"{name}.parquet", split)
-    for run in ("one", "two"):
-        folder = tmp_path / run
-        assert stage.main(["--params", str(project / "params.yaml"), str(tmp_path / "splits"), str(folder)]) == 0
-        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+        write_table(tmp_path / split_table(name), split)
+    shutil.copy(project / "params.yaml", tmp_path)
+    for _ in range(2):
+        assert stage.main(["--root", str(tmp_path)]) == 0
+        written.append({path.name: path.read_bytes() for path in (tmp_path / BASELINE).iterdir()})
     assert written[0] == written[1]
     assert sorted(written[0]) == ["metrics.json", "predictions.parquet"]
-    assert set(read_json(tmp_path / "one" / "metrics.json")) == {"validation", "test", "chosen"}
-    assert len(read_table(tmp_path / "one" / "predictions.parquet")) == 40
+    assert set(read_json(tmp_path / BASELINE_METRICS)) == {"validation", "test", "chosen"}
+    assert len(read_table(tmp_path / BASELINE_PREDICTIONS)) == 40

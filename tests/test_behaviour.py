@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from atnet.errors import ConfigurationError
-from atnet.release.behaviour import KINDS, BehaviourResult, Suite, run_suites
-from atnet.release.changes import CHANGE_NAMES, change
-from atnet.release.suites import Case, parse_suite
+from atnet.release.behavior.perturbations import PERTURBATION_NAMES, change
+from atnet.release.behavior.runner import KINDS, BehaviorResult, Suite, run_suites
+from atnet.release.behavior.suites import Case, parse_suite
 
 LABELS = ("negative", "positive")
 GOOD = {"good", "great", "loved"}
@@ -22,15 +22,15 @@ words:
 SUITE = (
     HEAD
     + """
-minimum:
+mft:
   - {group: praise, label: positive, texts: ["A great {thing}.", "I loved it."]}
   - {group: complaint, label: negative, texts: ["An awful {thing}."]}
-invariance:
-  - {group: form, changes: [upper case, accents, trailing punctuation], texts: ["A great {thing}."]}
+inv:
+  - {group: form, perturbations: [upper case, accents, trailing punctuation], texts: ["A great {thing}."]}
   - {group: names, vary: name, texts: ["{name} loved the {thing}."]}
   - {group: by hand, pairs: [["A great film.", "A great great film."]]}
-direction:
-  - {group: negation, label: positive, move: down, by: 0.1, pairs: [["A good {thing}.", "Not a good {thing}."]]}
+dir:
+  - {group: negation, label: positive, direction: down, min_change: 0.1, pairs: [["A good {thing}.", "Not a good {thing}."]]}
 """
 )
 
@@ -42,7 +42,7 @@ def probabilities(texts: Sequence[str]) -> np.ndarray:
     return np.column_stack([1 - positive, positive])
 
 
-def groups(result: BehaviourResult) -> dict[str, tuple[int, int]]:
+def groups(result: BehaviorResult) -> dict[str, tuple[int, int]]:
     return {one.group: (one.passed, one.cases) for one in result.groups}
 
 
@@ -61,9 +61,7 @@ def test_a_suite_stands_for_one_case_per_word_and_change() -> None:
         ("A great book.", "A great book"),
     ]
     assert ("Ana loved the book.", "Wei loved the book.") in [case.texts for case in cases]
-    assert (
-        Case("English", "direction", "negation", ("A good book.", "Not a good book."), "positive", "down", 0.1) in cases
-    )
+    assert Case("English", "DIR", "negation", ("A good book.", "Not a good book."), "positive", "down", 0.1) in cases
 
 
 def test_a_model_that_behaves_passes_every_case() -> None:
@@ -93,7 +91,7 @@ def test_failures_say_what_was_asked_and_what_was_found() -> None:
     assert failed["complaint"][0].texts == ("An awful film.",)
     assert failed["form"][0].found == "positive, then negative"
     assert failed["negation"][0].expected == "positive down by 0.1"
-    assert result.weakest("minimum") == "complaint (English), 2 of 2"
+    assert result.weakest("MFT") == "complaint (English), 2 of 2"
 
 
 def test_cases_of_labels_the_model_does_not_have_are_skipped_and_counted() -> None:
@@ -107,7 +105,7 @@ def test_cases_of_labels_the_model_does_not_have_are_skipped_and_counted() -> No
 def test_a_suite_may_call_the_labels_otherwise_than_the_model() -> None:
     renamed = SUITE.replace("positive: positive", "positive: '1'").replace("negative: negative", "negative: '0'")
     result = run_suites([parse_suite(renamed, source="suite")], ("0", "1"), probabilities)
-    assert result.passed("minimum") == result.cases("minimum") == 5
+    assert result.passed("MFT") == result.cases("MFT") == 5
 
 
 def test_the_model_is_asked_once_with_distinct_texts() -> None:
@@ -127,16 +125,16 @@ def test_the_model_is_asked_once_with_distinct_texts() -> None:
 def test_the_result_reads_back_from_its_file() -> None:
     result = run_suites([parse_suite(SUITE, source="suite")], LABELS, lambda texts: 1 - probabilities(texts))
     assert any(one.failures for one in result.groups)
-    assert BehaviourResult.from_dict(result.to_dict()) == result
+    assert BehaviorResult.from_dict(result.to_dict()) == result
 
 
 @pytest.mark.parametrize("name", ["english", "portuguese"])
 def test_the_suites_that_come_along_have_enough_cases_of_every_kind(project: Path, params, name: str) -> None:
-    suite = Suite.load(project / "behaviour" / f"{name}.yaml")
+    suite = Suite.load(project / "behavior" / f"{name}.yaml")
     cases = suite.cases()
     assert len(set(cases)) == len(cases)
     for kind in KINDS:
-        assert sum(case.kind == kind for case in cases) >= params.release.behaviour.minimum_cases
+        assert sum(case.kind == kind for case in cases) >= params.release.behavior.min_cases
 
 
 @pytest.mark.parametrize(
@@ -145,11 +143,14 @@ def test_the_suites_that_come_along_have_enough_cases_of_every_kind(project: Pat
         ("- a list", "holds no sections"),
         ("language: [", "not valid YAML"),
         (HEAD + "minimun: []", "minimun: Extra inputs"),
-        (HEAD + "minimum: [{group: g, label: positiv, texts: [a]}]", "unknown label 'positiv' .did you mean positive"),
-        (HEAD + "minimum: [{group: g, label: positive, texts: ['{thin}']}]", "unknown word list 'thin'"),
-        (HEAD + "invariance: [{group: g, changes: [typos], texts: [a]}]", "invariance.0.changes.0"),
-        (HEAD + "invariance: [{group: g, texts: [a]}]", "give texts with changes"),
-        (HEAD + "direction: [{group: g, label: positive, move: down, by: 0, pairs: [[a]]}]", "direction.0.pairs.0"),
+        (HEAD + "mft: [{group: g, label: positiv, texts: [a]}]", "unknown label 'positiv' .did you mean positive"),
+        (HEAD + "mft: [{group: g, label: positive, texts: ['{thin}']}]", "unknown word list 'thin'"),
+        (HEAD + "inv: [{group: g, perturbations: [typos], texts: [a]}]", "inv.0.perturbations.0"),
+        (HEAD + "inv: [{group: g, texts: [a]}]", "give texts with perturbations"),
+        (
+            HEAD + "dir: [{group: g, label: positive, direction: down, min_change: 0, pairs: [[a]]}]",
+            "dir.0.pairs.0",
+        ),
     ],
 )
 def test_a_faulty_suite_is_refused_with_file_and_key(text: str, message: str) -> None:
@@ -165,8 +166,8 @@ def test_a_missing_suite_is_named(tmp_path: Path) -> None:
 
 def test_changes_are_small_and_always_the_same() -> None:
     text = "Uma atuação maravilhosa."
-    changed = {name: change(text, name) for name in CHANGE_NAMES}
-    assert changed == {name: change(text, name) for name in CHANGE_NAMES}
+    changed = {name: change(text, name) for name in PERTURBATION_NAMES}
+    assert changed == {name: change(text, name) for name in PERTURBATION_NAMES}
     assert changed["accents"] == "Uma atuacao maravilhosa."
     assert changed["upper case"] == "UMA ATUAÇÃO MARAVILHOSA."
     assert changed["trailing punctuation"] == "Uma atuação maravilhosa"

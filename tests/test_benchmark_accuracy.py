@@ -232,22 +232,22 @@ def workshop(tmp_path):
 
 
 @pytest.fixture
-def labelled(tmp_path):
+def labeled(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("text,label\na,b\n", encoding="utf-8")
     return LabelledSet("rows", path, changed(PARAMS, {"data.path": str(path)}))
 
 
-def test_the_configuration_of_a_model_leaves_its_seeds_out(workshop, labelled):
-    first, second = (configuration(workshop, labelled, Entrant(ATNET, "atnet", seeds)) for seeds in ((13, 14), (20,)))
-    seed_mode = configuration(workshop, labelled, Entrant("x", "atnet", (13,), {"train.attention": "seed"}))
+def test_the_configuration_of_a_model_leaves_its_seeds_out(workshop, labeled):
+    first, second = (configuration(workshop, labeled, Entrant(ATNET, "atnet", seeds)) for seeds in ((13, 14), (20,)))
+    seed_mode = configuration(workshop, labeled, Entrant("x", "atnet", (13,), {"train.attention": "published"}))
     assert first == second != seed_mode
 
 
 # --- resuming
 
 
-def test_what_is_finished_is_not_run_again(workshop, labelled, monkeypatch):
+def test_what_is_finished_is_not_run_again(workshop, labeled, monkeypatch):
     ran = []
 
     def fake(command: Command) -> str:
@@ -260,7 +260,7 @@ def test_what_is_finished_is_not_run_again(workshop, labelled, monkeypatch):
         return ""
 
     monkeypatch.setattr("benchmarks.accuracy.tasks.run", fake)
-    runs = [Run(name, "m", workshop.cache / name, labelled, {"fails": name == "b"}, "atnet") for name in "ab"]
+    runs = [Run(name, "m", workshop.cache / name, labeled, {"fails": name == "b"}, "atnet") for name in "ab"]
     with pytest.raises(Faulty):
         execute(workshop, runs, "validation", 1)
     execute(workshop, runs, "validation", 1)
@@ -270,7 +270,7 @@ def test_what_is_finished_is_not_run_again(workshop, labelled, monkeypatch):
     assert ran == ["a", "b", "b", "a"]
 
 
-def test_a_stage_that_was_cut_short_begins_anew_and_a_whole_one_is_kept(workshop, labelled, monkeypatch):
+def test_a_stage_that_was_cut_short_begins_anew_and_a_whole_one_is_kept(workshop, labeled, monkeypatch):
     ran = []
 
     def fake(command: Command) -> str:
@@ -279,11 +279,11 @@ def test_a_stage_that_was_cut_short_begins_anew_and_a_whole_one_is_kept(workshop
         return "printed"
 
     monkeypatch.setattr("benchmarks.accuracy.workshop.run", fake)
-    folder = workshop.folder("split", labelled)
+    folder = workshop.folder("split", labeled)
     folder.mkdir(parents=True)
     (folder / "left.part").touch()
-    assert workshop.ensure("split", labelled) == folder / "split"
-    workshop.ensure("split", labelled)
+    assert workshop.ensure("split", labeled) == folder / "split"
+    workshop.ensure("split", labeled)
     assert ran == ["atnet.stages.validate", "atnet.stages.split"]
 
 
@@ -344,7 +344,7 @@ def test_a_damaged_line_is_named(tmp_path):
 
 
 @pytest.fixture
-def finished(workshop, labelled, tmp_path, monkeypatch, actual):
+def finished(workshop, labeled, tmp_path, monkeypatch, actual):
     """Give two models on a set whose processes are replaced by one that writes answers and counts the readings."""
     monkeypatch.setattr(course, "LEDGER", tmp_path / "ledger.jsonl")
     monkeypatch.setattr(course, "commit", lambda: "c0ffee")
@@ -360,19 +360,19 @@ def finished(workshop, labelled, tmp_path, monkeypatch, actual):
     monkeypatch.setattr("benchmarks.accuracy.tasks.run", fake)
     ours, other = Entrant(ATNET, "atnet", (13,)), Entrant("nb_svm", "linear", (13,))
     runs = {
-        one: [Run(one.name, "m", workshop.cache / one.name, labelled, {"as": one.name, "wrong": wrong}, one.name)]
+        one: [Run(one.name, "m", workshop.cache / one.name, labeled, {"as": one.name, "wrong": wrong}, one.name)]
         for one, wrong in ((other, 120), (ours, 30))
     }
-    return course.Benchmark(workshop, (labelled,), 1), labelled, runs, read
+    return course.Benchmark(workshop, (labeled,), 1), labeled, runs, read
 
 
 def test_the_test_split_is_read_once_for_a_configuration(finished):
-    benchmark, labelled, runs, read = finished
-    rows, said = course.looked(benchmark, labelled, runs, again=False)
+    benchmark, labeled, runs, read = finished
+    rows, said = course.looked(benchmark, labeled, runs, again=False)
     assert sorted(read) == ["atnet", "nb_svm"]
     assert len(read_ledger(course.LEDGER)) == 2
     assert "read now for nb_svm, atnet" in said[0]
-    again, told = course.looked(benchmark, labelled, runs, again=False)
+    again, told = course.looked(benchmark, labeled, runs, again=False)
     assert len(read) == 2
     assert len(read_ledger(course.LEDGER)) == 2
     assert "answered from the ledger, not read again" in told[0]
@@ -381,19 +381,19 @@ def test_the_test_split_is_read_once_for_a_configuration(finished):
 
 
 def test_the_ledger_answers_where_the_cache_is_gone(finished):
-    benchmark, labelled, runs, read = finished
-    course.looked(benchmark, labelled, runs, again=False)
+    benchmark, labeled, runs, read = finished
+    course.looked(benchmark, labeled, runs, again=False)
     for its in runs.values():
         (its[0].folder / "test.npz").unlink()
-    rows, _ = course.looked(benchmark, labelled, runs, again=False)
+    rows, _ = course.looked(benchmark, labeled, runs, again=False)
     assert len(read) == 2
     assert rows[1].against.model == "nb_svm"
 
 
 def test_a_second_look_is_counted(finished):
-    benchmark, labelled, runs, _ = finished
-    course.looked(benchmark, labelled, runs, again=False)
-    _, said = course.looked(benchmark, labelled, runs, again=True)
+    benchmark, labeled, runs, _ = finished
+    course.looked(benchmark, labeled, runs, again=False)
+    _, said = course.looked(benchmark, labeled, runs, again=True)
     assert "2 looks of AtNet's default" in said[-1]
 
 
@@ -428,10 +428,10 @@ def test_the_tables_show_points_intervals_and_the_verdict():
 
 
 def test_the_best_baseline_is_the_one_compared_with(finished, actual):
-    benchmark, labelled, runs, _ = finished
+    benchmark, labeled, runs, _ = finished
     weak = Entrant("majority", "linear", (13,))
     folder = benchmark.workshop.cache / "weak"
-    given = {**runs, weak: [Run("weak", "m", folder, labelled, {"as": "majority", "wrong": 250}, "majority")]}
+    given = {**runs, weak: [Run("weak", "m", folder, labeled, {"as": "majority", "wrong": 250}, "majority")]}
     execute(benchmark.workshop, [one for its in given.values() for one in its], "validation", 1)
     rows = {row.model: row for row in rows_of("rows", given, "validation")}
     assert rows[ATNET].against.model == "nb_svm"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from atnet.storage import write_arrow
-from atnet.text.dataset import EncodedSplit
+from atnet.text.encoded_split import EncodedSplit
 from benchmarks.measure import Measured
 from benchmarks.training_floor import LARGEST, TOGETHER, operations_per_token, rates
 from benchmarks.training_rows import parameters, resampled, write_csv

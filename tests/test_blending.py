@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atnet.network.blending import blended, fit_temperature, fit_weights, log_loss
+from atnet.wide.blending import blended, fit_temperature, fit_weights, log_loss
 
 
 def drawn(rows=4000, classes=3, seed=0):

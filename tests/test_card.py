@@ -4,29 +4,29 @@ from dataclasses import replace
 import pytest
 
 from atnet.config import Params
-from atnet.publishing import SplitFile, flat_params
-from atnet.release.behaviour import BehaviourResult, Failure, GroupResult
-from atnet.release.card import DESCRIPTION_LIMIT, CardValues, card_html, card_markdown, description, plain
-from atnet.release.verdict import Check, Verdict
+from atnet.release.behavior.runner import BehaviorResult, Failure, GroupResult
+from atnet.release.gate.result import CheckResult, GateResult
+from atnet.release.model_card import DESCRIPTION_LIMIT, CardValues, card_html, card_markdown, description, plain
+from atnet.tracking.run_contents import SplitFile, flat_params
 from tests.finishedproject import DETAILS, METRICS, SLICES
 
-BEHAVIOUR = BehaviourResult(
+BEHAVIOUR = BehaviorResult(
     (
-        GroupResult("English", "minimum", "praise", 20, 20, 0, ()),
+        GroupResult("English", "MFT", "praise", 20, 20, 0, ()),
         GroupResult(
-            "English", "direction", "negation", 20, 19, 0, (Failure(("good", "not *good*"), "down", "0.9, then 0.9"),)
+            "English", "DIR", "negation", 20, 19, 0, (Failure(("good", "not *good*"), "down", "0.9, then 0.9"),)
         ),
     )
 )
-VERDICT = Verdict(
+VERDICT = GateResult(
     decision="promote",
-    rule="superior",
-    checks=(Check("champion", "passed", "macro-F1 0.83 | more", "lower bound above 0", "It is better."),),
+    rule="superiority",
+    checks=(CheckResult("champion", "passed", "macro-F1 0.83 | more", "lower bound above 0", "It is better."),),
     challenger="c" * 64,
     champion="a" * 64,
     rows_compared=1900,
     rows_left_out=7,
-    behaviour=BEHAVIOUR,
+    behavior=BEHAVIOUR,
 )
 
 
@@ -38,7 +38,7 @@ def values(params: Params) -> CardValues:
         model_uri="models:/atnet/3",
         model_sha256="c" * 64,
         labels=("negative", "positive"),
-        words=params.release.card,
+        words=params.release.model_card,
         confidence=0.95,
         results=METRICS,
         details=DETAILS,
@@ -66,7 +66,7 @@ def test_the_card_says_what_a_reader_must_know(values: CardValues) -> None:
         "Results",
         "Calibration",
         "Slices",
-        "Behaviour",
+        "Behavior",
         "Data",
         "The gate",
         "How it was made",
@@ -82,20 +82,20 @@ def test_the_limits_name_what_the_numbers_show(values: CardValues) -> None:
     weak = {"domain": {"nyt": {"rows": 286, "accuracy": {"value": 0.7, "low": 0.65, "high": 0.75}}}}
     card = card_markdown(replaced(values, slices=weak))
     assert "On domain “nyt” only 70.0% of 286 texts are right (84.0% over all)." in card
-    assert "“negation” (English, direction), 1 of 20 fail." in card
+    assert "“negation” (English, DIR), 1 of 20 fail." in card
 
 
 def test_the_card_of_an_unjudged_model_has_no_gate(values: CardValues) -> None:
     card = card_markdown(replaced(values, verdict=None, commit=None))
     assert "## The gate" not in card
-    assert "No behaviour case was asked." in card
+    assert "No behavior case was asked." in card
 
 
 def test_the_card_of_a_refused_model_names_at_the_top_what_failed(values: CardValues) -> None:
-    failed = Check("minimum macro-F1", "failed", "0.35", "at least 0.6", "It is too low.")
+    failed = CheckResult("minimum macro-F1", "failed", "0.35", "at least 0.6", "It is too low.")
     refused = replaced(values, verdict=replace(VERDICT, decision="reject", checks=(*VERDICT.checks, failed)))
-    assert "| Gate | reject, rule `superior`; failed: minimum macro-F1 |" in card_markdown(refused)
-    assert "| Gate | promote, rule `superior` |" in card_markdown(values)
+    assert "| Gate | reject, rule `superiority`; failed: minimum macro-F1 |" in card_markdown(refused)
+    assert "| Gate | promote, rule `superiority` |" in card_markdown(values)
 
 
 def test_the_card_is_the_same_every_time(values: CardValues) -> None:
@@ -131,7 +131,7 @@ def test_the_description_holds_whole_sections_and_fits(values: CardValues) -> No
     card = card_markdown(replaced(values, words=long))
     short = description(card)
     assert len(card) > DESCRIPTION_LIMIT >= len(short)
-    assert "## Behaviour" in short
+    assert "## Behavior" in short
     assert "## Data" not in short
     assert short.endswith("The rest stands in the artifact `model_card.html`.\n")
     assert description("short") == "short"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from atnet.commands.checking import check_inputs
+from atnet.cli.check import check_inputs
 from atnet.config import Params
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataFileError
 from tests.settings import LABELLED, params_with
@@ -73,7 +73,7 @@ def test_a_file_beside_the_stages_or_in_raw_is_fine() -> None:
         ("id,text,label\n1,a,x\n2,b,x\n", {}, "holds only the label 'x'; a classifier needs two"),
         ("id,text,label\n1,a,\n", {}, "holds no row with a label that may be used"),
         ("id,text,label\n1,a,0\n2,b,1\n", {"labels": ["x", "y"]}, "holds no row with a label that may be used"),
-        ("id,text,label\n1,a,x\n2,b,y\n", {"labels": ["x", "y", "z"]}, "holds 2 labelled rows for 3 labels"),
+        ("id,text,label\n1,a,x\n2,b,y\n", {"labels": ["x", "y", "z"]}, "holds 2 labeled rows for 3 labels"),
         ("id,text,label\n1,a,x\n2,b,y\n", {"labels": ["x"]}, "fewer than two labels"),
         ("id,body,label\n1,a,x\n", {}, "has no column 'text'"),
         ("", {}, "own.csv is empty"),

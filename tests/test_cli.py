@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from atnet import cli
-from atnet.commands import summary
+from atnet import files
+from atnet.cli import app as cli
+from atnet.cli import summary
 from atnet.config import Params
 from atnet.storage import write_json
 
@@ -79,14 +80,14 @@ def test_summary_tells_rows_scores_and_where_to_look(
 ) -> None:
     (tmp_path / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
     rows = {"read": 23703, "kept": 19136, "left_out": 4567, "quarantined": 0}
-    write_json(tmp_path / params.folders.validated / "report.json", {"rows": rows})
-    write_json(tmp_path / params.folders.evaluation / "metrics.json", METRICS)
+    write_json(tmp_path / files.VALIDATION_REPORT, {"rows": rows})
+    write_json(tmp_path / files.EVALUATION / "metrics.json", METRICS)
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli.app, ["summary"])
     assert result.exit_code == 0
     assert "23,703 read: 19,136 kept, 4,567 left out by rule, 0 quarantined" in result.stdout
     assert "0.812 (0.795 to 0.829)" in result.stdout
-    assert "better than the strongest baseline, NB-SVM" in result.stdout
+    assert "better than the best_baseline_score baseline, NB-SVM" in result.stdout
     assert "data/08_evaluation/report.html" in result.stdout
     assert "make ui" in result.stdout
 

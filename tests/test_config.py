@@ -23,7 +23,7 @@ TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
         ({"train": {"dropout": 1.3}}, "train.dropout: Input should be less than 1 (found 1.3)"),
         ({"tokenize": {"kind": "words"}}, "tokenize.kind: Input should be 'word', 'bpe' or 'unigram' (found 'words')"),
         ({"split.fractions": {"train": 0.7}}, "split.fractions: train, validation and test add up to 0.9, not to 1"),
-        ({"validate.text_words": {"minimum": 5000}}, "minimum (5000) is larger than maximum (4000)"),
+        ({"validate.text_words": {"min_value": 5000}}, "min_value (5000) is larger than max_value (4000)"),
         ({"data.columns": {"rating": None}}, "validate.label_from_rating needs data.columns.rating"),
         ({"validate": {"label_from_rating": None}}, "data.columns.label is null: name the label column"),
     ],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from atnet.errors import DataFileError
-from atnet.text.dataset import EncodedSplit, class_targets, ordered_batches, row_weights, training_batches
+from atnet.text.encoded_split import EncodedSplit, class_targets, ordered_batches, row_weights, training_batches
 from encoded import encoded_split, write_split
 
 

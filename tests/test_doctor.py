@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from atnet.commands import doctor
+from atnet.cli import doctor
 from atnet.config import Params
 from atnet.errors import StoreError
 from atnet.storage import write_json

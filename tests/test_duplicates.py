@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from atnet.data.duplicates import WINDOW, band_keys, jaccard, largest_band, near_duplicate_leaders, shingle_sets
+from atnet.data.near_duplicates import WINDOW, band_keys, jaccard, largest_band, near_duplicate_leaders, shingle_sets
 
 SENTENCE = "the quick brown fox jumps over the lazy dog near the old river bank and then goes home"
 
 
 def leaders(*texts: str, similarity: float = 0.8) -> list[int]:
     """Group the texts with the default signature length."""
-    return near_duplicate_leaders(texts, similarity=similarity, permutations=64).tolist()
+    return near_duplicate_leaders(texts, similarity=similarity, minhash_permutations=64).tolist()
 
 
 def test_a_text_with_one_word_more_is_a_near_duplicate() -> None:
@@ -74,8 +74,8 @@ def test_a_shingle_never_spans_two_texts() -> None:
 
 
 def test_a_signature_depends_on_the_text_alone() -> None:
-    alone = band_keys(shingle_sets([SENTENCE]), rows=5, permutations=64)
-    among = band_keys(shingle_sets(["some other text", "ok", SENTENCE]), rows=5, permutations=64)
+    alone = band_keys(shingle_sets([SENTENCE]), rows=5, minhash_permutations=64)
+    among = band_keys(shingle_sets(["some other text", "ok", SENTENCE]), rows=5, minhash_permutations=64)
     assert alone[0].tolist() == among[2].tolist()
     assert alone.shape == (1, 12)
 

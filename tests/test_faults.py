@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from atnet.git_dvc import damaged_in_cache
 from atnet.storage import read_table, write_arrow, write_json, write_table, write_text
-from atnet.versioning import damaged_in_cache
 from projects import Project, add_own_data, change_params, make_project, stages_run
 from texts import labelled_texts
 

@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from atnet.errors import AtnetError, ConfigurationError
-from atnet.storage import FLOW_LOCK
+from atnet.files import FLOW_LOCK
 from pipelines import deployments, dvc_stage, training
 from pipelines.dvc_stage import STAGES, StageFailed, StageOutcome, pipeline_lock, run_stage, stage_message
 

@@ -6,19 +6,19 @@ import pytest
 
 from atnet.config import Params, ReleaseConfig
 from atnet.errors import ReleaseError
-from atnet.release.behaviour import BehaviourResult, GroupResult
-from atnet.release.comparison import careful_bound, duel, holm, sign_test
-from atnet.release.gate import judge
-from atnet.release.verdict import Answers, Check, Golden, Latency, Verdict
-from atnet.table import text_hash
+from atnet.release.behavior.runner import BehaviorResult, GroupResult
+from atnet.release.gate.decision import judge
+from atnet.release.gate.result import CheckResult, GateResult, Golden, Latency, ModelPredictions
+from atnet.release.gate.significance import conservative_lower_bound, duel, holm, sign_test
+from atnet.schema import text_hash
 from benchmarks.gate_power import Scene, draw, promotions
 
 LABELS = ("negative", "positive")
-SERVABLE = Check("servable", "passed", "answers", "answers", "It answers.")
-GOOD_BEHAVIOUR = BehaviourResult(
+SERVABLE = CheckResult("servable", "passed", "answers", "answers", "It answers.")
+GOOD_BEHAVIOUR = BehaviorResult(
     tuple(
         GroupResult("English", kind, "group", cases=30, passed=30, skipped=0, failures=())
-        for kind in ("minimum", "invariance", "direction")
+        for kind in ("MFT", "INV", "DIR")
     )
 )
 
@@ -42,7 +42,7 @@ def rows(count: int, *, seed: int = 0) -> pd.DataFrame:
 
 def answers(
     table: pd.DataFrame, model: str, right: np.ndarray, labels: tuple[str, ...] = LABELS, confidence: float = 0.8
-) -> Answers:
+) -> ModelPredictions:
     """Give a model that is right where told, with the same confidence everywhere."""
     other = dict(zip(labels, (*labels[1:], labels[0]), strict=True))
     given = [
@@ -51,10 +51,10 @@ def answers(
     ]
     probabilities = np.full((len(table), len(labels)), (1 - confidence) / (len(labels) - 1))
     probabilities[np.arange(len(table)), [labels.index(label) for label in given]] = confidence
-    return Answers(model, labels, table["id"].tolist(), probabilities)
+    return ModelPredictions(model, labels, table["id"].tolist(), probabilities)
 
 
-def labels_of(given: Answers) -> list[str]:
+def labels_of(given: ModelPredictions) -> list[str]:
     return [given.labels[best] for best in given.probabilities.argmax(axis=1)]
 
 
@@ -63,7 +63,7 @@ def pattern(count: int, accuracy: float, *, shift: int = 0) -> np.ndarray:
     return ((np.arange(count) * 7 + shift) % 100) < round(100 * accuracy)
 
 
-def verdict(config: ReleaseConfig, table: pd.DataFrame, **changes: Any) -> Verdict:
+def verdict(config: ReleaseConfig, table: pd.DataFrame, **changes: Any) -> GateResult:
     count = len(table)
     given: dict[str, Any] = {
         "test": table,
@@ -71,7 +71,7 @@ def verdict(config: ReleaseConfig, table: pd.DataFrame, **changes: Any) -> Verdi
         "champion": answers(table, "a" * 64, pattern(count, 0.8)),
         "champion_train_hashes": frozenset(),
         "baselines": {"majority": ["negative"] * count, "nb_svm": labels_of(answers(table, "b", pattern(count, 0.8)))},
-        "behaviour": GOOD_BEHAVIOUR,
+        "behavior": GOOD_BEHAVIOUR,
         "size_bytes": 10_000_000,
         "latency": Latency(challenger_ms=0.1, champion_ms=0.1),
         "golden": None,
@@ -85,11 +85,11 @@ def changed(config: ReleaseConfig, **changes: Any) -> ReleaseConfig:
     return config.model_validate(config.model_dump() | changes)
 
 
-def check(found: Verdict, name: str) -> Check:
+def check(found: GateResult, name: str) -> CheckResult:
     return next(one for one in found.checks if one.name == name)
 
 
-def failed(found: Verdict) -> list[str]:
+def failed(found: GateResult) -> list[str]:
     return [one.name for one in found.checks if one.outcome == "failed"]
 
 
@@ -107,7 +107,10 @@ def test_an_equal_challenger_is_rejected_as_not_superior_but_may_pass_as_not_wor
     equal = answers(table, "c" * 64, pattern(4000, 0.82, shift=1))
     champion = answers(table, "a" * 64, pattern(4000, 0.82))
     assert failed(verdict(config, table, challenger=equal, champion=champion)) == ["champion"]
-    assert verdict(changed(config, rule="not_worse"), table, challenger=equal, champion=champion).decision == "promote"
+    assert (
+        verdict(changed(config, rule="non_inferiority"), table, challenger=equal, champion=champion).decision
+        == "promote"
+    )
 
 
 def test_the_first_model_is_judged_by_minima_and_baseline(config: ReleaseConfig) -> None:
@@ -123,10 +126,10 @@ def test_the_first_model_is_judged_by_minima_and_baseline(config: ReleaseConfig)
 def test_a_model_trained_on_shuffled_labels_is_told_every_reason(config: ReleaseConfig) -> None:
     table = rows(1000)
     useless = answers(table, "c" * 64, pattern(1000, 0.5))
-    bad = BehaviourResult((GroupResult("English", "minimum", "praise", cases=30, passed=14, skipped=0, failures=()),))
-    found = verdict(config, table, challenger=useless, behaviour=bad)
+    bad = BehaviorResult((GroupResult("English", "MFT", "praise", cases=30, passed=14, skipped=0, failures=()),))
+    found = verdict(config, table, challenger=useless, behavior=bad)
     assert found.decision == "reject"
-    expected = {"champion", "slices", "minimum accuracy", "minimum macro-F1", "baseline", "behaviour: minimum"}
+    expected = {"champion", "slices", "minimum accuracy", "minimum macro-F1", "baseline", "behavior: MFT"}
     assert {*failed(found)} == expected | {"calibration"}
     assert "praise (English), 16 of 30" in " ".join(found.reasons)
 
@@ -140,10 +143,10 @@ def test_the_champion_itself_is_no_change(config: ReleaseConfig) -> None:
 
 def test_rows_the_champion_learnt_from_are_left_out_for_both_and_counted(config: ReleaseConfig) -> None:
     table = rows(1000)
-    learnt = frozenset(table["text_hash"][:300])
+    learned = frozenset(table["text_hash"][:300])
     knows_by_heart = np.where(np.arange(1000) < 300, True, pattern(1000, 0.8))
     champion = answers(table, "a" * 64, knows_by_heart)
-    found = verdict(config, table, champion=champion, champion_train_hashes=learnt)
+    found = verdict(config, table, champion=champion, champion_train_hashes=learned)
     assert (found.rows_compared, found.rows_left_out) == (700, 300)
     assert found.decision == "promote"
     assert "champion" in failed(verdict(config, table, champion=champion))
@@ -213,20 +216,20 @@ def test_size_and_calibration_reject_while_latency_warns(config: ReleaseConfig) 
 
 
 def test_a_model_that_cannot_be_served_is_rejected(config: ReleaseConfig) -> None:
-    broken = Check("servable", "failed", "no answer", "answers", "It imports tensorflow.")
+    broken = CheckResult("servable", "failed", "no answer", "answers", "It imports tensorflow.")
     assert verdict(config, rows(500), servable=broken).reasons == ["servable: It imports tensorflow."]
 
 
 def test_too_few_behaviour_cases_give_a_warning(config: ReleaseConfig) -> None:
-    few = BehaviourResult((GroupResult("English", "minimum", "praise", cases=0, passed=0, skipped=40, failures=()),))
-    found = verdict(config, rows(1000), behaviour=few)
+    few = BehaviorResult((GroupResult("English", "MFT", "praise", cases=0, passed=0, skipped=40, failures=()),))
+    found = verdict(config, rows(1000), behavior=few)
     assert found.decision == "promote"
-    assert check(found, "behaviour: minimum").outcome == "warning"
-    assert "40 do not" in check(found, "behaviour: minimum").reason
+    assert check(found, "behavior: MFT").outcome == "warning"
+    assert "40 do not" in check(found, "behavior: MFT").reason
 
 
 def test_the_golden_set_has_a_minimum_and_is_not_lost_on(config: ReleaseConfig) -> None:
-    with_golden = changed(config, golden={"path": "golden.csv", "minimum_accuracy": 0.7})
+    with_golden = changed(config, golden={"path": "golden.csv", "min_accuracy": 0.7})
     frozen = rows(200, seed=5).drop(columns="text_hash")
     best, bad = (answers(frozen, model * 64, pattern(200, share)) for model, share in (("a", 0.95), ("c", 0.6)))
     found = verdict(with_golden, rows(1000), golden=Golden(frozen, challenger=bad, champion=best))
@@ -250,7 +253,7 @@ def test_the_same_input_gives_the_same_verdict_and_the_file_reads_back(config: R
     table = rows(500)
     found = verdict(config, table)
     assert found == verdict(config, table)
-    assert Verdict.from_dict(found.to_dict()) == found
+    assert GateResult.from_dict(found.to_dict()) == found
     assert found.to_markdown().startswith("# Gate: promote\n")
     assert "| champion | passed |" in found.to_markdown()
 
@@ -288,7 +291,7 @@ def test_the_whole_gate_keeps_its_error_rate_over_400_trials(config: ReleaseConf
 
 def test_the_careful_bound_lies_below_the_plain_percentile() -> None:
     resampled = np.random.default_rng(0).normal(0.02, 0.01, size=2000)
-    assert careful_bound(0.02, resampled, 0.95) < np.quantile(resampled, 0.05)
+    assert conservative_lower_bound(0.02, resampled, 0.95) < np.quantile(resampled, 0.05)
 
 
 def test_two_models_that_agree_everywhere_are_never_superior() -> None:

@@ -10,20 +10,20 @@ import pytest
 
 from atnet.config import Params
 from atnet.errors import DataFileError
-from atnet.globalview.ngrams import count_ngrams, enough_texts
-from atnet.globalview.tables import LearntTables
-from atnet.globalview.view import global_view
-from atnet.globalview.words import attended_words, map_words
 from atnet.network.model import build_model, with_wide
-from atnet.network.ngrams import RUN_FACTOR
-from atnet.network.wide import WideBranch
-from atnet.reporting.mapfigure import map_figure
+from atnet.report.explanations.attended_words import attended_words, map_words
+from atnet.report.explanations.global_explanation import global_view
+from atnet.report.explanations.learned_weights import LearnedWeights
+from atnet.report.explanations.ngram_contributions import count_ngrams, enough_texts
+from atnet.report.word_map import map_figure
+from atnet.text.ngrams import RUN_FACTOR
+from atnet.wide.branch import WideBranch
 from tests.widemodel import wide_predictor, wide_tables
 
 DEEP = {"good": [-0.5, 0.5], "bad": [0.5, -0.5], "film": [0.0, 0.0]}
 WIDE = {"good": [-1.0, 1.0], "bad": [0.6, -0.6], "film": [0.0, 0.0]}
 NOTHING = {"good": [0.0, 0.0], "film": [0.0, 0.0]}
-LEARNT = LearntTables(None, wide_tables(WIDE))
+LEARNT = LearnedWeights(None, wide_tables(WIDE))
 TEXTS = ["good film", "good film", "good", "bad film", "bad bad", "a bad film", "rare"]
 VOCABULARY, SLOTS = 30, 64
 
@@ -48,9 +48,9 @@ def test_what_is_told_of_words_and_pairs_adds_up_to_what_the_wide_branch_says(
     wide = branch(rng, ids[:-2], 1 if classes == 2 else classes)
     network = with_wide(build_model(params.train, vocabulary_size=9, classes=classes), wide, (0.7, 1.3))
     network.save_weights(tmp_path / "model.weights.h5")
-    learnt = LearntTables.load(tmp_path / "model.weights.h5")
-    assert learnt.wide is not None
-    found = count_ngrams(learnt.wide, ids)
+    learned = LearnedWeights.load(tmp_path / "model.weights.h5")
+    assert learned.wide is not None
+    found = count_ngrams(learned.wide, ids)
     padded = np.array([one + [0] * (20 - len(one)) for one in ids], np.int32)
     said = network(padded)["wide"].numpy().sum(axis=1)
     for row, says in enumerate(said):
@@ -62,14 +62,14 @@ def test_what_is_told_of_words_and_pairs_adds_up_to_what_the_wide_branch_says(
 def test_the_word_vectors_are_read_and_a_damaged_file_is_named(params: Params, tmp_path: Path) -> None:
     network = build_model(params.train, vocabulary_size=9, classes=2)
     network.save_weights(tmp_path / "model.weights.h5")
-    found = LearntTables.load(tmp_path / "model.weights.h5")
+    found = LearnedWeights.load(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(found.vectors_ED, network.get_layer("embedding").embeddings.numpy())
     assert found.wide is None
     whole = (tmp_path / "model.weights.h5").read_bytes()
     for damaged in (whole[: len(whole) // 2], b"weights"):
         (tmp_path / "other.h5").write_bytes(damaged)
         with pytest.raises(DataFileError, match=r"other.h5 is damaged"):
-            LearntTables.load(tmp_path / "other.h5")
+            LearnedWeights.load(tmp_path / "other.h5")
 
 
 def test_words_are_listed_for_the_label_they_speak_for_with_mean_and_texts() -> None:
@@ -112,9 +112,9 @@ def test_the_words_with_more_than_an_equal_share_of_attention_come_first() -> No
 
 def test_an_unknown_word_is_neither_listed_nor_mapped() -> None:
     predictor = wide_predictor(DEEP, {**WIDE, "[UNK]": [3.0, -3.0]})
-    learnt = LearntTables(np.eye(6), wide_tables({**WIDE, "[UNK]": [3.0, -3.0]}))
+    learned = LearnedWeights(np.eye(6), wide_tables({**WIDE, "[UNK]": [3.0, -3.0]}))
     table = pd.DataFrame({"text": ["x good film", "y good bad", "z good"]})
-    view = global_view(predictor, table, learnt, minimum_rows=1)
+    view = global_view(predictor, table, learned, minimum_rows=1)
     words = [say.words for says in view.says.values() for say in says]
     assert not [word for word in words if "UNK" in word]
     assert "[UNK]" not in [one.word for one in view.attended]
@@ -174,7 +174,7 @@ def test_slices_are_listed_where_they_are_large_enough_and_labels_are_few() -> N
 
 def test_a_model_without_wide_branch_has_no_words_and_pairs_to_list() -> None:
     table = pd.DataFrame({"text": TEXTS, "domain": "a"})
-    view = global_view(wide_predictor(DEEP, None), table, LearntTables(None, None), minimum_rows=1)
+    view = global_view(wide_predictor(DEEP, None), table, LearnedWeights(None, None), minimum_rows=1)
     assert view.says == {}
     assert view.slices == []
     assert [one.word for one in view.attended]

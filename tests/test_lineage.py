@@ -12,7 +12,7 @@ stages:
     cmd: python -m atnet.stages.validate
     deps:
     - {{path: data/own.csv, md5: {RAW}, size: 1}}
-    - {{path: src/atnet/data/checks.py, md5: {"9" * 32}, size: 1}}
+    - {{path: src/atnet/data/data_checks.py, md5: {"9" * 32}, size: 1}}
     outs:
     - {{path: data/02_validated/table.parquet, md5: {TABLE}, size: 1}}
   train:

@@ -6,7 +6,7 @@ import pytest
 
 from atnet.network.model import architecture_json, build_model, rebuild
 
-MODES = ["seed", "rescaled", "pooled"]
+MODES = ["published", "rescaled", "pooled"]
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def sigmoid(values):
 
 
 def test_seed_mode_has_the_published_number_of_parameters(params):
-    config = params.train.model_copy(update={"attention": "seed", "embedding_dimensions": 128})
+    config = params.train.model_copy(update={"attention": "published", "embedding_dimensions": 128})
     model = build_model(config, vocabulary_size=50, classes=2)
     model(np.ones((1, 500), np.int32))
     assert model.count_params() - model.get_layer("embedding").count_params() == 41_750
@@ -33,7 +33,7 @@ def test_seed_mode_has_the_published_number_of_parameters(params):
 
 def test_seed_mode_is_the_published_formula(config):
     """A direct transcription: Conv1D, tanh scores, softmax over positions, product, maximum, dense, sigmoid."""
-    model = build(config, "seed")
+    model = build(config, "published")
     tokens = np.random.default_rng(0).integers(0, 50, (4, 30)).astype(np.int32)
     table, kernel, bias, score, score_bias, hidden, hidden_bias, out, out_bias = model.get_weights()
     embedded = np.pad(table[tokens], ((0, 0), (2, 2), (0, 0)))

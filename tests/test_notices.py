@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from atnet.notices import held_back
+from atnet.stderr import quiet_stderr
 
 
 def test_what_a_block_writes_to_standard_error_is_held_back(capfd):
-    with held_back():
+    with quiet_stderr():
         os.write(2, b"greetings\n")
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
@@ -16,7 +16,7 @@ def test_what_a_block_writes_to_standard_error_is_held_back(capfd):
 
 def test_a_failing_block_shows_what_it_wrote(capfd):
     def fail():
-        with held_back():
+        with quiet_stderr():
             os.write(2, b"why it failed\n")
             raise ImportError
 

@@ -12,15 +12,15 @@ import pytest
 import yaml
 from mlflow.entities import Run
 
-from atnet import tracking
+from atnet import files, tracking
 from atnet.config import Params
 from atnet.errors import ConfigurationError, DataFileError, ModelError
 from atnet.inference import model_hash
-from atnet.publishing import PublishedRun
 from atnet.stages.publish import main
-from atnet.tracking import TrackingStore, live_run, open_store, publish_from_files
-from atnet.tracking.leftovers import PUBLICATION_KILLED
-from atnet.tracking.runs import MODEL_TAG, NOTE_TAG, PROCESS_TAG, REBUILT_TAG
+from atnet.tracking import TrackingStore, open_store, publish_from_files, training_run
+from atnet.tracking.orphaned_runs import PUBLICATION_KILLED
+from atnet.tracking.run_contents import PublishedRun
+from atnet.tracking.tags import MODEL_TAG, NOTE_TAG, PROCESS_TAG, REBUILT_TAG
 from tests.finishedproject import METRICS, interval, write_finished_project
 from tests.tinymodel import write_tiny_model
 
@@ -56,14 +56,14 @@ def _models(store: TrackingStore, run_id: str) -> list[str]:
 
 
 def _write_metrics(root: Path, params: Params, accuracy: float) -> None:
-    path = root / params.folders.evaluation / "metrics.json"
+    path = root / files.EVALUATION / "metrics.json"
     path.write_text(json.dumps({**METRICS, "accuracy": interval(accuracy)}))
 
 
 def test_a_published_run_shows_everything(params: Params, root: Path, store: TrackingStore) -> None:
     published = publish_from_files(params, root)
     run = store.client.get_run(published.run_id)
-    sha256 = model_hash(root / params.folders.model)
+    sha256 = model_hash(root / files.MODEL)
     assert published.created
     assert run.info.status == "FINISHED"
     assert run.info.run_name == f"pooled 84.0% {sha256[:8]}"
@@ -82,9 +82,9 @@ def test_datasets_carry_the_md5_of_their_files(params: Params, root: Path, store
     run = store.client.get_run(publish_from_files(params, root).run_id)
     found = {one.tags[0].value: one.dataset for one in run.inputs.dataset_inputs}
     for split in ("train", "validation", "test"):
-        path = root / params.folders.splits / f"{split}.parquet"
+        path = root / files.SPLITS / f"{split}.parquet"
         assert found[split].digest == hashlib.md5(path.read_bytes()).hexdigest()
-        assert json.loads(found[split].source) == {"uri": f"{params.folders.splits}/{split}.parquet"}
+        assert json.loads(found[split].source) == {"uri": f"{files.SPLITS}/{split}.parquet"}
     assert json.loads(found["test"].profile)["num_rows"] == 40
 
 
@@ -99,9 +99,9 @@ def test_publishing_twice_changes_nothing(params: Params, root: Path, store: Tra
 
 
 def test_the_run_of_the_training_is_the_one_that_is_completed(params: Params, root: Path, store: TrackingStore) -> None:
-    with live_run(store, name="training 0", params={"train.seed": "13"}, key="k", root=root) as live:
+    with training_run(store, name="training 0", params={"train.seed": "13"}, key="k", root=root) as live:
         live.epoch(1, {"train_loss": 0.7})
-        live.finish(model_hash(root / params.folders.model))
+        live.finish(model_hash(root / files.MODEL))
     published = publish_from_files(params, root)
     assert (published.run_id, published.created) == (live.run_id, False)
     assert [point.value for point in store.client.get_metric_history(live.run_id, "curve/train_loss")] == [
@@ -128,7 +128,7 @@ def test_a_publication_cut_short_is_completed_in_the_same_run(
     params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(f"atnet.tracking.publication.{step}", _interrupt)
+        patch.setattr(f"atnet.tracking.publishing.{step}", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             publish_from_files(params, root)
     published = publish_from_files(params, root)
@@ -141,20 +141,20 @@ def test_the_run_of_a_publication_cut_short_is_closed_by_the_next_of_another_mod
     params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("atnet.tracking.publication._upload", _interrupt)
+        patch.setattr("atnet.tracking.publishing._upload", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             publish_from_files(params, root)
     (left,) = _runs(store)
     busy = store.client.create_run(
         store.experiment_id, tags={REBUILT_TAG: "true", PROCESS_TAG: f"{socket.gethostname()}:{os.getppid()}"}
     ).info.run_id
-    write_tiny_model(root / params.folders.model, scale=2.0)
+    write_tiny_model(root / files.MODEL, scale=2.0)
     publish_from_files(params, root)
     closed = store.client.get_run(left.info.run_id)
     assert (closed.info.status, closed.data.tags[NOTE_TAG]) == ("KILLED", PUBLICATION_KILLED)
     assert store.client.get_run(busy).info.status == "RUNNING", "another process is publishing there"
 
-    write_tiny_model(root / params.folders.model)
+    write_tiny_model(root / files.MODEL)
     published = publish_from_files(params, root)
     again = store.client.get_run(published.run_id)
     assert (again.info.run_id, again.info.status) == (left.info.run_id, "FINISHED")
@@ -166,7 +166,7 @@ def test_a_model_upload_cut_short_is_completed_and_not_logged_again(
     params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("atnet.tracking.model.save_pyfunc", _interrupt)
+        patch.setattr("atnet.tracking.logged_model.save_pyfunc", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             publish_from_files(params, root)
     published = publish_from_files(params, root)
@@ -204,20 +204,20 @@ def test_another_evaluation_of_the_same_model_updates_its_run(params: Params, ro
 def test_what_a_reader_wrote_stays(params: Params, root: Path, store: TrackingStore) -> None:
     run_id = publish_from_files(params, root).run_id
     store.client.set_tag(run_id, NOTE_TAG, "Checked by me.")
-    store.client.update_run(run_id, name="my favourite")
+    store.client.update_run(run_id, name="my favorite")
     _write_metrics(root, params, 0.86)
     publish_from_files(params, root)
     run = store.client.get_run(run_id)
-    assert (run.data.tags[NOTE_TAG], run.info.run_name) == ("Checked by me.", "my favourite")
+    assert (run.data.tags[NOTE_TAG], run.info.run_name) == ("Checked by me.", "my favorite")
 
 
 def test_another_model_is_another_run(params: Params, root: Path, store: TrackingStore) -> None:
     first = publish_from_files(params, root)
-    write_tiny_model(root / params.folders.model, scale=2.0)
+    write_tiny_model(root / files.MODEL, scale=2.0)
     second = publish_from_files(params, root)
     assert second.created
     assert first.run_id != second.run_id
-    write_tiny_model(root / params.folders.model)
+    write_tiny_model(root / files.MODEL)
     assert publish_from_files(params, root) == PublishedRun(first.run_id, first.link, created=False)
 
 
@@ -234,7 +234,7 @@ def test_the_logged_model_answers(params: Params, root: Path, store: TrackingSto
 
 
 def test_files_that_dvc_lock_does_not_name_are_refused(params: Params, root: Path) -> None:
-    _write_lock(root, params, outs={f"{params.folders.evaluation}/report.html": "0" * 32})
+    _write_lock(root, params, outs={f"{files.EVALUATION}/report.html": "0" * 32})
     with pytest.raises(DataFileError, match=r"report\.html is not the file that dvc\.lock names.*dvc repro"):
         publish_from_files(params, root)
 
@@ -249,8 +249,8 @@ def test_parameters_changed_since_the_training_are_refused(params: Params, root:
 def test_files_and_parameters_that_agree_with_dvc_lock_are_published_with_it(
     params: Params, root: Path, store: TrackingStore
 ) -> None:
-    report = root / params.folders.evaluation / "report.html"
-    outs = {f"{params.folders.evaluation}/report.html": hashlib.md5(report.read_bytes()).hexdigest()}
+    report = root / files.EVALUATION / "report.html"
+    outs = {f"{files.EVALUATION}/report.html": hashlib.md5(report.read_bytes()).hexdigest()}
     _write_lock(root, params, outs=outs, parameters={"train": params.train.model_dump(), "split.seed": 13})
     run = store.client.get_run(publish_from_files(params, root).run_id)
     assert run.data.tags["dvc.lock.sha256"] == hashlib.sha256((root / "dvc.lock").read_bytes()).hexdigest()
@@ -258,13 +258,13 @@ def test_files_and_parameters_that_agree_with_dvc_lock_are_published_with_it(
 
 
 def test_an_incomplete_model_is_refused(params: Params, root: Path) -> None:
-    (root / params.folders.model / "model.onnx").unlink()
+    (root / files.MODEL / "model.onnx").unlink()
     with pytest.raises(ModelError, match=r"model\.onnx is missing"):
         publish_from_files(params, root)
 
 
 def test_a_missing_evaluation_is_refused(params: Params, root: Path) -> None:
-    (root / params.folders.evaluation / "metrics.json").unlink()
+    (root / files.EVALUATION / "metrics.json").unlink()
     with pytest.raises(DataFileError, match=r"metrics\.json is missing"):
         publish_from_files(params, root)
 
@@ -276,12 +276,10 @@ def test_the_stage_writes_the_same_receipt_each_time(
     params: Params, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(root)
-    folders = params.folders
-    arguments = [folders.splits, folders.model, folders.evaluation, folders.published]
-    receipt = root / folders.published / "receipt.json"
-    assert main(arguments) == 0
+    receipt = root / files.PUBLISHED / "receipt.json"
+    assert main([]) == 0
     first = receipt.read_bytes()
-    assert main(arguments) == 0
+    assert main([]) == 0
     assert receipt.read_bytes() == first
     run_id = _runs(tracking.open_store(params.tracking, root))[0].info.run_id
     assert run_id.encode() not in first
@@ -295,10 +293,9 @@ def test_the_stage_tells_a_fault_without_a_traceback(
 ) -> None:
     monkeypatch.chdir(root)
     (root / "mlflow.db").write_bytes(b"not a database" * 100)
-    folders = params.folders
-    assert main([folders.splits, folders.model, folders.evaluation, folders.published]) == 1
+    assert main([]) == 1
     assert "is not a readable SQLite database" in capsys.readouterr().err
-    assert not (root / folders.published / "receipt.json").exists()
+    assert not (root / files.PUBLISHED / "receipt.json").exists()
 
 
 def _write_lock(

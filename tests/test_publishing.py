@@ -7,18 +7,26 @@ from pathlib import Path
 import pytest
 
 from atnet.config import SPLITS, Params
-from atnet.publishing import Publication, SplitFile, curve_points, flat_metrics, flat_params, receipt, run_name
-from atnet.tracking.notes import Links, is_own_note, model_note, run_note
+from atnet.tracking.descriptions import Links, is_own_note, model_note, run_note
+from atnet.tracking.run_contents import (
+    RunContents,
+    SplitFile,
+    curve_points,
+    flat_metrics,
+    flat_params,
+    receipt,
+    run_name,
+)
 from tests.finishedproject import DETAILS, METRICS, SLICES, interval
 
 LINKS = Links(report="#/report", model="#/model", model_uri="models:/m-1")
 
 
 @pytest.fixture
-def publication(params: Params, tmp_path: Path) -> Publication:
+def publication(params: Params, tmp_path: Path) -> RunContents:
     report = tmp_path / "report.html"
     report.write_text("<h1>Report</h1>")
-    return Publication(
+    return RunContents(
         model_sha256="ab" * 32,
         run_name="pooled 84.0% abababab",
         params=flat_params(params),
@@ -38,13 +46,13 @@ def publication(params: Params, tmp_path: Path) -> Publication:
 def test_parameters_are_named_by_their_place_in_params_yaml(params: Params) -> None:
     flat = flat_params(params)
     assert flat["train.seed"] == str(params.train.seed)
-    assert flat["validate.text_words.maximum"] == "4000"
+    assert flat["validate.text_words.max_value"] == "4000"
     assert flat["data.columns.slices"] == '["domain"]'
     assert flat["tokenize.max_length"] == "null"
 
 
 def test_settings_a_model_does_not_follow_from_are_no_parameters(params: Params) -> None:
-    assert not [name for name in flat_params(params) if name.startswith(("evaluate.", "tracking.", "folders."))]
+    assert not [name for name in flat_params(params) if name.startswith(("evaluate.", "tracking."))]
 
 
 def test_metrics_are_grouped_before_the_slash() -> None:
@@ -81,7 +89,7 @@ def test_a_run_name_tells_the_run_apart() -> None:
     assert run_name("pooled", METRICS, "0123456789") == "pooled 84.0% 01234567"
 
 
-def test_the_note_shows_the_result_beside_the_baselines_with_intervals(publication: Publication) -> None:
+def test_the_note_shows_the_result_beside_the_baselines_with_intervals(publication: RunContents) -> None:
     note = run_note(publication, LINKS, 0.95)
     assert note.startswith("AtNet gives 84.0% of 40 test texts the right label (95% interval 82.0% to 86.0%)")
     assert "| **AtNet** | 84.0% (82.0% to 86.0%) | 0.830 (0.810 to 0.850) |" in note
@@ -93,13 +101,13 @@ def test_the_note_shows_the_result_beside_the_baselines_with_intervals(publicati
     assert "Trained on 1,200 texts" in note
 
 
-def test_a_label_cannot_break_the_tables_of_the_note(publication: Publication) -> None:
+def test_a_label_cannot_break_the_tables_of_the_note(publication: RunContents) -> None:
     labels = {"a|b\nc": DETAILS["labels"]["negative"]}
     note = run_note(_with(publication, details={**DETAILS, "labels": labels}), LINKS, 0.95)
     assert "| a\\|b c | 18 |" in note
 
 
-def test_a_note_knows_whether_somebody_has_edited_it(publication: Publication) -> None:
+def test_a_note_knows_whether_somebody_has_edited_it(publication: RunContents) -> None:
     note = run_note(publication, LINKS, 0.95)
     assert is_own_note(note)
     assert not is_own_note(note.replace("84.0%", "94.0%"))
@@ -107,18 +115,18 @@ def test_a_note_knows_whether_somebody_has_edited_it(publication: Publication) -
     assert not is_own_note("Checked by me.")
 
 
-def test_the_model_page_says_how_to_call_it(publication: Publication) -> None:
+def test_the_model_page_says_how_to_call_it(publication: RunContents) -> None:
     note = model_note(publication, LINKS, 0.95)
     assert 'mlflow.pyfunc.load_model("models:/m-1")' in note
     assert 'model.predict(["a text"])' in note
 
 
-def test_the_receipt_is_the_same_for_the_same_contents(publication: Publication) -> None:
+def test_the_receipt_is_the_same_for_the_same_contents(publication: RunContents) -> None:
     first, second = receipt(publication), receipt(_with(publication))
     assert json.dumps(first) == json.dumps(second)
     assert first["model_sha256"] == "ab" * 32
     assert first["files"]["evaluation/report.html"].startswith("a8333b42")
 
 
-def _with(publication: Publication, **changes: object) -> Publication:
+def _with(publication: RunContents, **changes: object) -> RunContents:
     return replace(publication, **changes)  # type: ignore[arg-type]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from atnet.commands import refreshing
+from atnet.cli import refresh
 from atnet.errors import StoreError
-from atnet.versioning import out_of_date, run_dvc
+from atnet.git_dvc import out_of_date, run_dvc
 
 
 def _write(path: Path, content: object) -> Path:
@@ -24,17 +24,17 @@ def _tracked(md5: str, path: str, source: str | None = None) -> dict[str, object
 def test_the_data_file_belongs_to_its_own_dvc_file_or_that_of_a_folder_above(tmp_path: Path) -> None:
     beside = _write(tmp_path / "data" / "own.csv.dvc", {})
     folder = _write(tmp_path / "data" / "sets.dvc", {})
-    assert refreshing.own_dvc_file(tmp_path, "data/own.csv") == beside
-    assert refreshing.own_dvc_file(tmp_path, "data/sets/2024/texts.csv") == folder
-    assert refreshing.own_dvc_file(tmp_path, "data/01_raw/sentiment.csv") is None
-    assert refreshing.own_dvc_file(tmp_path, "/elsewhere/own.csv") is None
+    assert refresh.own_dvc_file(tmp_path, "data/own.csv") == beside
+    assert refresh.own_dvc_file(tmp_path, "data/sets/2024/texts.csv") == folder
+    assert refresh.own_dvc_file(tmp_path, "data/01_raw/sentiment.csv") is None
+    assert refresh.own_dvc_file(tmp_path, "/elsewhere/own.csv") is None
 
 
 def test_dvc_files_of_tools_and_caches_are_not_looked_at(tmp_path: Path) -> None:
     for folder in (".venv/lib", ".dvc/tmp", "data"):
         _write(tmp_path / folder / "a.csv.dvc", {})
     (tmp_path / "data" / ".dvc").mkdir()
-    assert list(refreshing.dvc_files(tmp_path)) == [tmp_path / "data" / "a.csv.dvc"]
+    assert list(refresh.dvc_files(tmp_path)) == [tmp_path / "data" / "a.csv.dvc"]
 
 
 def test_refresh_updates_imports_and_adds_the_changed_file_again(
@@ -51,22 +51,22 @@ def test_refresh_updates_imports_and_adds_the_changed_file_again(
             _write(own, _tracked("2", "own.csv"))
         return ""
 
-    monkeypatch.setattr(refreshing, "run_dvc", dvc)
-    found = refreshing.refresh(tmp_path, "data/own.csv")
+    monkeypatch.setattr(refresh, "run_dvc", dvc)
+    found = refresh.refresh(tmp_path, "data/own.csv")
     assert called == [["update", "data/import.csv.dvc"], ["add", "data/own.csv"]]
     assert found.changed == ("data/own.csv.dvc",)
     assert found.told().startswith("new data: data/own.csv.dvc.")
 
 
 def test_refresh_of_untracked_data_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refreshing, "run_dvc", lambda *_: pytest.fail("DVC was called"))
-    assert refreshing.refresh(tmp_path, "data/01_raw/sentiment.csv").told().startswith("no new data")
+    monkeypatch.setattr(refresh, "run_dvc", lambda *_: pytest.fail("DVC was called"))
+    assert refresh.refresh(tmp_path, "data/01_raw/sentiment.csv").told().startswith("no new data")
 
 
 def test_a_tracked_file_that_is_not_here_is_left_to_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(tmp_path / "data" / "own.csv.dvc", _tracked("1", "own.csv"))
-    monkeypatch.setattr(refreshing, "run_dvc", lambda *_: pytest.fail("DVC was called"))
-    assert refreshing.refresh(tmp_path, "data/own.csv").changed == ()
+    monkeypatch.setattr(refresh, "run_dvc", lambda *_: pytest.fail("DVC was called"))
+    assert refresh.refresh(tmp_path, "data/own.csv").changed == ()
 
 
 @pytest.fixture
@@ -97,10 +97,10 @@ def test_an_import_is_followed_to_its_source(dvc_project: Path, tmp_path_factory
     source = tmp_path_factory.mktemp("source") / "texts.csv"
     source.write_text("text,label\n")
     run_dvc(["import-url", str(source), "texts.csv"], dvc_project)
-    assert refreshing.refresh(dvc_project, "texts.csv").changed == ()
+    assert refresh.refresh(dvc_project, "texts.csv").changed == ()
     source.write_text("text,label\na,b\n")
-    assert refreshing.refresh(dvc_project, "texts.csv").changed == ("texts.csv.dvc",)
+    assert refresh.refresh(dvc_project, "texts.csv").changed == ("texts.csv.dvc",)
     assert (dvc_project / "texts.csv").read_text() == "text,label\na,b\n"
     shutil.rmtree(source.parent)
     with pytest.raises(StoreError, match="failed"):
-        refreshing.refresh(dvc_project, "texts.csv")
+        refresh.refresh(dvc_project, "texts.csv")

@@ -1,4 +1,4 @@
-"""Versions, aliases, locks and moves in a real SQLite store."""
+"""Versions, aliases, locks and transactions in a real SQLite store."""
 
 import json
 import shutil
@@ -12,12 +12,12 @@ import pytest
 
 from atnet.config import Params
 from atnet.errors import ReleaseError
-from atnet.registry import locking, moves, versions
-from atnet.registry.book import append, local_lines, read_ledger
-from atnet.registry.files import train_hashes
+from atnet.registry import lock, transactions, versions
+from atnet.registry.artifacts import train_hashes
 from atnet.registry.ledger import entries, find_faults
-from atnet.registry.locking import LOCK_TAG, registry_lock
-from atnet.registry.moves import PENDING_TAG, Move, carry_out, event, finish_pending
+from atnet.registry.ledger_store import append, local_lines, read_ledger
+from atnet.registry.lock import LOCK_TAG, registry_lock
+from atnet.registry.transactions import PENDING_TAG, AliasTransaction, commit, event, recover_pending
 from atnet.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Registry, aliases, open_registry
 from tests.registered import log_model, registered, sha
 
@@ -39,10 +39,10 @@ def _killed(*_: object, **__: object) -> None:
     raise Killed
 
 
-def _promotion(number: int, before: int | None = None) -> Move:
+def _promotion(number: int, before: int | None = None) -> AliasTransaction:
     moved: dict[str, int | None] = {CHAMPION: number, PREVIOUS: before, CHALLENGER: None}
     told = event("promoted", number, before=before, after=number, why="better", who="ana@laptop")
-    return Move(told, moved, {number: {"release.state": "promoted"}})
+    return AliasTransaction(told, moved, {number: {"release.state": "promoted"}})
 
 
 # Versions
@@ -112,8 +112,8 @@ def test_before_the_first_release_there_is_nothing_to_read_or_move(registry: Reg
 
 def test_a_move_changes_aliases_and_tags_and_stands_in_the_ledger(registry: Registry) -> None:
     registered(registry, "one"), registered(registry, "two")
-    carry_out(registry, _promotion(1))
-    carry_out(registry, _promotion(2, before=1))
+    commit(registry, _promotion(1))
+    commit(registry, _promotion(2, before=1))
     assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
     assert versions.version(registry, 2).state == "promoted"
     assert [one.event.champion_after for one in entries(read_ledger(registry))] == [1, 2]
@@ -126,7 +126,7 @@ def test_a_move_that_is_killed_is_finished_by_the_next_act(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     registered(registry, "one"), registered(registry, "two")
-    carry_out(registry, _promotion(1))
+    commit(registry, _promotion(1))
     calls = {"left": 1 if step in ("set_alias", "set_model_tag") else 0}
 
     def sometimes(*args: Any, **kwargs: Any) -> Any:
@@ -135,19 +135,19 @@ def test_a_move_that_is_killed_is_finished_by_the_next_act(
         calls["left"] -= 1
         return real(*args, **kwargs)
 
-    real = getattr(moves, step)
+    real = getattr(transactions, step)
     with monkeypatch.context() as patch:
-        patch.setattr(moves, step, sometimes)
+        patch.setattr(transactions, step, sometimes)
         with pytest.raises(Killed):
-            carry_out(registry, _promotion(2, before=1))
+            commit(registry, _promotion(2, before=1))
     assert aliases(registry)[CHAMPION] in (1, 2)
-    finished = finish_pending(registry)
+    finished = recover_pending(registry)
     assert finished is not None
     assert finished.version == 2
     assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
     assert len(entries(read_ledger(registry))) == 2
     assert find_faults(read_ledger(registry), local_lines(registry)) == []
-    assert finish_pending(registry) is None
+    assert recover_pending(registry) is None
 
 
 def test_a_champion_that_people_moved_after_a_kill_is_left_where_it_is(
@@ -155,13 +155,13 @@ def test_a_champion_that_people_moved_after_a_kill_is_left_where_it_is(
 ) -> None:
     for name in ("one", "two", "three"):
         registered(registry, name)
-    carry_out(registry, _promotion(1))
+    commit(registry, _promotion(1))
     with monkeypatch.context() as patch:
-        patch.setattr(moves, "append", _killed)
+        patch.setattr(transactions, "append", _killed)
         with pytest.raises(Killed):
-            carry_out(registry, _promotion(2, before=1))
+            commit(registry, _promotion(2, before=1))
     versions.set_alias(registry, CHAMPION, 3)
-    finish_pending(registry)
+    recover_pending(registry)
     assert aliases(registry)[CHAMPION] == 3
     last = entries(read_ledger(registry))[-1].event
     assert last.act == "promoted (given up)"
@@ -181,7 +181,7 @@ def test_a_line_killed_before_the_head_was_moved_is_mended(registry: Registry, m
     registered(registry, "one")
     happened = _promotion(1).event
     with monkeypatch.context() as patch:
-        patch.setattr("atnet.registry.book.set_model_tag", _killed)
+        patch.setattr("atnet.registry.ledger_store.set_model_tag", _killed)
         with pytest.raises(Killed):
             append(registry, happened)
     append(registry, happened)
@@ -222,8 +222,8 @@ def test_a_second_move_waits_and_is_then_refused_in_clear_words(registry: Regist
 @pytest.fixture
 def as_server(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """Lock by a tag, as in a store that machines share."""
-    monkeypatch.setattr(locking, "SQLITE", "not this one")
-    monkeypatch.setattr(locking, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(lock, "SQLITE", "not this one")
+    monkeypatch.setattr(lock, "SETTLE_SECONDS", 0.01)
     registered(registry, "one")
     return registry
 
@@ -231,7 +231,7 @@ def as_server(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
 def test_the_lock_of_a_shared_store_is_a_tag_that_names_its_holder(as_server: Registry) -> None:
     with registry_lock(as_server, wait_seconds=0.1):
         held = json.loads(versions.model_tags(as_server)[LOCK_TAG])
-        assert held["who"] == locking.this_user()
+        assert held["who"] == lock.this_user()
         with (
             pytest.raises(ReleaseError, match="is moving aliases of atnet"),
             registry_lock(as_server, wait_seconds=0.1),
@@ -244,13 +244,13 @@ def test_a_lock_left_by_a_killed_process_ends_by_itself(as_server: Registry) -> 
     long_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     versions.set_model_tag(as_server, LOCK_TAG, json.dumps({"who": "eve", "since": long_ago, "id": "x"}))
     with registry_lock(as_server, wait_seconds=0.1):
-        assert locking.this_user() in versions.model_tags(as_server)[LOCK_TAG]
+        assert lock.this_user() in versions.model_tags(as_server)[LOCK_TAG]
 
 
 def test_who_writes_last_has_the_lock_and_the_other_waits(as_server: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     other = json.dumps({"who": "bob@server", "since": datetime.now(UTC).isoformat(), "id": "x"})
     # While this process settles, another one that saw the tag free writes its own.
-    monkeypatch.setattr(locking.time, "sleep", lambda _: versions.set_model_tag(as_server, LOCK_TAG, other))
+    monkeypatch.setattr(lock.time, "sleep", lambda _: versions.set_model_tag(as_server, LOCK_TAG, other))
     with pytest.raises(ReleaseError, match="bob@server is moving"), registry_lock(as_server, wait_seconds=0.2):
         pass
     assert versions.model_tags(as_server)[LOCK_TAG] == other

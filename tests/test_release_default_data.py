@@ -58,7 +58,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DefaultStory]:
 
 
 def test_the_first_model_passes_and_is_champion(story: DefaultStory) -> None:
-    # The default recipe, before film reviews were labelled; the baselines that it must beat have seen none either.
+    # The default recipe, before film reviews were labeled; the baselines that it must beat have seen none either.
     story.data.use_poorer()
     story.train()
     code, told = story.release()
@@ -78,7 +78,7 @@ def test_one_of_shuffled_labels_is_rejected_with_all_reasons_named(story: Defaul
     failed = {check["name"] for check in story.verdict(2)["checks"] if check["outcome"] == "failed"}
     assert failed >= {
         *("champion", "minimum accuracy", "minimum macro-F1", "baseline", "slices"),
-        *("behaviour: minimum", "behaviour: direction"),
+        *("behavior: minimum", "behavior: direction"),
     }
     assert all(f"  failed   {name}: " in told and f"{name}: " in story.tags(2)["gate.reasons"] for name in failed)
     assert story.tags(2)["release.state"] == "rejected"
@@ -129,7 +129,7 @@ def test_people_reject_and_approve_in_prefect(story: DefaultStory) -> None:
 
 
 def test_no_answer_in_prefect_is_a_no(story: DefaultStory) -> None:
-    story.set_release(approval_hours=SHORT_WAIT)
+    story.set_release(approval_timeout_hours=SHORT_WAIT)
     with story.deployments():
         run = story.start_release(again=True)
         assert story.wait_for(run, "PAUSED")["state_name"] == "Suspended", story.flow_run(run)["state"]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from atnet import files
 from atnet.storage import load_params
 from tests.projects import make_project
 from tests.releasestory import Story, told_on
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 RELEASE = {
     "release": {"bootstrap_samples": 1000},
-    "release.behaviour": {"suites": ["behaviour/generated.yaml"], "minimum": 0.75},
+    "release.behavior": {"suites": ["behavior/generated.yaml"], "min_pass_rate": {"mft": 0.75, "inv": 0.9, "dir": 0.8}},
 }
 
 
@@ -26,8 +27,8 @@ RELEASE = {
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     project = make_project(tmp_path_factory.mktemp("story"), RELEASE)
     root = project.root
-    (root / "behaviour").mkdir(exist_ok=True)
-    (root / "behaviour" / "generated.yaml").write_text(yaml.safe_dump(SUITE))
+    (root / "behavior").mkdir(exist_ok=True)
+    (root / "behavior" / "generated.yaml").write_text(yaml.safe_dump(SUITE))
     write_word_project(root, load_params(root / "params.yaml"))
     with told_on(project, Story) as story:
         yield story
@@ -63,7 +64,7 @@ def test_a_model_of_shuffled_labels_is_rejected_with_all_reasons(story: Story) -
     done = story.atnet("release")
     assert done.returncode == 3, done.stdout
     reasons = re.findall(r"^  failed   (\w[\w -]*(?:: minimum)?): ", done.stdout, re.MULTILINE)
-    for expected in ("champion", "minimum accuracy", "minimum macro-F1", "slices", "behaviour: minimum"):
+    for expected in ("champion", "minimum accuracy", "minimum macro-F1", "slices", "behavior: minimum"):
         assert expected in reasons, done.stdout
     assert story.aliases() == {"champion": 1}
     assert story.tags(2)["release.state"] == "rejected"
@@ -120,9 +121,9 @@ def test_a_rollback_takes_seconds(story: Story) -> None:
 def test_the_lineage_goes_from_text_and_file_to_the_live_alias(story: Story) -> None:
     told = story.atnet("lineage", "champion").stdout
     assert "version 3: promoted, alias champion" in told
-    split = story.atnet("lineage", f"{story.params.folders.splits}/train.parquet").stdout
+    split = story.atnet("lineage", f"{split_table('train')}").stdout
     assert "the train split" in split
-    first = pd.read_parquet(story.root / story.params.folders.splits / "train.parquet")["text"].iloc[60]
+    first = pd.read_parquet(story.root / files.SPLITS / "train.parquet")["text"].iloc[60]
     told = story.atnet("lineage", "--text", first).stdout
     assert "4 of 5 versions were trained on it" in told
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from atnet.errors import AtnetError, ReleaseError
-from atnet.releasing.acts import Outcome
+from atnet.release.workflow import ReleaseOutcome
 from pipelines import release
 from pipelines.release import Decision
 
@@ -17,17 +17,17 @@ class Acts:
 
     def __init__(self) -> None:
         self.called: list[str] = []
-        self.outcome = Outcome("promoted", 4, "version 4 is champion.")
+        self.outcome = ReleaseOutcome("promoted", 4, "version 4 is champion.")
         self.error: AtnetError | None = None
         self.answer = Decision(approve=True)
 
-    def judge_model(self, *_: bool) -> Outcome:
+    def judge_model(self, *_: bool) -> ReleaseOutcome:
         self.called.append("judge")
         if self.error:
             raise self.error
         return self.outcome
 
-    def show_verdict(self, outcome: Outcome) -> None:
+    def show_verdict(self, outcome: ReleaseOutcome) -> None:
         self.called.append("show")
 
     def suspend_flow_run(self, wait_for_input: type[Decision], timeout: int) -> Decision:
@@ -55,8 +55,8 @@ def _as_deployment(monkeypatch: pytest.MonkeyPatch, yes: bool) -> None:
     monkeypatch.setattr(release, "deployment", Runtime)
 
 
-def _waiting() -> Outcome:
-    return Outcome("waiting", 4, "version 4 waits.", deadline=datetime.now(UTC) + timedelta(hours=5))
+def _waiting() -> ReleaseOutcome:
+    return ReleaseOutcome("waiting", 4, "version 4 waits.", deadline=datetime.now(UTC) + timedelta(hours=5))
 
 
 def test_the_state_names_how_the_release_ended(acts: Acts) -> None:
@@ -98,7 +98,7 @@ def test_the_flow_by_hand_has_the_exit_codes_of_the_command(
     if result == "failed":
         acts.error = ReleaseError("no")
     else:
-        acts.outcome = Outcome(result, 4, "told", deadline=_waiting().deadline)  # type: ignore[arg-type]
+        acts.outcome = ReleaseOutcome(result, 4, "told", deadline=_waiting().deadline)  # type: ignore[arg-type]
     monkeypatch.setattr(release, "release_flow", lambda return_state: release_flow.fn())
     assert release.main() == code
 

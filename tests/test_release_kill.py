@@ -14,15 +14,15 @@ from mlflow.entities import LoggedModelStatus
 
 from atnet.config import Params
 from atnet.registry import versions
-from atnet.registry.book import local_lines, read_ledger
 from atnet.registry.ledger import entries, find_faults
-from atnet.registry.moves import PENDING_TAG
+from atnet.registry.ledger_store import local_lines, read_ledger
+from atnet.registry.transactions import PENDING_TAG
 from atnet.registry.versions import CHAMPION, PREVIOUS, Registry, aliases, open_registry
-from atnet.releasing import acts
-from atnet.releasing.acts import Outcome
-from atnet.releasing.records import Card
+from atnet.release import workflow
+from atnet.release.records import Card
+from atnet.release.workflow import ReleaseOutcome
 from atnet.storage import load_params
-from atnet.tracking.runs import finished_run
+from atnet.tracking.tags import finished_run
 from tests.registered import log_model, sha, verdict
 from tests.settings import params_file
 from tests.wordmodels import train_word_model, write_word_project
@@ -32,30 +32,30 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 KILLS = 30
 MODELS = [f"model {number:03d}" for number in range(400)]
 SECONDS = 2.5
-"""In which the moment of a kill lies; a release without its judgement takes a fraction of it."""
+"""In which the moment of a kill lies; a release without its judgment takes a fraction of it."""
 
 
 def _release_one_after_the_other(root: str, first: int, ready: Event) -> None:
-    """Release model after model until killed; the judgement is given, all else is real."""
+    """Release model after model until killed; the judgment is given, all else is real."""
     registry = open_registry(load_params(f"{root}/params.yaml").tracking, Path(root))
     ready.set()
     for name in MODELS[first:]:
         _release(registry, Path(root), name)
 
 
-def _release(registry: Registry, root: Path, name: str) -> Outcome:
+def _release(registry: Registry, root: Path, name: str) -> ReleaseOutcome:
     def publish(*_: object) -> None:
         if finished_run(registry.store, sha(name)) is None:
             log_model(registry, sha(name))
 
     # In a process of its own, which is killed: nothing is to be put back.
-    acts.publish_from_files = publish  # type: ignore[assignment]
-    acts._model_sha256 = lambda _: sha(name)
-    acts.model_card = lambda *_: Card("# Card", "<h1>Card</h1>")  # type: ignore[assignment]
-    acts.weigh = lambda *_, challenger, champion, **__: verdict(  # type: ignore[assignment]
+    workflow.publish_from_files = publish  # type: ignore[assignment]
+    workflow._model_sha256 = lambda _: sha(name)
+    workflow.model_card = lambda *_: Card("# Card", "<h1>Card</h1>")  # type: ignore[assignment]
+    workflow.weigh = lambda *_, challenger, champion, **__: verdict(  # type: ignore[assignment]
         "promote", challenger.sha256, champion.sha256 if champion else None
     )
-    return acts.release(load_params(root / "params.yaml"), root, tell=lambda _: None)
+    return workflow.release(load_params(root / "params.yaml"), root, tell=lambda _: None)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def _finish(root: str, position: int) -> None:
 
 
 def test_the_real_command_killed_at_any_moment_is_finished_by_running_it_again(root: Path, params: Params) -> None:
-    params_file(root, {"release.behaviour": {"suites": []}, "release": {"bootstrap_samples": 500}})
+    params_file(root, {"release.behavior": {"suites": []}, "release": {"bootstrap_samples": 500}})
     write_word_project(root, params)
     train_word_model(root, params, rows=40)
     assert _atnet_release(root).wait(300) == 0

@@ -1,4 +1,4 @@
-"""The acts on a real SQLite registry; the judgement itself is given, as are the published models."""
+"""The workflow on a real SQLite registry; the judgment itself is given, as are the published models."""
 
 import shutil
 from collections.abc import Callable
@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from atnet import cli
+from atnet.cli import app as cli
 from atnet.config import Params
 from atnet.errors import ModelError, ReleaseError
 from atnet.registry import versions
-from atnet.registry.book import read_ledger
-from atnet.registry.files import see_that_it_answers
+from atnet.registry.artifacts import smoke_test
 from atnet.registry.ledger import entries
-from atnet.registry.locking import registry_lock
+from atnet.registry.ledger_store import read_ledger
+from atnet.registry.lock import registry_lock
 from atnet.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Registry, aliases, open_registry
-from atnet.release.verdict import Verdict
-from atnet.releasing import acts, decisions, reading
-from atnet.releasing.acts import Outcome
-from atnet.releasing.evidence import Options, read_golden
-from atnet.releasing.records import Card
-from atnet.releasing.settling import settle
+from atnet.release import approval, history, workflow
+from atnet.release.gate.result import GateResult
+from atnet.release.gate_inputs import ReleaseOptions, read_golden
+from atnet.release.records import Card
+from atnet.release.settling import settle
+from atnet.release.workflow import ReleaseOutcome
 from atnet.storage import load_params
 from tests.registered import log_model, registered, sha, verdict
 from tests.settings import params_file
@@ -42,14 +42,14 @@ class Project:
     def params(self) -> Params:
         return load_params(self.root / "params.yaml")
 
-    def release(self, name: str, decision: str = "promote", **options: bool) -> Outcome:
+    def release(self, name: str, decision: str = "promote", **options: bool) -> ReleaseOutcome:
         self.model, self.decision = sha(name), decision
-        return acts.release(self.params, self.root, Options(**options), tell=self.told.append)
+        return workflow.release(self.params, self.root, ReleaseOptions(**options), tell=self.told.append)
 
     def rollback(self, to: int | None = None) -> str:
-        return decisions.rollback(self.params, self.root, to, tell=self.told.append)
+        return approval.rollback(self.params, self.root, to, tell=self.told.append)
 
-    def acts(self) -> list[tuple[str, int | None]]:
+    def workflow(self) -> list[tuple[str, int | None]]:
         return [(entry.event.act, entry.event.version) for entry in entries(read_ledger(self.registry))]
 
     def state(self, number: int) -> str:
@@ -70,16 +70,16 @@ def project(tmp_path: Path, params: Params, empty_store: Path, monkeypatch: pyte
             known.add(project.model)
             log_model(project.registry, project.model)
 
-    def weigh(*_: object, challenger: versions.Version, champion: versions.Version | None, **__: object) -> Verdict:
+    def weigh(*_: object, challenger: versions.Version, champion: versions.Version | None, **__: object) -> GateResult:
         project.judged += 1
         project.while_judging()
         return verdict(project.decision, challenger.sha256, champion.sha256 if champion else None)
 
-    monkeypatch.setattr(acts, "publish_from_files", publish)
-    monkeypatch.setattr(acts, "_model_sha256", lambda _: project.model)
-    monkeypatch.setattr(acts, "weigh", weigh)
-    monkeypatch.setattr(acts, "model_card", lambda *_: Card("# Card\n\nIt answers well.", "<h1>Card</h1>"))
-    monkeypatch.setattr(decisions, "see_that_it_answers", lambda *_: "negative")
+    monkeypatch.setattr(workflow, "publish_from_files", publish)
+    monkeypatch.setattr(workflow, "_model_sha256", lambda _: project.model)
+    monkeypatch.setattr(workflow, "weigh", weigh)
+    monkeypatch.setattr(workflow, "model_card", lambda *_: Card("# Card\n\nIt answers well.", "<h1>Card</h1>"))
+    monkeypatch.setattr(approval, "smoke_test", lambda *_: "negative")
     return project
 
 
@@ -96,7 +96,7 @@ def test_who_passes_becomes_champion_and_the_old_champion_previous(project: Proj
     outcome = project.release("two")
     assert outcome.told == "version 2 is champion instead of version 1."
     assert aliases(project.registry) == {CHAMPION: 2, PREVIOUS: 1}
-    assert project.acts() == [("promoted", 1), ("promoted", 2)]
+    assert project.workflow() == [("promoted", 1), ("promoted", 2)]
 
 
 def test_who_fails_is_rejected_and_keeps_its_numbers(project: Project) -> None:
@@ -118,7 +118,7 @@ def test_the_champions_own_model_is_no_challenger(project: Project) -> None:
     project.release("one")
     again = project.release("one")
     assert (again.result, again.version) == ("unchanged", 1)
-    assert project.acts() == [("promoted", 1)]
+    assert project.workflow() == [("promoted", 1)]
     assert aliases(project.registry) == {CHAMPION: 1}
 
 
@@ -151,7 +151,7 @@ def test_a_champion_that_changes_meanwhile_is_not_pushed_aside(project: Project)
 def test_two_releases_in_one_project_at_once_are_refused_in_clear_words(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acts, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(workflow, "LOCK_SECONDS", 0.1)
     caught: list[str] = []
 
     def second() -> None:
@@ -174,14 +174,14 @@ def test_with_manual_approval_a_passed_model_waits_and_is_not_judged_again(proje
     assert project.release("two").result == "waiting"
     assert project.judged == 2
     assert aliases(project.registry) == {CHAMPION: 1, CHALLENGER: 2}
-    assert project.acts()[1:] == [("waiting", 2)]
+    assert project.workflow()[1:] == [("waiting", 2)]
 
 
 def test_an_approved_model_is_promoted(project: Project) -> None:
     project.release("one")
     _manual(project)
     project.release("two")
-    told = decisions.approve(project.params, project.root, why="looked at the errors", who="ana", tell=print)
+    told = approval.approve(project.params, project.root, why="looked at the errors", who="ana", tell=print)
     assert told == "version 2 is champion instead of version 1."
     assert aliases(project.registry) == {CHAMPION: 2, PREVIOUS: 1}
     last = entries(read_ledger(project.registry))[-1].event
@@ -193,7 +193,7 @@ def test_a_model_that_people_reject_is_not_judged_again_unless_asked(project: Pr
     project.release("one")
     _manual(project)
     project.release("two")
-    decisions.reject(project.params, project.root, 2, why="too rude", tell=print)
+    approval.reject(project.params, project.root, 2, why="too rude", tell=print)
     assert aliases(project.registry) == {CHAMPION: 1}
     assert project.release("two").result == "rejected"
     assert project.judged == 2
@@ -211,7 +211,7 @@ def test_nobody_answering_in_time_is_a_no(project: Project) -> None:
     assert project.state(2) == "refused"
     assert aliases(project.registry) == {CHAMPION: 1}
     with pytest.raises(ReleaseError, match="does not wait for a person; it is refused"):
-        decisions.approve(project.params, project.root, 2, tell=print)
+        approval.approve(project.params, project.root, 2, tell=print)
 
 
 def test_a_model_judged_against_another_champion_is_not_approved(project: Project) -> None:
@@ -220,15 +220,15 @@ def test_a_model_judged_against_another_champion_is_not_approved(project: Projec
     project.release("three")
     project.rollback()
     with pytest.raises(ReleaseError, match="was judged against champion 2, which has changed to 1"):
-        decisions.approve(project.params, project.root, tell=print)
+        approval.approve(project.params, project.root, tell=print)
 
 
 def test_there_is_nothing_to_approve_before_something_waits(project: Project) -> None:
     with pytest.raises(ReleaseError, match="Nothing has been released yet"):
-        decisions.approve(project.params, project.root, tell=print)
+        approval.approve(project.params, project.root, tell=print)
     project.release("one")
     with pytest.raises(ReleaseError, match="No version waits"):
-        decisions.approve(project.params, project.root, tell=print)
+        approval.approve(project.params, project.root, tell=print)
 
 
 # Taking back
@@ -239,7 +239,7 @@ def test_a_rollback_goes_to_the_previous_version(project: Project) -> None:
     assert project.rollback() == "version 1 is champion again instead of version 2."
     assert aliases(project.registry) == {CHAMPION: 1}
     assert project.state(2) == "rolled back"
-    assert project.acts()[-1] == ("rolled back", 2)
+    assert project.workflow()[-1] == ("rolled back", 2)
 
 
 def test_a_second_rollback_goes_further_back_and_not_forth_again(project: Project) -> None:
@@ -285,7 +285,7 @@ def test_a_version_that_does_not_answer_is_not_rolled_back_to(
 ) -> None:
     project.release("one"), project.release("two")
     # The models of these tests have no network: the real check must see it.
-    monkeypatch.setattr(decisions, "see_that_it_answers", see_that_it_answers)
+    monkeypatch.setattr(approval, "smoke_test", smoke_test)
     with pytest.raises(ModelError, match=r"Version 1 does not answer .* Nothing was moved"):
         project.rollback()
     assert aliases(project.registry) == {CHAMPION: 2, PREVIOUS: 1}
@@ -304,14 +304,14 @@ def test_old_versions_are_named_first_and_removed_when_told(project: Project) ->
         project.release(name)
     for name in ("three", "four", "five"):
         project.release(name, "reject")
-    named = decisions.prune(project.params, project.root, keep=1)
+    named = approval.prune(project.params, project.root, keep=1)
     assert [one.number for one in named] == [3, 4]
     assert len(versions.versions(project.registry)) == 5
-    decisions.prune(project.params, project.root, keep=1, do=True, tell=print)
+    approval.prune(project.params, project.root, keep=1, do=True, tell=print)
     assert [one.number for one in versions.versions(project.registry)] == [1, 2, 5]
     assert aliases(project.registry) == {CHAMPION: 2, PREVIOUS: 1}
-    assert project.acts()[-1] == ("removed", None)
-    assert decisions.prune(project.params, project.root, keep=1) == []
+    assert project.workflow()[-1] == ("removed", None)
+    assert approval.prune(project.params, project.root, keep=1) == []
 
 
 def test_a_version_that_waits_is_kept(project: Project) -> None:
@@ -319,7 +319,7 @@ def test_a_version_that_waits_is_kept(project: Project) -> None:
     _manual(project)
     project.release("two"), project.release("three")
     registered(project.registry, "four")
-    assert decisions.prune(project.params, project.root, keep=1) == []
+    assert approval.prune(project.params, project.root, keep=1) == []
 
 
 # The command line
@@ -380,7 +380,7 @@ def test_lineage_goes_both_ways(project: Project) -> None:
     assert "1 of 1 versions were trained on it" in told
     assert "0 of 1 versions" in ask.invoke(cli.app, ["lineage", "--text", "never seen"]).stdout
     with pytest.raises(ReleaseError, match="the aliases are: champion"):
-        reading.lineage(project.params, project.root, "nonsense")
+        history.lineage(project.params, project.root, "nonsense")
 
 
 def test_a_golden_set_is_read_whatever_its_form(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from atnet.config import Params
 from atnet.errors import DataContractError
-from atnet.evaluation.answers import Answers, gather_answers
 from atnet.evaluation.bootstrap import Interval
+from atnet.evaluation.evaluate import Evaluation, evaluate
 from atnet.evaluation.examples import (
     SHOWN_CHARACTERS,
     attention_samples,
@@ -22,17 +22,17 @@ from atnet.evaluation.examples import (
     most_unsure,
     most_wrong,
 )
-from atnet.evaluation.judging import Evaluation, evaluate
-from atnet.evaluation.results import details, metrics, plot_tables, slice_values
+from atnet.evaluation.predictions import SplitPredictions, collect_predictions
+from atnet.evaluation.serialize import details, metrics, plot_tables, slice_values
 from atnet.evaluation.slices import count_words
-from atnet.evaluation.verdict import verdict
-from atnet.globalview.ngrams import Say
-from atnet.globalview.view import GlobalView, SliceSays
-from atnet.globalview.words import AttendedWord, WordMap
 from atnet.inference import Explanation, Predictions, softmax
-from atnet.reporting.explain import picture
-from atnet.reporting.figures import confusion_figure
-from atnet.reporting.report import Identity, render_report, scale
+from atnet.report.explanations.attended_words import AttendedWord, WordMap
+from atnet.report.explanations.global_explanation import GlobalView, SliceContributions
+from atnet.report.explanations.ngram_contributions import Say
+from atnet.report.figures import confusion_figure
+from atnet.report.highlights import picture
+from atnet.report.page import Identity, render_report, scale
+from atnet.report.sentences import verdict
 
 ATTACK = "<script>alert('x')</script>"
 ODD_LABELS = ["<b>não</b>", "sim & 'não' 😀 $x_1$"]
@@ -71,7 +71,7 @@ class Page(HTMLParser):
 
 def judged_rows(
     rows: int, classes: int, params: Params, *, names: list[str] | None = None, seed: int = 0
-) -> tuple[pd.DataFrame, Answers, Evaluation]:
+) -> tuple[pd.DataFrame, SplitPredictions, Evaluation]:
     rng = np.random.default_rng([seed, rows, classes])
     labels = tuple(names or [f"label {c:02d} é" for c in range(classes)])
     actual = rng.integers(classes, size=rows)
@@ -88,7 +88,7 @@ def judged_rows(
         }
     )
     baselines = pd.DataFrame({"id": table["id"], "majority": labels[0], "nb_svm": rng.permutation(table["label"])})
-    answers = gather_answers(table, Predictions(labels, logits, softmax(logits / 1.5)), baselines.sample(frac=1))
+    answers = collect_predictions(table, Predictions(labels, logits, softmax(logits / 1.5)), baselines.sample(frac=1))
     config = params.evaluate.model_copy(update={"bootstrap_samples": 25})
     return table, answers, evaluate(table, answers, rng.random(rows) * 0.1, config)
 
@@ -107,7 +107,7 @@ def overview_of(labels: tuple[str, ...], *, wide: bool = True) -> GlobalView:
     return GlobalView(
         texts=400,
         says=says,
-        slices=[SliceSays("domain", ATTACK, says)] if wide and len(labels) <= 6 else [],
+        slices=[SliceContributions("domain", ATTACK, says)] if wide and len(labels) <= 6 else [],
         attended=[AttendedWord("muito", 1.75, 31, labels[-1], 0.5)],
         word_map=WordMap(words, rng.normal(size=(23, 2)), (0.2, 0.1), rng.normal(size=(23, len(labels)))),
     )
@@ -115,7 +115,7 @@ def overview_of(labels: tuple[str, ...], *, wide: bool = True) -> GlobalView:
 
 def page_of(
     table: pd.DataFrame,
-    answers: Answers,
+    answers: SplitPredictions,
     evaluation: Evaluation,
     params: Params,
     overview: GlobalView | None = None,
@@ -186,7 +186,9 @@ def test_a_perfect_model_a_single_label_and_nothing_to_go_by_can_be_reported(par
     labels, actual = ("no", "yes"), np.zeros(40, dtype=int)
     table = pd.DataFrame({"id": [str(row) for row in range(40)], "text": "a b", "label": "no"})
     logits = np.tile(np.array([[3.0, -3.0]], np.float32), (40, 1))
-    answers = gather_answers(table, Predictions(labels, logits, softmax(logits)), table[["id"]].assign(majority="no"))
+    answers = collect_predictions(
+        table, Predictions(labels, logits, softmax(logits)), table[["id"]].assign(majority="no")
+    )
     assert (answers.actual == actual).all()
     evaluation = evaluate(table, answers, np.zeros(40), params.evaluate)
     assert evaluation.curves is None
@@ -347,7 +349,7 @@ def test_a_label_the_model_does_not_know_is_named() -> None:
     table = pd.DataFrame({"id": ["1"], "text": ["x"], "label": ["new"]})
     predictions = Predictions(("a", "b"), np.zeros((1, 2), np.float32), np.full((1, 2), 0.5))
     with pytest.raises(DataContractError, match=r"labels the model does not know: new.*dvc repro"):
-        gather_answers(table, predictions, pd.DataFrame({"id": ["1"], "majority": ["a"]}))
+        collect_predictions(table, predictions, pd.DataFrame({"id": ["1"], "majority": ["a"]}))
 
 
 @pytest.mark.parametrize("ids", [["1"], ["1", "3"], ["1", "2", "2"]])
@@ -355,4 +357,4 @@ def test_baselines_of_other_rows_are_refused(ids: list[str]) -> None:
     table = pd.DataFrame({"id": ["1", "2"], "text": ["x", "y"], "label": ["a", "b"]})
     predictions = Predictions(("a", "b"), np.zeros((2, 2), np.float32), np.full((2, 2), 0.5))
     with pytest.raises(DataContractError, match="different ids"):
-        gather_answers(table, predictions, pd.DataFrame({"id": ids, "majority": "a"}))
+        collect_predictions(table, predictions, pd.DataFrame({"id": ids, "majority": "a"}))

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -7,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from atnet.data import sample
-from atnet.data.sample import cached_archive, fetch_archive, parse_archive
-from atnet.data.source import load_source
+from atnet.data import default_data
+from atnet.data.default_data import cached_archive, fetch_archive, parse_archive
+from atnet.data.reader import load_source
 from atnet.errors import StoreError
+from atnet.files import DEFAULT_DATA
 from atnet.stages.sample import main
 from tests.settings import ROOT, params_with
 
@@ -35,9 +37,9 @@ def packed(files: dict[str, bytes]) -> bytes:
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch) -> bytes:
     """Stand in for the pinned archive: the same folders, few texts."""
-    inner = packed({sample.DOMAIN_FILES[domain]: text.encode() for domain, text in TEXTS.items()})
-    outer = packed({sample.INNER_ARCHIVE: inner})
-    monkeypatch.setattr(sample, "ARCHIVE_SHA256", hashlib.sha256(outer).hexdigest())
+    inner = packed({default_data.DOMAIN_FILES[domain]: text.encode() for domain, text in TEXTS.items()})
+    outer = packed({default_data.INNER_ARCHIVE: inner})
+    monkeypatch.setattr(default_data, "ARCHIVE_SHA256", hashlib.sha256(outer).hexdigest())
     return outer
 
 
@@ -48,11 +50,11 @@ def fetched(archive: bytes, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def fetch(folder: Path) -> Path:
         calls.append(folder)
-        path = folder / sample.ARCHIVE_NAME
+        path = folder / default_data.ARCHIVE_NAME
         path.write_bytes(archive)
         return path
 
-    monkeypatch.setattr(sample, "fetch_archive", fetch)
+    monkeypatch.setattr(default_data, "fetch_archive", fetch)
     return calls
 
 
@@ -79,14 +81,14 @@ def test_the_archive_is_fetched_once(tmp_path: Path, fetched: list[Path], archiv
     assert cached_archive(tmp_path / "cache") == archive
 
     assert len(fetched) == 1
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [sample.ARCHIVE_NAME]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [default_data.ARCHIVE_NAME]
 
 
 def test_a_damaged_cached_archive_is_fetched_anew(tmp_path: Path, fetched: list[Path], archive: bytes) -> None:
-    (tmp_path / sample.ARCHIVE_NAME).write_bytes(archive[:-10])
+    (tmp_path / default_data.ARCHIVE_NAME).write_bytes(archive[:-10])
 
     assert cached_archive(tmp_path) == archive
-    assert (tmp_path / sample.ARCHIVE_NAME).read_bytes() == archive
+    assert (tmp_path / default_data.ARCHIVE_NAME).read_bytes() == archive
     assert len(fetched) == 1
 
 
@@ -94,11 +96,12 @@ def test_the_stage_writes_a_table_that_validate_reads_back(
     tmp_path: Path, fetched: list[Path], archive: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ATNET_CACHE", str(tmp_path / "cache"))
-    first = tmp_path / "raw" / "sentiment.csv"
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    first = tmp_path / DEFAULT_DATA
 
-    assert main(["--params", str(ROOT / "params.yaml"), str(first.parent)]) == 0
+    assert main(["--root", str(tmp_path)]) == 0
     bytes_before = first.read_bytes()
-    assert main(["--params", str(ROOT / "params.yaml"), str(first.parent)]) == 0
+    assert main(["--root", str(tmp_path)]) == 0
 
     assert first.read_bytes() == bytes_before
     assert list(load_source(first, params_with().data)["text"]) == list(parse_archive(archive)["text"])
@@ -132,10 +135,11 @@ def test_the_stage_ends_with_one_message_when_the_registry_is_out_of_reach(
 ) -> None:
     pip_that_says("WARNING: Retrying (", monkeypatch)
     monkeypatch.setenv("ATNET_CACHE", str(tmp_path / "cache"))
+    shutil.copy(ROOT / "params.yaml", tmp_path)
 
-    assert main(["--params", str(ROOT / "params.yaml"), str(tmp_path / "raw")]) == 1
+    assert main(["--root", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("sample: The default data could not be fetched")
-    assert not (tmp_path / "raw").exists()
+    assert not (tmp_path / DEFAULT_DATA).exists()
 
 
 @pytest.mark.slow

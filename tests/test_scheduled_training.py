@@ -93,7 +93,7 @@ def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(pro
 
 def test_a_stage_that_fails_ends_the_flow_with_its_message(project: Project) -> None:
     # What `check` lets through: only the stage counts the rarest label.
-    balance = {"validate": {"class_balance": {"minimum_fraction": 0.9, "severity": "critical"}}}
+    balance = {"validate": {"class_balance": {"min_fraction": 0.9, "severity": "critical"}}}
     change_params(project.root / "params.yaml", balance)
     done = project.run(sys.executable, "-m", "pipelines.training", check=False)
     assert done.returncode == 1

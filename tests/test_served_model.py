@@ -21,7 +21,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from atnet.served_model import load_by_content
-from atnet.tracking.model import INFERENCE, pinned_requirements, save_pyfunc
+from atnet.tracking.logged_model import INFERENCE, pinned_requirements, save_pyfunc
 from tests.tinymodel import write_tiny_model
 
 ISOLATED = """

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from atnet.data.source import load_source, read_source
+from atnet.data.reader import load_source, read_source
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataFileError
 from tests.settings import LABELLED, params_with
 

@@ -1,6 +1,7 @@
 """Parting the table into training, validation and test."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from atnet.config import SPLITS, Params, SplitConfig
 from atnet.data.splitting import Splits, check_splits, split_table
 from atnet.errors import DataContractError
+from atnet.files import SPLITS as SPLITS_FOLDER
+from atnet.files import VALIDATED_TABLE
+from atnet.files import split_table as split_file
 from atnet.stages import split as stage
 from atnet.storage import write_table
 from texts import labelled_texts
@@ -203,15 +207,17 @@ def test_an_empty_table_is_refused(config: SplitConfig) -> None:
 
 def run_stage(project: Path, folder: Path) -> int:
     """Run the command on `folder` with the committed parameters."""
-    return stage.main(["--params", str(project / "params.yaml"), str(folder / "validated"), str(folder / "splits")])
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(project / "params.yaml", folder)
+    return stage.main(["--root", str(folder)])
 
 
 def test_the_stage_writes_the_same_bytes_twice(project: Path, tmp_path: Path) -> None:
     written = []
     for run in ("one", "two"):
-        write_table(tmp_path / run / "validated" / "table.parquet", labelled_texts(120, "pt"))
+        write_table(tmp_path / run / VALIDATED_TABLE, labelled_texts(120, "pt"))
         assert run_stage(project, tmp_path / run) == 0
-        written.append({path.name: path.read_bytes() for path in (tmp_path / run / "splits").iterdir()})
+        written.append({path.name: path.read_bytes() for path in (tmp_path / run / SPLITS_FOLDER).iterdir()})
     assert written[0] == written[1]
     assert sorted(written[0]) == ["report.json", "test.parquet", "train.parquet", "validation.parquet"]
 
@@ -219,11 +225,11 @@ def test_the_stage_writes_the_same_bytes_twice(project: Path, tmp_path: Path) ->
 def test_the_stage_leaves_the_report_but_no_table_when_it_fails(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_table(tmp_path / "splits" / "train.parquet", labelled_texts(5))
-    write_table(tmp_path / "validated" / "table.parquet", labelled_texts(60).assign(label="one"))
+    write_table(tmp_path / split_file("train"), labelled_texts(5))
+    write_table(tmp_path / VALIDATED_TABLE, labelled_texts(60).assign(label="one"))
     assert run_stage(project, tmp_path) == 1
     assert "A classifier needs two or more" in capsys.readouterr().err
-    assert [path.name for path in (tmp_path / "splits").iterdir()] == ["report.json"]
+    assert [path.name for path in (tmp_path / SPLITS_FOLDER).iterdir()] == ["report.json"]
 
 
 def test_the_stage_names_a_missing_table(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import yaml
 
+from atnet.files import MODEL
 from atnet.inference import MODEL_FILES, Predictor, UnusableModelError, model_hash
-from encoded import VOCABULARY, write_tokens
+from tests.encoded import VOCABULARY, write_tokens, write_vectors
 
 SMALL = {"embedding_dimensions": 8, "filters": 8, "epochs": 3, "batch_size": 16, "soft_target_slope": None}
 
@@ -38,7 +39,7 @@ def trained(tmp_path_factory, project):
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         prepare(folder, project)
         assert train() == 0
-    return folder / "model"
+    return folder / MODEL
 
 
 @pytest.fixture
@@ -48,9 +49,8 @@ def copied(trained, tmp_path):
 
 
 def prepare(folder: Path, project: Path) -> None:
-    write_tokens(folder / "tokens")
-    (folder / "vectors").mkdir()
-    np.save(folder / "vectors" / "vectors.npy", np.zeros((VOCABULARY, 8), np.float32))
+    write_tokens(folder)
+    write_vectors(folder, np.zeros((VOCABULARY, 8), np.float32))
     write_params(folder, project)
 
 
@@ -60,10 +60,10 @@ def write_params(folder: Path, project: Path, **train) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
-def train(folder="model"):
+def train(root="."):
     from atnet.stages.train import main
 
-    return main(["tokens", "vectors", folder])
+    return main(["--root", root])
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -82,16 +82,16 @@ def test_the_model_folder_answers_on_its_own(trained):
 
 
 def test_seed_mode_always_pads_to_the_maximum_length(workplace, project):
-    write_params(workplace, project, attention="seed", epochs=1)
+    write_params(workplace, project, attention="published", epochs=1)
     assert train() == 0
-    assert json.loads((workplace / "model" / "labels.json").read_text())["pad_to"] == 20
-    assert Predictor.load(workplace / "model").predict(["w2 w20"]).probabilities.shape == (1, 2)
+    assert json.loads((workplace / MODEL / "inference_config.json").read_text())["pad_to"] == 20
+    assert Predictor.load(workplace / MODEL).predict(["w2 w20"]).probabilities.shape == (1, 2)
 
 
 def test_two_trainings_write_the_same_bytes(trained, workplace):
-    assert train("second") == 0
+    assert train() == 0
     first = digests(trained)
-    assert first == digests(workplace / "second")
+    assert first == digests(workplace / MODEL)
     assert {*MODEL_FILES, "train_hashes.txt", "history.csv"} == set(first)
 
 
@@ -99,7 +99,7 @@ def test_a_training_is_named_by_the_code_that_runs_too(workplace, project, monke
     import atnet.stages.train as stage
 
     write_params(workplace, project, epochs=1)
-    (workplace / "dvc.yaml").write_text("stages: {train: {deps: [code.py, tokens]}}")
+    (workplace / "dvc.yaml").write_text("stages: {train: {deps: [src/code.py, data/04_tokens]}}")
     keys = []
 
     def noted(*inputs, named=stage.training_key):
@@ -108,7 +108,8 @@ def test_a_training_is_named_by_the_code_that_runs_too(workplace, project, monke
 
     monkeypatch.setattr(stage, "training_key", noted)
     for code in ("first", "first", "second"):
-        (workplace / "code.py").write_text(code)
+        (workplace / "src").mkdir(exist_ok=True)
+        (workplace / "src" / "code.py").write_text(code)
         assert train() == 0
     assert keys[0] == keys[1] != keys[2]
 
@@ -117,7 +118,7 @@ def test_the_model_hash_names_its_files(copied):
     before = model_hash(copied)
     (copied / "history.csv").write_text("not part of it")
     assert model_hash(copied) == before
-    (copied / "labels.json").write_text("{}")
+    (copied / "inference_config.json").write_text("{}")
     assert model_hash(copied) != before
 
 
@@ -134,7 +135,7 @@ def test_half_a_surrogate_pair_is_read_as_the_replacement_character(trained):
     np.testing.assert_array_equal(broken, mended)
 
 
-@pytest.mark.parametrize("name", ["labels.json", "tokenizer.json", "model.onnx"])
+@pytest.mark.parametrize("name", ["inference_config.json", "tokenizer.json", "model.onnx"])
 def test_a_damaged_model_file_is_named(copied, name):
     (copied / name).write_bytes(b"damaged")
     with pytest.raises(UnusableModelError, match=rf"{name} cannot be used.*dvc checkout"):
@@ -144,17 +145,18 @@ def test_a_damaged_model_file_is_named(copied, name):
 @pytest.mark.slow
 def test_a_killed_training_ends_with_the_same_bytes(workplace, project):
     write_params(workplace, project, epochs=8, patience=8)
-    write_tokens(workplace / "tokens", rows=6000)
-    command = [sys.executable, "-m", "atnet.stages.train", "tokens", "vectors"]
-    subprocess.run([*command, "whole"], check=True, timeout=300)
-    killed = subprocess.Popen([*command, "resumed"])
+    write_tokens(workplace, rows=6000)
+    whole = Path(shutil.copytree(workplace, workplace / "whole"))
+    command = [sys.executable, "-m", "atnet.stages.train"]
+    subprocess.run(command, cwd=whole, check=True, timeout=300)
+    killed = subprocess.Popen(command)
     deadline = time.monotonic() + 120
     while not list(workplace.glob(".atnet/checkpoints/*.npz")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
     assert list(workplace.glob(".atnet/checkpoints/*.npz"))
-    assert not (workplace / "resumed").exists()
-    subprocess.run([*command, "resumed"], check=True, timeout=300)
-    assert digests(workplace / "resumed") == digests(workplace / "whole")
+    assert not (workplace / MODEL).exists()
+    subprocess.run(command, check=True, timeout=300)
+    assert digests(workplace / MODEL) == digests(whole / MODEL)
     assert not list(workplace.glob(".atnet/checkpoints/*.npz"))

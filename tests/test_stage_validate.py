@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from atnet.files import VALIDATED
 from atnet.stages.validate import main
 from tests.settings import LABELLED, params_file
 from tests.texts import labelled_texts
@@ -14,12 +15,13 @@ def run(tmp_path: Path, contents: bytes | str, name: str = "texts.csv", **change
     source = tmp_path / name
     source.write_bytes(contents.encode() if isinstance(contents, str) else contents)
     sections = {section.replace("__", "."): values for section, values in changes.items()}
-    params = params_file(tmp_path, LABELLED, sections)
-    return main(["--params", str(params), str(source), str(tmp_path / "out")])
+    data = {"path": name, **sections.pop("data", {})}
+    params_file(tmp_path, LABELLED, {**sections, "data": data})
+    return main(["--root", str(tmp_path)])
 
 
 def files(tmp_path: Path) -> set[str]:
-    return {path.name for path in (tmp_path / "out").iterdir()} if (tmp_path / "out").exists() else set()
+    return {path.name for path in (tmp_path / VALIDATED).iterdir()} if (tmp_path / VALIDATED).exists() else set()
 
 
 def good_csv(rows: int = 60) -> str:
@@ -32,11 +34,11 @@ EVIDENCE = {"quarantine.parquet", "report.json", "docs"}
 def test_good_rows_become_the_canonical_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, good_csv() + "bad,,positive\n") == 0
 
-    table = pd.read_parquet(tmp_path / "out" / "table.parquet")
+    table = pd.read_parquet(tmp_path / VALIDATED / "table.parquet")
     assert list(table.columns) == ["id", "text", "label"]
     assert len(table) == 60
     assert files(tmp_path) == EVIDENCE | {"table.parquet"}
-    assert (tmp_path / "out" / "docs" / "index.html").is_file()
+    assert (tmp_path / VALIDATED / "docs" / "index.html").is_file()
     assert capsys.readouterr().out == "validate: 61 rows read, 60 kept, 1 quarantined\n"
 
 
@@ -46,7 +48,7 @@ def test_portuguese_texts_and_slices_pass_whole(tmp_path: Path) -> None:
         run(tmp_path, frame.to_csv(index=False, sep=";").encode("utf-8-sig"), data__columns={"slices": ["região"]}) == 0
     )
 
-    table = pd.read_parquet(tmp_path / "out" / "table.parquet")
+    table = pd.read_parquet(tmp_path / VALIDATED / "table.parquet")
     assert table["text"].tolist() == frame["text"].tolist()
     assert set(table["região"]) == {"são paulo"}
 
@@ -54,10 +56,10 @@ def test_portuguese_texts_and_slices_pass_whole(tmp_path: Path) -> None:
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     names = ("table.parquet", "quarantine.parquet", "report.json")
     assert run(tmp_path, good_csv() + "bad,,positive\n") == 0
-    before = [(tmp_path / "out" / name).read_bytes() for name in names]
+    before = [(tmp_path / VALIDATED / name).read_bytes() for name in names]
     assert run(tmp_path, good_csv() + "bad,,positive\n") == 0
 
-    assert [(tmp_path / "out" / name).read_bytes() for name in names] == before
+    assert [(tmp_path / VALIDATED / name).read_bytes() for name in names] == before
 
 
 def test_a_critical_failure_leaves_the_evidence_and_no_table(
@@ -68,13 +70,13 @@ def test_a_critical_failure_leaves_the_evidence_and_no_table(
     assert run(tmp_path, good_csv() + "a,,positive\n" * 30) == 1
 
     assert files(tmp_path) == EVIDENCE
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    report = json.loads((tmp_path / VALIDATED / "report.json").read_text())
     assert report["failed"] == ["bad_fraction"]
-    assert len(pd.read_parquet(tmp_path / "out" / "quarantine.parquet")) == 30
+    assert len(pd.read_parquet(tmp_path / VALIDATED / "quarantine.parquet")) == 30
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.startswith("validate: 1 of 7 table checks failed: bad_fraction is 0.3333")
-    assert str(tmp_path / "out" / "report.json") in told.err
+    assert str(VALIDATED / "report.json") in told.err
     assert "Traceback" not in told.err
 
 
@@ -95,8 +97,12 @@ def one_label() -> str:
         (b"PAR1 and then nothing", {}, "damaged or not a Parquet file"),
         ("{}\n{", {"data": {"format": "jsonl"}}, "line 2 is not JSON"),
         (one_label(), {}, "labels_found is 1, allowed at least 2"),
-        ("id,text,label\n1,a,x\n2,b,y\n", {}, "minimum_rows_per_label is 1, allowed at least 8"),
-        ("id,text,label\n1,a,x\n", {"validate": {"labels": ["x", "y"]}}, "rows_per_label is 0.5, allowed at least 1"),
+        ("id,text,label\n1,a,x\n2,b,y\n", {}, "rows_per_label is 1, allowed at least 8"),
+        (
+            "id,text,label\n1,a,x\n",
+            {"validate": {"labels": ["x", "y"]}},
+            "mean_rows_per_label is 0.5, allowed at least 1",
+        ),
         ("id,text,label\n1,,x\n2,,y\n", {}, "bad_fraction is 1, allowed at most 0.05"),
         (good_csv(), {"validate": {"labels": ["only"]}}, "fewer than two labels"),
     ],
@@ -119,7 +125,7 @@ def test_bad_input_ends_with_one_message_and_no_table(
 
 
 def test_a_missing_file_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    params = params_file(tmp_path, LABELLED)
+    params_file(tmp_path, LABELLED, {"data": {"path": "no.csv"}})
 
-    assert main(["--params", str(params), str(tmp_path / "no.csv"), str(tmp_path / "out")]) == 1
+    assert main(["--root", str(tmp_path)]) == 1
     assert "no.csv is missing. Put your file there" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -16,12 +17,13 @@ from tokenizers import Tokenizer
 
 from atnet.config import SPLITS, Params, SplitName, TokenizeConfig
 from atnet.errors import DataContractError
+from atnet.files import LABELS, TOKENIZE_REPORT, TOKENIZER, encoded_split, split_table
+from atnet.schema import text_hash
 from atnet.stages import tokenize as stage
 from atnet.storage import read_json, write_table
-from atnet.table import text_hash
-from atnet.text.dataset import EncodedSplit
+from atnet.text.encoded_split import EncodedSplit
 from atnet.text.tokenization import choose_max_length, encode, fit_tokenizer, tokenize_splits
-from atnet.text.words import count_words, split_words, text_normaliser, word_splitter
+from atnet.text.word_splitting import count_words, split_words, text_normalizer, word_splitter
 from texts import labelled_texts
 
 KINDS = ("word", "bpe", "unigram")
@@ -47,7 +49,7 @@ def splits_of(table: pd.DataFrame) -> dict[SplitName, pd.DataFrame]:
 
 def words_of(text: str, *, lowercase: bool = True, strip_accents: bool = False) -> list[str]:
     """Part one text."""
-    return split_words([text], text_normaliser(lowercase=lowercase, strip_accents=strip_accents), word_splitter())[0]
+    return split_words([text], text_normalizer(lowercase=lowercase, strip_accents=strip_accents), word_splitter())[0]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_case_and_accents_are_folded_only_on_request() -> None:
 
 def test_counts_of_partitions_add_up_to_those_of_the_whole() -> None:
     texts = [*labelled_texts(100)["text"], "two  blanks \n and\ttabs ", FAMILY]
-    parts = text_normaliser(lowercase=True, strip_accents=False), word_splitter()
+    parts = text_normalizer(lowercase=True, strip_accents=False), word_splitter()
     whole = count_words(texts, *parts)
     assert whole == count_words(texts[:37], *parts) + count_words(texts[37:], *parts)
     assert whole == Counter(word for words in split_words(texts, *parts) for word in words)
@@ -90,7 +92,7 @@ def test_counts_of_partitions_add_up_to_those_of_the_whole() -> None:
 def test_words_are_numbered_by_frequency_then_spelling(config: TokenizeConfig) -> None:
     tokenizer = fit_tokenizer(["b b b a a c c d"], config)
     assert tokenizer.get_vocab() == {"[PAD]": 0, "[UNK]": 1, "b": 2, "a": 3, "c": 4, "d": 5}
-    frequent = fit_tokenizer(["b b b a a c c d"], changed(config, minimum_frequency=2))
+    frequent = fit_tokenizer(["b b b a a c c d"], changed(config, min_frequency=2))
     assert frequent.get_vocab() == {"[PAD]": 0, "[UNK]": 1, "b": 2, "a": 3, "c": 4}
     small = fit_tokenizer(["b b b a a c c d"], changed(config, vocabulary_size=4))
     assert small.get_vocab() == {"[PAD]": 0, "[UNK]": 1, "b": 2, "a": 3}
@@ -184,7 +186,7 @@ def test_ratings_and_weights_travel_along_where_given(config: TokenizeConfig) ->
 
 def test_a_vocabulary_without_a_frequent_word_is_refused(config: TokenizeConfig) -> None:
     with pytest.raises(DataContractError, match="No word stands 100 times in the 40 training texts"):
-        tokenize_splits(splits_of(labelled_texts(50)), changed(config, minimum_frequency=100))
+        tokenize_splits(splits_of(labelled_texts(50)), changed(config, min_frequency=100))
 
 
 def test_a_label_outside_train_is_refused(config: TokenizeConfig) -> None:
@@ -197,15 +199,15 @@ def test_a_label_outside_train_is_refused(config: TokenizeConfig) -> None:
 def test_the_stage_writes_what_training_reads(project: Path, tmp_path: Path) -> None:
     splits = splits_of(labelled_texts(100, labels=6))
     for name, split in splits.items():
-        write_table(tmp_path / "splits" / f"{name}.parquet", split)
-    arguments = ["--params", str(project / "params.yaml"), str(tmp_path / "splits"), str(tmp_path / "tokens")]
-    assert stage.main(arguments) == 0
-    labels = read_json(tmp_path / "tokens" / "labels.json")
+        write_table(tmp_path / split_table(name), split)
+    shutil.copy(project / "params.yaml", tmp_path)
+    assert stage.main(["--root", str(tmp_path)]) == 0
+    labels = read_json(tmp_path / LABELS)
     assert labels == sorted(labels)
-    encoded = EncodedSplit.load(tmp_path / "tokens" / "validation.arrow")
+    encoded = EncodedSplit.load(tmp_path / encoded_split("validation"))
     assert [labels[number] for number in encoded.labels] == splits["validation"]["label"].tolist()
-    tokenizer = Tokenizer.from_file(str(tmp_path / "tokens" / "tokenizer.json"))
-    assert tokenizer.truncation["max_length"] == read_json(tmp_path / "tokens" / "report.json")["max_length"]
+    tokenizer = Tokenizer.from_file(str(tmp_path / TOKENIZER))
+    assert tokenizer.truncation["max_length"] == read_json(tmp_path / TOKENIZE_REPORT)["max_length"]
     assert tokenizer.padding is None
 
 

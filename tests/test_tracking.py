@@ -16,9 +16,9 @@ from mlflow.entities import Run
 
 from atnet.config import Params, TrackingConfig
 from atnet.errors import StoreError
-from atnet.tracking import TrackingStore, live_run, open_store, ui_command
-from atnet.tracking.runs import DUPLICATE_TAG, MODEL_TAG, NOTE_TAG, PROCESS_TAG
+from atnet.tracking import TrackingStore, open_store, training_run, ui_command
 from atnet.tracking.store import resolve_uri, shown
+from atnet.tracking.tags import DUPLICATE_TAG, MODEL_TAG, NOTE_TAG, PROCESS_TAG
 from tests.finishedproject import ROOT, tracking_config
 
 DEAD_PROCESS = 2**22 + 1
@@ -154,7 +154,7 @@ def test_a_new_store_is_made_without_a_word(config: TrackingConfig, tmp_path: Pa
 
 
 def test_curves_stand_in_the_run_while_it_is_open(store: TrackingStore, root: Path) -> None:
-    with live_run(store, name="training", params={"train.seed": "1"}, key="k", root=root) as live:
+    with training_run(store, name="training", params={"train.seed": "1"}, key="k", root=root) as live:
         live.epoch(1, CURVES)
         live.epoch(2, {"train_loss": 0.4, "validation_loss": 0.45})
         (run,) = _runs(store)
@@ -173,7 +173,7 @@ def test_a_stray_run_id_in_the_environment_is_ignored(
 ) -> None:
     other = store.client.create_run(store.experiment_id).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", other)
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
+    with training_run(store, name="training", params={}, key="k", root=root) as live:
         live.epoch(1, CURVES)
         live.finish("a" * 64)
     assert store.client.get_run(other).data.metrics == {}
@@ -183,11 +183,11 @@ def test_a_stray_run_id_in_the_environment_is_ignored(
 def test_a_training_that_is_broken_off_goes_on_in_its_run(
     store: TrackingStore, root: Path, fault: type[BaseException], status: str
 ) -> None:
-    with contextlib.suppress(fault), live_run(store, name="training", params={}, key="k", root=root) as live:
+    with contextlib.suppress(fault), training_run(store, name="training", params={}, key="k", root=root) as live:
         live.epoch(1, CURVES)
         raise fault
     assert [run.info.status for run in _runs(store)] == [status]
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
+    with training_run(store, name="training", params={}, key="k", root=root) as live:
         live.epoch(1, CURVES)
         live.epoch(2, CURVES)
         live.finish("a" * 64)
@@ -197,14 +197,14 @@ def test_a_training_that_is_broken_off_goes_on_in_its_run(
 
 def test_a_killed_training_of_the_same_key_goes_on_in_its_run(store: TrackingStore, root: Path) -> None:
     killed = _open_run(store, "k", DEAD_PROCESS)
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
+    with training_run(store, name="training", params={}, key="k", root=root) as live:
         assert live.run_id == killed
         live.finish("a" * 64)
 
 
 def test_runs_that_other_killed_trainings_left_open_are_closed(store: TrackingStore, root: Path) -> None:
     killed, busy = _open_run(store, "other", DEAD_PROCESS), _open_run(store, "k", os.getppid())
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
+    with training_run(store, name="training", params={}, key="k", root=root) as live:
         assert live.run_id not in (killed, busy), "a run that another process is writing is not taken over"
         live.finish("a" * 64)
     assert store.client.get_run(killed).info.status == "KILLED"
@@ -215,7 +215,7 @@ def test_runs_that_other_killed_trainings_left_open_are_closed(store: TrackingSt
 def test_a_closed_run_that_is_gone_on_in_says_no_more_that_it_was_killed(store: TrackingStore, root: Path) -> None:
     killed = _open_run(store, "k", DEAD_PROCESS)
     for key in ("other", "k"):
-        with live_run(store, name="training", params={}, key=key, root=root) as live:
+        with training_run(store, name="training", params={}, key=key, root=root) as live:
             live.finish(key * 8)
     assert live.run_id == killed
     assert NOTE_TAG not in store.client.get_run(killed).data.tags
@@ -223,7 +223,7 @@ def test_a_closed_run_that_is_gone_on_in_says_no_more_that_it_was_killed(store: 
 
 def test_the_same_model_twice_is_one_finished_run_and_a_duplicate(store: TrackingStore, root: Path) -> None:
     for _ in range(2):
-        with live_run(store, name="training", params={}, key="k", root=root) as live:
+        with training_run(store, name="training", params={}, key="k", root=root) as live:
             live.epoch(1, CURVES)
             live.finish("a" * 64)
     duplicate, first = _runs(store)
@@ -236,7 +236,7 @@ def test_the_same_model_twice_is_one_finished_run_and_a_duplicate(store: Trackin
 def test_a_store_that_fails_midway_costs_one_warning(
     store: TrackingStore, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
+    with training_run(store, name="training", params={}, key="k", root=root) as live:
         live.epoch(1, CURVES)
         store.client._tracking_client.store.engine.dispose()
         (root / "mlflow.db").write_bytes(b"not a database" * 100)
@@ -270,13 +270,13 @@ def test_a_training_killed_by_the_system_goes_on_in_its_run(store: TrackingStore
         "from atnet.storage import load_params; from atnet import tracking\n"
         f"config = load_params({str(ROOT / 'params.yaml')!r}).tracking\n"
         f"root = Path({str(root)!r}); store = tracking.open_store(config, root)\n"
-        "with tracking.live_run(store, name='training', params={}, key='k', root=root) as live:\n"
+        "with tracking.training_run(store, name='training', params={}, key='k', root=root) as live:\n"
         "    live.epoch(1, {'train_loss': 0.6}); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     (killed,) = _runs(store)
     assert killed.info.status == "RUNNING"
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
+    with training_run(store, name="training", params={}, key="k", root=root) as live:
         assert live.run_id == killed.info.run_id
         live.epoch(1, {"train_loss": 0.6})
         live.epoch(2, {"train_loss": 0.5})

@@ -6,7 +6,7 @@ import pytest
 from atnet.errors import ConfigurationError, DataContractError
 from atnet.network.checkpoint import load_state, save_state, training_key
 from atnet.network.training import Epoch, Trainer, TrainingState, computation_precision
-from atnet.network.wide import wide_branch
+from atnet.wide.branch import wide_branch
 from encoded import VOCABULARY, WORDS, encoded_split
 
 SMALL = {"embedding_dimensions": 16, "filters": 8, "epochs": 4, "learning_rate": 0.02, "batch_size": 16}
@@ -110,7 +110,7 @@ def test_the_best_weights_are_those_of_the_best_epoch(config):
 
 
 def test_seed_mode_pads_every_text_to_the_same_length(config):
-    config = config.model_copy(update={"attention": "seed", "epochs": 1})
+    config = config.model_copy(update={"attention": "published", "epochs": 1})
     assert run(config, pad_to=20).history
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from atnet.errors import ConfigurationError
-from atnet.tuning.applying import applied, difference
+from atnet.tuning.params_edit import applied, difference
 
 
 @pytest.fixture(scope="module")

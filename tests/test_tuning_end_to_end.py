@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from atnet.storage import load_params
+from atnet import files
 from tests.encoded import VOCABULARY, write_tokens
 from tests.settings import params_file
 
@@ -67,13 +67,12 @@ def workplace(tmp_path_factory):
     """A folder with parameters, tokens and word vectors; there is no test split to read."""
     root = tmp_path_factory.mktemp("tuned")
     params_file(root, SMALL)
-    folders = load_params(root / "params.yaml").folders
-    write_tokens(root / folders.tokens, rows=400)
-    (root / folders.tokens / "test.arrow").unlink()
-    (root / folders.vectors).mkdir(parents=True)
-    # Not zeros: with them every feature is the same, and nothing is learnt at any rate.
+    write_tokens(root, rows=400)
+    (root / files.TOKENS / "test.arrow").unlink()
+    (root / files.VECTORS).mkdir(parents=True)
+    # Not zeros: with them every feature is the same, and nothing is learned at any rate.
     start = np.random.default_rng(0).normal(scale=0.1, size=(VOCABULARY, 8)).astype(np.float32)
-    np.save(root / folders.vectors / "vectors.npy", start)
+    np.save(root / files.VECTORS / "vectors.npy", start)
     return root
 
 
@@ -94,7 +93,7 @@ def test_a_killed_search_goes_on_and_leaves_no_process(workplace, killed):
     assert killed.startswith("going on after 1 trials")
     assert "3 complete" in killed
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    assert not [line for line in listed.splitlines() if "atnet.tuning.worker" in line and str(workplace) in line]
+    assert not [line for line in listed.splitlines() if "atnet.tuning.trial_worker" in line and str(workplace) in line]
 
 
 def test_the_trials_are_nested_runs_with_curves_and_without_a_model(workplace, killed):
@@ -131,9 +130,8 @@ def test_what_is_applied_trains_to_the_value_that_was_found(workplace, killed, t
     printed = run(root, "atnet.cli", "tune", "--apply").stdout
     assert "+  learning_rate: " in printed
     assert "params.yaml is changed as shown" in printed
-    folders = load_params(root / "params.yaml").folders
-    run(root, "atnet.stages.train", folders.tokens, folders.vectors, folders.model)
-    trained = pd.read_csv(root / folders.model / "history.csv")["validation_loss"].min()
+    run(root, "atnet.stages.train")
+    trained = pd.read_csv(root / files.MODEL / "history.csv")["validation_loss"].min()
     _, (parent,), _ = trial_runs(root)
     assert trained == pytest.approx(parent.data.metrics["best/validation_loss"], abs=1e-6)
 

@@ -7,15 +7,15 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from atnet.errors import AtnetError, StoreError
-from atnet.tuning.act import Options, Outcome
+from atnet.tuning.tune import TuningOptions, TuningOutcome
 from pipelines import deployments, tuning
 from tests.settings import params_with
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def outcome(**changed: object) -> Outcome:
-    return Outcome(
+def outcome(**changed: object) -> TuningOutcome:
+    return TuningOutcome(
         **{
             "told": "best validation loss 0.3",
             "table": ["trial", "    1"],
@@ -35,20 +35,20 @@ class Acts:
 
     def __init__(self) -> None:
         self.called: list[object] = []
-        self.found: Outcome | AtnetError = outcome()
+        self.found: TuningOutcome | AtnetError = outcome()
         self.failing: str | None = None
 
     def stage_task(self, stage: str, return_state: bool) -> State:
         self.called.append(stage)
         return Failed(message=f"{stage}: no") if stage == self.failing else Completed()
 
-    def search(self, options: Options) -> Outcome:
+    def search(self, options: TuningOptions) -> TuningOutcome:
         self.called.append(options)
         if isinstance(self.found, AtnetError):
             raise self.found
         return self.found
 
-    def show_trials(self, found: Outcome) -> None:
+    def show_trials(self, found: TuningOutcome) -> None:
         self.called.append("show")
 
 
@@ -67,7 +67,7 @@ def test_the_flow_makes_what_training_reads_and_searches(acts: Acts) -> None:
     assert state.name == "Searched"
     assert state.message == "best validation loss 0.3"
     stages = ["sample", "validate", "split", "tokenize", "vectors"]
-    assert acts.called == [*stages, Options(7, 2.5, 2, False), "show"]
+    assert acts.called == [*stages, TuningOptions(7, 2.5, 2, False), "show"]
 
 
 def test_the_flow_says_that_it_changed_params_yaml(acts: Acts) -> None:
@@ -84,7 +84,7 @@ def test_a_stage_that_fails_ends_the_flow_before_the_search(acts: Acts) -> None:
 
 
 @pytest.mark.parametrize("found", [AtnetError("Trial 0 failed"), outcome(fault=StoreError("no answer"))])
-def test_a_fault_fails_the_flow_with_its_message(acts: Acts, found: Outcome | AtnetError) -> None:
+def test_a_fault_fails_the_flow_with_its_message(acts: Acts, found: TuningOutcome | AtnetError) -> None:
     acts.found = found
     state = tuning.tuning.fn()
     assert state.is_failed()
@@ -99,5 +99,8 @@ def test_the_deployment_has_no_schedule_and_changes_nothing_by_itself() -> None:
 
 def test_a_limit_of_the_call_puts_those_of_params_yaml_aside() -> None:
     params = params_with({"tune": {"trials": 40, "minutes": 5.0}})
-    assert (Options().budget(params).trials, Options().budget(params).minutes) == (40, 5.0)
-    assert (Options(minutes=1).budget(params).trials, Options(minutes=1).budget(params).minutes) == (None, 1)
+    assert (TuningOptions().budget(params).trials, TuningOptions().budget(params).minutes) == (40, 5.0)
+    assert (TuningOptions(minutes=1).budget(params).trials, TuningOptions(minutes=1).budget(params).minutes) == (
+        None,
+        1,
+    )

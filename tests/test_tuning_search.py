@@ -1,4 +1,4 @@
-"""The search with a crew that trains nothing: what is tried, given up, counted, and gone on with."""
+"""The search with a worker_pool that trains nothing: what is tried, given up, counted, and gone on with."""
 
 import shutil
 import signal
@@ -9,11 +9,11 @@ import pytest
 import sqlalchemy
 
 from atnet.errors import AtnetError, StoreError
-from atnet.tuning.crew import Processes, Said, threads_each
 from atnet.tuning.search import Budget, Search
 from atnet.tuning.space import current_settings, distributions
 from atnet.tuning.study import Study, study_key
 from atnet.tuning.trials import current_trial, ranking
+from atnet.tuning.worker_pool import SubprocessPool, WorkerMessage, threads_each
 from tests.settings import params_with
 
 SPACE = {
@@ -67,7 +67,7 @@ class FakeCrew:
         self.trained += 1
         self._epochs[worker] = (abs(config.dropout - 0.2), 0)
         if self.trained - 1 in self.failing:
-            self._waiting.append(Said(worker, None))
+            self._waiting.append(WorkerMessage(worker, None))
         else:
             self._next(worker)
 
@@ -82,18 +82,18 @@ class FakeCrew:
                 raise KeyboardInterrupt
         return self._waiting.popleft()
 
-    def last_words(self, worker):
+    def last_log_line(self, worker):
         return "out of memory"
 
     def _next(self, worker):
         loss, done = self._epochs[worker]
         if done == EPOCHS:
-            self._waiting.append(Said(worker, {"done": True}))
+            self._waiting.append(WorkerMessage(worker, {"done": True}))
             return
         self._epochs[worker] = (loss, done + 1)
         loss = loss + 0.1 / (done + 1)
         epoch = {"epoch": done + 1, "validation_loss": loss, "validation_accuracy": 1 - loss, "train_loss": loss}
-        self._waiting.append(Said(worker, {"epoch": epoch, "last": done + 1 == EPOCHS}))
+        self._waiting.append(WorkerMessage(worker, {"epoch": epoch, "last": done + 1 == EPOCHS}))
 
 
 class Notebook:
@@ -119,11 +119,11 @@ def setup(path, **tune):
     return params, current, Study(path, params.tune, distributions(params.tune.space, current), current)
 
 
-def searched(path, trials, crew=None, *, minutes=None, clock=None, **tune):
+def searched(path, trials, worker_pool=None, *, minutes=None, clock=None, **tune):
     params, current, study = setup(path, **tune)
     notebook = Notebook()
     more = {} if clock is None else {"clock": clock}
-    Search(study, params.train, crew or FakeCrew(), notebook, **more).run(Budget(trials, minutes))
+    Search(study, params.train, worker_pool or FakeCrew(), notebook, **more).run(Budget(trials, minutes))
     return study.ended(), current, notebook
 
 
@@ -141,7 +141,7 @@ def test_the_search_begins_with_the_current_values_and_never_ends_below_them(new
 
 
 def test_trials_worse_than_the_median_are_given_up_early(new):
-    trials, _, _ = searched(new(), TRIALS, pruning={"after_trials": 3, "after_epochs": 2})
+    trials, _, _ = searched(new(), TRIALS, pruning={"startup_trials": 3, "warmup_epochs": 2})
     pruned = [trial for trial in trials if trial.state == "pruned"]
     assert pruned
     assert {len(trial.curve) for trial in pruned} <= {2, 3}
@@ -179,18 +179,18 @@ def test_what_a_kill_left_running_is_tried_again_first(new):
 def test_a_finished_search_trains_nothing_more_and_a_larger_budget_goes_on(new):
     path = new()
     searched(path, 3)
-    crew = FakeCrew()
-    assert len(searched(path, 3, crew)[0]) == 3
-    assert crew.trained == 0
-    assert len(searched(path, 5, crew)[0]) == 5
-    assert crew.trained == 2
+    worker_pool = FakeCrew()
+    assert len(searched(path, 3, worker_pool)[0]) == 3
+    assert worker_pool.trained == 0
+    assert len(searched(path, 5, worker_pool)[0]) == 5
+    assert worker_pool.trained == 2
 
 
 def test_the_time_limit_stops_running_trials_and_puts_them_back(new):
     now = iter(range(0, 100000, 10))
-    crew = FakeCrew()
-    crew.wait = lambda seconds, wait=crew.wait: wait(seconds) if seconds else None
-    trials, _, notebook = searched(new(), None, crew, minutes=5, clock=lambda: float(next(now)))
+    worker_pool = FakeCrew()
+    worker_pool.wait = lambda seconds, wait=worker_pool.wait: wait(seconds) if seconds else None
+    trials, _, notebook = searched(new(), None, worker_pool, minutes=5, clock=lambda: float(next(now)))
     assert 0 < len(trials) < 40
     assert notebook.lines[-1][0] in ("cut short", "complete", "pruned")
     assert all(trial.state != "failed" for trial in trials)
@@ -216,9 +216,9 @@ def test_the_search_stops_where_the_current_values_cannot_be_trained(new):
 
 def test_settings_tried_before_are_not_trained_again(new):
     space = {"train.filters": {"choices": [8, 16]}, "train.wide": {"choices": [True, False]}}
-    crew = FakeCrew()
-    trials, _, _ = searched(new(), None, crew, minutes=60, space=space)
-    assert crew.trained <= 6
+    worker_pool = FakeCrew()
+    trials, _, _ = searched(new(), None, worker_pool, minutes=60, space=space)
+    assert worker_pool.trained <= 6
     assert any("same as trial" in trial.note for trial in trials)
 
 
@@ -229,7 +229,7 @@ def test_a_file_that_is_no_study_is_named(tmp_path):
 
 
 def test_an_interrupt_is_taken_where_the_search_waits_and_nowhere_else(tmp_path):
-    processes = Processes(1, tmp_path, tmp_path, threads=1)
+    processes = SubprocessPool(1, tmp_path, threads=1)
     with processes.interruptible():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
@@ -254,11 +254,11 @@ def test_one_process_keeps_the_threads_of_the_train_stage():
 
 
 def test_a_worker_that_cannot_start_is_told_with_its_last_words(tmp_path, params):
-    processes = Processes(1, tmp_path / "tokens", tmp_path / "vectors", threads=1)
+    processes = SubprocessPool(1, tmp_path, threads=1)
     try:
         processes.train(0, params.train)
         said = processes.wait(60)
-        assert said == Said(0, None)
-        assert "tokenizer.json" in processes.last_words(0)
+        assert said == WorkerMessage(0, None)
+        assert "tokenizer.json" in processes.last_log_line(0)
     finally:
         processes.close()

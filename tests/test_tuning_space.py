@@ -32,7 +32,7 @@ def space_of(space, **train):
         ({"train.dropout": {"low": 0.1, "hgih": 0.2, "log": False}}, r"hgih: unknown key \(did you mean high\?\)"),
         ({"train.dropout": {"low": 0.1, "high": 0.2}}, "log: missing"),
         ({"train.dropout": 0.3}, r"give \{ low, high, log \} or \{ choices \}"),
-        ({"train.embedding_dimensions": ends(8, 64)}, "cannot be searched while train.start_from_vectors"),
+        ({"train.embedding_dimensions": ends(8, 64)}, "cannot be searched while train.initialize_from_vectors"),
         ({}, "at least 1 item"),
     ],
 )
@@ -43,10 +43,10 @@ def test_a_range_that_cannot_be_searched_is_refused_with_its_reason(space, told)
 
 def test_the_width_may_be_searched_where_training_starts_from_chance():
     space = {"train.embedding_dimensions": ends(8, 64)}
-    assert space_of(space, start_from_vectors=False).tune.space
-    both = {**space, "train.start_from_vectors": {"choices": [True, False]}}
-    with pytest.raises(ConfigurationError, match="start_from_vectors"):
-        space_of(both, start_from_vectors=False)
+    assert space_of(space, initialize_from_vectors=False).tune.space
+    both = {**space, "train.initialize_from_vectors": {"choices": [True, False]}}
+    with pytest.raises(ConfigurationError, match="initialize_from_vectors"):
+        space_of(both, initialize_from_vectors=False)
 
 
 def test_a_search_without_an_end_is_refused():

@@ -6,15 +6,15 @@ import pandas as pd
 import pytest
 
 from atnet.data.expectations import Judge
-from atnet.data.labelling import check_label_settings, map_labels
-from atnet.data.measures import earlier_ids, measure_rows, text_keys
-from atnet.data.validation import Validated, report, require_passed, summary, validate_table
+from atnet.data.label_mapping import check_label_settings, map_labels
+from atnet.data.row_statistics import earlier_ids, measure_rows, text_keys
+from atnet.data.validation import ValidationResult, report, require_passed, summary, validate_table
 from atnet.errors import ConfigurationError, DataContractError
 from tests.settings import LABELLED, params_with
 from tests.texts import labelled_texts
 
-ANY_WORDS = {"minimum": 1, "maximum": 10, "severity": "off"}
-OFF = {"maximum_fraction": 0.0, "severity": "off"}
+ANY_WORDS = {"min_value": 1, "max_value": 10, "severity": "off"}
+OFF = {"max_fraction": 0.0, "severity": "off"}
 
 
 def canonical(rows: list[tuple[Any, ...]], columns: tuple[str, ...] = ("id", "text", "label")) -> pd.DataFrame:
@@ -28,15 +28,15 @@ def with_bad(*bad: tuple[Any, ...], rows: int = 100) -> pd.DataFrame:
     return table.set_axis(pd.RangeIndex(1, len(table) + 1))
 
 
-def validated(table: pd.DataFrame, **values: Any) -> Validated:
+def validated(table: pd.DataFrame, **values: Any) -> ValidationResult:
     return validate_table(table, params_with(LABELLED, {"validate": values}).validate_, Judge())
 
 
-def reasons(outcome: Validated) -> dict[int, str]:
+def reasons(outcome: ValidationResult) -> dict[int, str]:
     return dict(zip(outcome.quarantine["row"], outcome.quarantine["reasons"], strict=True))
 
 
-def failed(outcome: Validated) -> set[str]:
+def failed(outcome: ValidationResult) -> set[str]:
     return {verdict.check.name for verdict in outcome.failed}
 
 
@@ -62,11 +62,11 @@ def test_each_bad_row_is_set_aside_with_all_its_reasons() -> None:
         ("row-00000", "an earlier row has this id", "negative"),
         ("g", "an unknown label", "other"),
     )
-    limits = {"text_words": {"minimum": 1, "maximum": 7, "severity": "critical"}}
+    limits = {"text_words": {"min_value": 1, "max_value": 7, "severity": "critical"}}
     outcome = validated(
         table.assign(text=table["text"].str.slice(0, 40)),
         labels=["negative", "positive"],
-        max_bad_fraction=1.0,
+        max_quarantined_fraction=1.0,
         **limits,
     )
     found = {row: reason for row, reason in reasons(outcome).items() if row > 100}
@@ -85,7 +85,7 @@ def test_each_bad_row_is_set_aside_with_all_its_reasons() -> None:
 
 def test_quarantine_keeps_the_row_as_it_was_found() -> None:
     table = with_bad(("x", "", "1"), ("y", "fine text", "1"))
-    outcome = validated(table, label_map={"1": "positive"}, max_bad_fraction=0.5)
+    outcome = validated(table, label_map={"1": "positive"}, max_quarantined_fraction=0.5)
 
     assert list(outcome.quarantine.columns) == ["id", "text", "label", "row", "reasons"]
     assert outcome.quarantine.iloc[0].tolist()[:4] == ["x", "", "1", 101]
@@ -110,7 +110,7 @@ def test_a_check_that_is_off_is_not_made() -> None:
 
 
 def test_more_bad_rows_than_allowed_fail_with_the_reasons_counted() -> None:
-    outcome = validated(with_bad(*[(f"b{n}", "", "positive") for n in range(20)]), max_bad_fraction=0.1)
+    outcome = validated(with_bad(*[(f"b{n}", "", "positive") for n in range(20)]), max_quarantined_fraction=0.1)
 
     assert failed(outcome) == {"bad_fraction"}
     with pytest.raises(
@@ -129,14 +129,14 @@ def test_many_repeated_ids_point_to_the_id_column() -> None:
 
 
 def test_exactly_the_allowed_share_of_bad_rows_passes() -> None:
-    assert failed(validated(with_bad(("a", "", "positive"), rows=99), max_bad_fraction=0.01)) == set()
+    assert failed(validated(with_bad(("a", "", "positive"), rows=99), max_quarantined_fraction=0.01)) == set()
 
 
 def test_when_all_rows_are_bad_the_evidence_is_still_complete() -> None:
-    outcome = validated(canonical([("a", "", "x"), ("b", "", "y")]), max_bad_fraction=1.0)
+    outcome = validated(canonical([("a", "", "x"), ("b", "", "y")]), max_quarantined_fraction=1.0)
 
     assert len(outcome.quarantine) == 2
-    assert {"labels_found", "rows_per_label", "minimum_rows_per_label"} <= failed(outcome)
+    assert {"labels_found", "mean_rows_per_label", "rows_per_label"} <= failed(outcome)
     assert report(outcome)["rows"] == {"read": 2, "kept": 0, "left_out": 0, "quarantined": 2}
 
 
@@ -149,7 +149,7 @@ def test_one_class_alone_is_a_failure() -> None:
 def test_a_label_with_too_few_rows_is_a_failure() -> None:
     outcome = validated(with_bad(*[(f"r{n}", f"rare text {n}", "rare") for n in range(7)]))
 
-    assert failed(outcome) == {"minimum_rows_per_label"}
+    assert failed(outcome) == {"rows_per_label"}
     assert outcome.counts.labels == {"negative": 50, "positive": 50, "rare": 7}
 
 
@@ -157,14 +157,14 @@ def test_an_allowed_label_that_nobody_has_counts_as_the_rarest() -> None:
     outcome = validated(labelled_texts(40), labels=["negative", "positive", "mixed"])
 
     assert outcome.counts.labels["mixed"] == 0
-    assert "minimum_rows_per_label" in failed(outcome)
+    assert "rows_per_label" in failed(outcome)
 
 
 def test_fewer_rows_than_classes_is_a_failure_even_with_the_other_limits_off() -> None:
     table = canonical([("1", "a b", "x"), ("2", "c d", "y")])
-    off = {"rows": 3, "severity": "off"}
+    off = {"min_rows": 3, "severity": "off"}
 
-    assert failed(validated(table, labels=["x", "y", "z"], minimum_rows_per_label=off)) == {"rows_per_label"}
+    assert failed(validated(table, labels=["x", "y", "z"], rows_per_label=off)) == {"mean_rows_per_label"}
 
 
 def test_duplicates_and_conflicts_are_counted_on_the_normalised_text() -> None:
@@ -180,7 +180,7 @@ def test_table_checks_obey_their_severity() -> None:
     table = pd.concat([labelled_texts(20), labelled_texts(20).assign(id=lambda t: t["id"] + "b")], ignore_index=True)
 
     assert failed(validated(table)) == set()
-    assert failed(validated(table, duplicates={"maximum_fraction": 0.2, "severity": "critical"})) == {"duplicates"}
+    assert failed(validated(table, duplicates={"max_fraction": 0.2, "severity": "critical"})) == {"duplicates"}
 
 
 def rated(*ratings: float | None) -> pd.DataFrame:
@@ -189,10 +189,10 @@ def rated(*ratings: float | None) -> pd.DataFrame:
 
 
 def test_the_sign_of_the_rating_is_the_label_and_the_neutral_band_is_left_out() -> None:
-    labelled = map_labels(rated(-4, -0.5001, -0.5, 0, 0.5, 0.5001, None), params_with().validate_)
+    labeled = map_labels(rated(-4, -0.5001, -0.5, 0, 0.5, 0.5001, None), params_with().validate_)
 
-    assert labelled.table["label"].fillna("").tolist() == ["negative", "negative", "", "", "", "positive", ""]
-    assert labelled.left_out.notna().tolist() == [False, False, True, True, True, False, False]
+    assert labeled.table["label"].fillna("").tolist() == ["negative", "negative", "", "", "", "positive", ""]
+    assert labeled.left_out.notna().tolist() == [False, False, True, True, True, False, False]
 
 
 def test_rows_left_out_by_rule_are_counted_apart_from_bad_ones() -> None:
@@ -210,9 +210,9 @@ def test_rows_left_out_by_rule_are_counted_apart_from_bad_ones() -> None:
 
 def test_a_label_map_may_swap_labels_and_leaves_others_alone() -> None:
     config = params_with(LABELLED, {"validate": {"label_map": {"0": "1", "1": "0"}}}).validate_
-    labelled = map_labels(canonical([("a", "t", "0"), ("b", "t", "1"), ("c", "t", "2"), ("d", "t", None)]), config)
+    labeled = map_labels(canonical([("a", "t", "0"), ("b", "t", "1"), ("c", "t", "2"), ("d", "t", None)]), config)
 
-    assert labelled.table["label"].fillna("null").tolist() == ["1", "0", "2", "null"]
+    assert labeled.table["label"].fillna("null").tolist() == ["1", "0", "2", "null"]
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_the_report_gives_each_check_its_number_and_limit() -> None:
 
     assert checks["text_not_blank"]["rows_breaking_it"] == 1
     assert checks["text_not_blank"]["passed"] is False
-    assert checks["text_characters"]["limit"] == {"minimum": 1, "maximum": 20000}
+    assert checks["text_characters"]["limit"] == {"min_value": 1, "max_value": 20000}
     assert checks["bad_fraction"]["observed"] == pytest.approx(1 / 101)
     assert told["quarantined_by_reason"] == {"text_not_blank": 1, "text_characters": 1, "text_words": 1}
     assert told["labels"] == {"negative": 50, "positive": 50}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atnet.text.vectors import cooccurrences, positive_information, word_vectors
+from atnet.text.word_vectors import cooccurrences, positive_information, word_vectors
 from encoded import VOCABULARY, encoded_split
 from test_wide import split_of
 
@@ -39,7 +39,7 @@ def test_vectors_have_the_spread_asked_for_and_repeat_themselves(params):
     first, second = (word_vectors(split, params.vectors, dimensions=16) for _ in range(2))
     assert np.array_equal(first, second)
     assert first.shape == (VOCABULARY, 16)
-    assert first[np.abs(first).sum(axis=1) > 0].std() == pytest.approx(params.vectors.spread, rel=1e-4)
+    assert first[np.abs(first).sum(axis=1) > 0].std() == pytest.approx(params.vectors.init_std, rel=1e-4)
     assert not first[0].any()
 
 

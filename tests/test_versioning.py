@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from atnet.versioning import GitState, git_state, locked_outputs, locked_params
+from atnet.git_dvc import GitState, git_state, locked_outputs, locked_params
 
 LOCK = """
 schema: '2.0'

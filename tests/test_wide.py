@@ -6,20 +6,20 @@ import pytest
 
 from atnet.errors import DataContractError
 from atnet.network.layers import FrequentTokens
-from atnet.network.ngrams import (
+from atnet.text.encoded_split import EncodedSplit
+from atnet.text.ngrams import (
     FEWEST_SLOTS,
     RUN_FACTOR,
     TEXTS_AT_ONCE,
     character_ngrams,
+    ngram_hash_table,
     present_ngrams,
-    run_slots,
     run_tokens,
     spelling,
     word_runs,
 )
-from atnet.network.wide import fit_wide, wide_branch
-from atnet.network.wide_layers import BothBranches, WideNgrams
-from atnet.text.dataset import EncodedSplit
+from atnet.wide.branch import fit_wide, wide_branch
+from atnet.wide.ngram_layers import BlendLogits, WideNgrams
 from encoded import VOCABULARY, WORDS, encoded_split, some_wide
 
 
@@ -77,7 +77,7 @@ def test_runs_are_numbered_exactly_and_end_with_their_text():
 
 
 def test_only_pairs_of_two_texts_have_a_slot_and_none_reaches_over_the_end_of_a_text():
-    slots = run_slots(split_of([[2, 3, 4], [2, 3], [3, 4, 4]], [0, 1, 0]), columns=1)
+    slots = ngram_hash_table(split_of([[2, 3, 4], [2, 3], [3, 4, 4]], [0, 1, 0]), columns=1)
     known = set(slots.numbers[slots.numbers >= 0].tolist())
     assert known == {2 * RUN_FACTOR + 3, 3 * RUN_FACTOR + 4}
     assert slots.of(np.array([4 * RUN_FACTOR + 2])) == -1
@@ -85,7 +85,7 @@ def test_only_pairs_of_two_texts_have_a_slot_and_none_reaches_over_the_end_of_a_
 
 def test_a_feature_counts_once_in_a_text():
     split = split_of([[2, 3, 2, 3], [2, 3]], [0, 1])
-    slots = run_slots(split, columns=1)
+    slots = ngram_hash_table(split, columns=1)
     present = present_ngrams(split, VOCABULARY, slots)
     assert present.max() == 1
     assert present.sum(axis=1).tolist() == [3, 3]
@@ -93,8 +93,8 @@ def test_a_feature_counts_once_in_a_text():
 
 def test_many_columns_share_fewer_slots():
     split = encoded_split(4000)
-    assert len(run_slots(split, columns=2**12)) < len(run_slots(split, columns=1))
-    assert len(run_slots(encoded_split(60), columns=2**20)) == FEWEST_SLOTS
+    assert len(ngram_hash_table(split, columns=2**12)) < len(ngram_hash_table(split, columns=1))
+    assert len(ngram_hash_table(encoded_split(60), columns=2**20)) == FEWEST_SLOTS
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -141,11 +141,11 @@ def test_the_fit_repeats_its_bytes():
 
 @pytest.mark.parametrize(("classes", "many", "longest"), [(2, 10**6, 2), (4, 100, 3), (2, 100, 3)])
 def test_the_layer_answers_as_the_branch_was_fitted(classes, many, longest, monkeypatch):
-    monkeypatch.setattr("atnet.network.ngrams.MANY_TOKENS", many)
+    monkeypatch.setattr("atnet.text.ngrams.MANY_TOKENS", many)
     split = encoded_split(60, classes=classes)
     branch = fitted(split, classes)
     assert branch.longest == longest
-    layer, both = layer_of(branch, classes), BothBranches()
+    layer, both = layer_of(branch, classes), BlendLogits()
     texts = [split.tokens[a:b] for a, b in zip(split.offsets[:-1], split.offsets[1:], strict=True)]
     said = layer(padded(texts))
     deep = np.zeros((len(split), classes), np.float32)
@@ -176,7 +176,7 @@ def test_a_pair_that_was_never_met_says_nothing_though_its_slot_is_taken():
     np.testing.assert_array_equal(layer(np.array([pair], np.int32)), said)
 
 
-@pytest.mark.parametrize("layer", [WideNgrams(5, 8, 4, 3), BothBranches(), FrequentTokens(7)])
+@pytest.mark.parametrize("layer", [WideNgrams(5, 8, 4, 3), BlendLogits(), FrequentTokens(7)])
 def test_a_layer_comes_back_from_its_configuration(layer):
     again = keras.layers.deserialize(keras.layers.serialize(layer))
     assert again.get_config() == layer.get_config()
@@ -200,8 +200,8 @@ def no_texts():
 def test_it_learns_from_no_more_tokens_than_it_may(params):
     splits = {"train": encoded_split(400), "validation": encoded_split(100, seed=1)}
 
-    def branch(wide_tokens, train):
-        config = params.train.model_copy(update={"wide_tokens": wide_tokens, "soft_target_slope": None})
+    def branch(wide_max_tokens, train):
+        config = params.train.model_copy(update={"wide_max_tokens": wide_max_tokens, "soft_target_slope": None})
         return wide_branch(config, train=train, validation=splits["validation"], words=WORDS, classes=2)
 
     bounded = branch(2000, splits["train"])
@@ -218,7 +218,7 @@ def test_answers_do_not_depend_on_the_texts_beside_them():
 @pytest.mark.parametrize("longest", [2, 3])
 @pytest.mark.parametrize("text", [[2], [2, 3], [2, 3, 4]])
 def test_the_shortest_texts_are_answered_alone_as_among_longer_ones(text, longest, monkeypatch):
-    monkeypatch.setattr("atnet.network.ngrams.MANY_TOKENS", 100 if longest == 3 else 10**6)
+    monkeypatch.setattr("atnet.text.ngrams.MANY_TOKENS", 100 if longest == 3 else 10**6)
     branch = fitted(encoded_split(60), 2)
     layer = layer_of(branch, 2)
     alone, among = layer(padded([text])), layer(padded([text, [4, 5, 6, 7, 8]]))
@@ -227,5 +227,5 @@ def test_the_shortest_texts_are_answered_alone_as_among_longer_ones(text, longes
 
 
 def test_the_table_of_a_large_split_stays_small(monkeypatch):
-    monkeypatch.setattr("atnet.network.ngrams.LARGEST_TABLE", 2**16)
-    assert len(run_slots(encoded_split(4000), columns=1)) * (4 + 8) <= 2**16
+    monkeypatch.setattr("atnet.text.ngrams.LARGEST_TABLE", 2**16)
+    assert len(ngram_hash_table(encoded_split(4000), columns=1)) * (4 + 8) <= 2**16

@@ -1,4 +1,4 @@
-"""Small generated labelled tables with a real signal, in English and Portuguese, for every test."""
+"""Small generated labeled tables with a real signal, in English and Portuguese, for every test."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,7 +22,7 @@ TOPICS: dict[Language, dict[str, str]] = {
     "en": {
         "abbreviation": "stand acronym initials abbreviated letters short-for expanded acronyms",
         "description": "why explain reason meaning definition describe origin cause",
-        "entity": "animal instrument sport colour disease language currency plant",
+        "entity": "animal instrument sport color disease language currency plant",
         "human": "who president author invented actor founder queen scientist",
         "location": "where city country river mountain capital continent island",
         "number": "many much percent year distance population temperature old",

@@ -22,7 +22,7 @@ def write_tiny_model(folder: Path, *, labels: tuple[str, str] = ("negative", "po
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(_tokenizer().to_str(), encoding="utf-8")
     (folder / "model.onnx").write_bytes(network(np.array(WEIGHTS, np.float32) * np.float32(scale)))
-    (folder / "labels.json").write_text(json.dumps({"labels": labels, "temperature": 1.0, "pad_to": None}))
+    (folder / "inference_config.json").write_text(json.dumps({"labels": labels, "temperature": 1.0, "pad_to": None}))
     (folder / "architecture.json").write_text("{}\n")
     h5py.File(folder / "model.weights.h5", "w").close()
     (folder / "train_hashes.txt").write_text("0123456789abcdef\n")

@@ -7,9 +7,9 @@ import onnxruntime
 from onnx import TensorProto, checker, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from atnet.globalview.tables import WideTables
 from atnet.inference import Predictor
-from atnet.network.ngrams import RUN_FACTOR
+from atnet.report.explanations.learned_weights import WideWeights
+from atnet.text.ngrams import RUN_FACTOR
 
 SLOTS = 64
 
@@ -31,14 +31,14 @@ def wide_tables(
     spelling: dict[str, list[float]] | None = None,
     letters: int = 0,
     pairs: dict[tuple[str, str], list[float]] | None = None,
-) -> WideTables:
+) -> WideWeights:
     """Make the tables of a wide branch for two labels; each word is spelt with as many n-grams."""
     words = _vocabulary(wide)
     numbers_R, runs_RK = np.full(SLOTS, -1), np.zeros((SLOTS, 1), np.float32)
     for (first, second), says in (pairs or {}).items():
         number = words.index(first) * RUN_FACTOR + words.index(second)
         numbers_R[number % SLOTS], runs_RK[number % SLOTS] = number, says[1] - says[0]
-    return WideTables(
+    return WideWeights(
         words_VK=_column(_table(words, wide, 2)),
         runs_RK=runs_RK,
         numbers_R=numbers_R,

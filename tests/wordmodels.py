@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from atnet import files
 from atnet.config import Params
 from atnet.inference import Predictor, softmax
-from atnet.table import text_hash
+from atnet.schema import text_hash
 from tests.finishedproject import DETAILS, METRICS, SLICES
 from tests.texts import SENTIMENT, labelled_texts
 from tests.tinymodel import HISTORY, network
@@ -20,25 +21,24 @@ SUITE = {
     "language": "generated",
     "labels": {label: label for label in LABELS},
     "words": {label: SENTIMENT["en"][label].split()[:12] for label in LABELS},
-    "minimum": [{"group": label, "label": label, "texts": [f"a {{{label}}} film"]} for label in LABELS],
+    "mft": [{"group": label, "label": label, "texts": [f"a {{{label}}} film"]} for label in LABELS],
 }
-"""Texts with one telling word, for the gate's behaviour check."""
+"""Texts with one telling word, for the gate's behavior check."""
 
 
 def write_word_project(root: Path, params: Params) -> None:
     """Write splits of generated texts, a weak baseline's answers and an evaluation."""
-    folders = params.folders
     table = labelled_texts(2400, seed=5)
     table = table.assign(text_hash=[text_hash(text) for text in table["text"]], group=table["id"])
     for name, rows in {"train": slice(0, 1500), "validation": slice(1500, 1700), "test": slice(1700, 2400)}.items():
-        path = root / folders.splits / f"{name}.parquet"
+        path = root / files.SPLITS / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         table.iloc[rows].to_parquet(path, index=False)
     test = table.iloc[1700:]
-    baseline = root / folders.baseline / "predictions.parquet"
+    baseline = root / files.BASELINE / "predictions.parquet"
     baseline.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame({"id": test["id"], "majority": "negative"}).to_parquet(baseline, index=False)
-    evaluation = root / folders.evaluation
+    evaluation = root / files.EVALUATION
     evaluation.mkdir(parents=True, exist_ok=True)
     for name, value in {"metrics": METRICS, "details": DETAILS, "slices": SLICES}.items():
         (evaluation / f"{name}.json").write_text(json.dumps(value))
@@ -47,12 +47,12 @@ def write_word_project(root: Path, params: Params) -> None:
 
 def train_word_model(root: Path, params: Params, *, rows: int, shuffled: bool = False) -> None:
     """Write a model of log-count ratios from the first rows of the training split; few rows make a weak one."""
-    train = pd.read_parquet(root / params.folders.splits / "train.parquet").head(rows)
+    train = pd.read_parquet(root / files.SPLITS / "train.parquet").head(rows)
     labels = train["label"].to_numpy()
     if shuffled:
         labels = np.random.default_rng(1).permutation(labels)
     words, weights = _weights(train["text"].tolist(), list(labels))
-    folder = root / params.folders.model
+    folder = root / files.MODEL
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(_tokenizer(words).to_str(), encoding="utf-8")
     (folder / "model.onnx").write_bytes(network(weights))
@@ -77,9 +77,9 @@ def _weights(texts: list[str], labels: list[str]) -> tuple[list[str], np.ndarray
 
 def _calibrate(root: Path, params: Params, folder: Path) -> None:
     """Choose the temperature by the validation texts, as training does."""
-    validation = pd.read_parquet(root / params.folders.splits / "validation.parquet")
+    validation = pd.read_parquet(root / files.SPLITS / "validation.parquet")
     settings = {"labels": LABELS, "temperature": 1.0, "pad_to": None}
-    (folder / "labels.json").write_text(json.dumps(settings))
+    (folder / "inference_config.json").write_text(json.dumps(settings))
     logits = Predictor.load(folder).predict(validation["text"].tolist()).logits
     right = validation["label"].map(LABELS.index).to_numpy()
 
@@ -87,7 +87,7 @@ def _calibrate(root: Path, params: Params, folder: Path) -> None:
         return -float(np.log(softmax(logits / temperature)[np.arange(len(right)), right] + 1e-12).mean())
 
     best = min(np.geomspace(0.3, 50, 60), key=loss)
-    (folder / "labels.json").write_text(json.dumps({**settings, "temperature": round(float(best), 4)}))
+    (folder / "inference_config.json").write_text(json.dumps({**settings, "temperature": round(float(best), 4)}))
 
 
 def _tokenizer(words: list[str]) -> Tokenizer:

@@ -1,6 +1,6 @@
 """How good AtNet is beside other classifiers trained from scratch: `python -m benchmarks.accuracy`.
 
-sets      which labelled texts, and how params.yaml is pointed at them
+sets      which labeled texts, and how params.yaml is pointed at them
 graph     the project's stages as dvc.yaml declares them, and the key of a stage's result
 workshop  runs the stages and keeps what they make
 models    who takes part; the variants of the ablation

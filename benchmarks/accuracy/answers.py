@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from atnet.schema import LABEL, TEXT
 from atnet.storage import read_json, read_table, whole_file, write_json
-from atnet.table import LABEL, TEXT
 
 FACTS = "facts.json"
 JOB = "job.json"

@@ -36,12 +36,12 @@ def compare(benchmark: Benchmark, entrants: Sequence[Entrant], *, test: bool, ag
     trained = _trained(benchmark, entrants)
     rows: list[Row] = []
     said: list[str] = []
-    for labelled, runs in zip(benchmark.sets, trained, strict=True):
+    for labeled, runs in zip(benchmark.sets, trained, strict=True):
         if test:
-            found, told = looked(benchmark, labelled, runs, again=again)
+            found, told = looked(benchmark, labeled, runs, again=again)
             rows, said = [*rows, *found], [*said, *told]
         else:
-            rows += rows_of(labelled.name, runs, "validation")
+            rows += rows_of(labeled.name, runs, "validation")
     parts = [
         f"**Accuracy on {'test' if test else 'validation'}**",
         report.sets_table({one.name: _split_report(benchmark, one) for one in benchmark.sets}),
@@ -58,21 +58,21 @@ def ablate(benchmark: Benchmark, entrants: Sequence[Entrant]) -> list[str]:
     """Compare the variants with the first on validation; give the parts of the page."""
     trained = _trained(benchmark, entrants)
     found = {
-        labelled.name: differences(runs, "validation") for labelled, runs in zip(benchmark.sets, trained, strict=True)
+        labeled.name: differences(runs, "validation") for labeled, runs in zip(benchmark.sets, trained, strict=True)
     }
     seeds = f"{len(entrants[0].seeds)} seeds each; 95 % intervals over texts and seeds, both paired with the default's."
     table = report.ablation_table(found)
     return ["**Ablation, validation accuracy in percent**", table, f"{seeds}\n{report.OPTIMISM}"]
 
 
-def looked(benchmark: Benchmark, labelled: LabelledSet, runs: Runs, *, again: bool) -> tuple[list[Row], list[str]]:
+def looked(benchmark: Benchmark, labeled: LabelledSet, runs: Runs, *, again: bool) -> tuple[list[Row], list[str]]:
     """Give the test figures of a set: from the ledger where it has them, else by a look that is written into it."""
     looks, blank = read_ledger(LEDGER), {}
     for entrant in runs:
         blank[entrant] = Look(
-            labelled.name,
+            labeled.name,
             entrant.name,
-            configuration(benchmark.workshop, labelled, entrant),
+            configuration(benchmark.workshop, labeled, entrant),
             entrant.seeds,
             commit(),
             datetime.now(UTC).isoformat(timespec="minutes"),
@@ -82,14 +82,14 @@ def looked(benchmark: Benchmark, labelled: LabelledSet, runs: Runs, *, again: bo
     execute(benchmark.workshop, [run for one in unread for run in runs[one]], "test", benchmark.jobs)
     # Answers of earlier looks are compared with; they are read from the cache, not given anew.
     there = {one: its_runs for one, its_runs in runs.items() if not any(run.needs("test") for run in its_runs)}
-    fresh = {row.model: row for row in rows_of(labelled.name, there, "test")} if unread else {}
+    fresh = {row.model: row for row in rows_of(labeled.name, there, "test")} if unread else {}
     for one in unread:
         append_look(LEDGER, replace(blank[one], result=fresh[one.name].as_result()))
     rows = [
-        row_from_result(labelled.name, one.name, one.seeds, known[one].result) if one in known else fresh[one.name]
+        row_from_result(labeled.name, one.name, one.seeds, known[one].result) if one in known else fresh[one.name]
         for one in runs
     ]
-    return rows, _told(labelled.name, known, unread)
+    return rows, _told(labeled.name, known, unread)
 
 
 def commit() -> str:
@@ -114,9 +114,9 @@ def _trained(benchmark: Benchmark, entrants: Sequence[Entrant]) -> list[Runs]:
     workshop, sets = benchmark.workshop, benchmark.sets
     if not (workshop.cache / STORE).is_file():
         _make_store(workshop)
-    side_by_side(lambda labelled: prepare(workshop, labelled, entrants), sets, benchmark.jobs)
-    trained: list[Runs] = [{entrant: planned(workshop, labelled, entrant) for entrant in entrants} for labelled in sets]
-    first = [run for labelled in sets for run in searches(workshop, labelled, entrants)]
+    side_by_side(lambda labeled: prepare(workshop, labeled, entrants), sets, benchmark.jobs)
+    trained: list[Runs] = [{entrant: planned(workshop, labeled, entrant) for entrant in entrants} for labeled in sets]
+    first = [run for labeled in sets for run in searches(workshop, labeled, entrants)]
     rest = [run for runs in trained for entrant, its in runs.items() for run in its if entrant.kind != FASTTEXT]
     last = [run for runs in trained for entrant, its in runs.items() for run in its if entrant.kind == FASTTEXT]
     execute(workshop, [*first, *rest], "validation", benchmark.jobs)
@@ -133,18 +133,18 @@ def _make_store(workshop: Workshop) -> None:
     beside.rename(workshop.cache / STORE)
 
 
-def _split_report(benchmark: Benchmark, labelled: LabelledSet) -> dict[str, object]:
-    found: dict[str, object] = read_json(benchmark.workshop.ensure("split", labelled) / "report.json")
+def _split_report(benchmark: Benchmark, labeled: LabelledSet) -> dict[str, object]:
+    found: dict[str, object] = read_json(benchmark.workshop.ensure("split", labeled) / "report.json")
     return found
 
 
 def _chosen(benchmark: Benchmark, trained: Sequence[Runs]) -> list[str]:
     chosen = {}
-    for labelled, runs in zip(benchmark.sets, trained, strict=True):
+    for labeled, runs in zip(benchmark.sets, trained, strict=True):
         facts = {one.name: its[0].facts for one, its in runs.items() if one.name in LINEAR[1:]}
-        for search in searches(benchmark.workshop, labelled, list(runs)):
+        for search in searches(benchmark.workshop, labeled, list(runs)):
             facts[FASTTEXT] = search.facts
-        chosen[labelled.name] = facts
+        chosen[labeled.name] = facts
     return [report.chosen_list(chosen)] if any(chosen.values()) else []
 
 

@@ -27,7 +27,7 @@ def choose_wider(values: Sequence[float], quality: Callable[[float], Quality], *
         best, ordered = _first_best(tried), sorted(tried)
         if ordered[0] < best < ordered[-1]:
             break
-        beyond = neighbour(best, up=best == ordered[-1])
+        beyond = neighbor(best, up=best == ordered[-1])
         tried[beyond] = quality(beyond)
     best = _first_best(tried)
     return Choice(best, tried, best in (min(tried), max(tried)))
@@ -50,7 +50,7 @@ def climb(ladder: Sequence[Value], start: Value, quality: Callable[[Value], Qual
     return Choice(best, tried, best in (ladder[0], ladder[-1]))
 
 
-def neighbour(value: float, *, up: bool) -> float:
+def neighbor(value: float, *, up: bool) -> float:
     """Give the next of ..., 0.1, 0.3, 1, 3, 10, ..."""
     place = round(2 * math.log10(value)) + (1 if up else -1)
     return float(f"{10 ** (place / 2):.0e}")

@@ -18,7 +18,7 @@ from typing import Any
 import fasttext
 import numpy as np
 
-from atnet.evaluation.linear import parted
+from atnet.baselines.linear import parted
 from atnet.storage import read_json, write_json
 from benchmarks.accuracy.answers import JOB, SplitTable, load_facts, read_split, save_answers, save_facts
 from benchmarks.accuracy.choosing import climb

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
+from atnet.baselines.baselines import LINEAR, MAJORITY
+from atnet.baselines.linear import LinearModel, TrainingTexts, fit_counter, parted, probabilities
 from atnet.config import BaselineConfig
-from atnet.evaluation.baseline import LINEAR, MAJORITY
-from atnet.evaluation.linear import LinearModel, TrainingTexts, fit_counter, parted, probabilities
 from atnet.evaluation.metrics import count_classes
+from atnet.schema import WEIGHT
 from atnet.storage import load_params, read_json, read_table
-from atnet.table import WEIGHT
 from benchmarks.accuracy.answers import JOB, load_facts, read_split, save_answers, save_facts
 from benchmarks.accuracy.choosing import choose_wider
 from benchmarks.accuracy.running import end_with_parent
@@ -28,7 +28,7 @@ def main(folder: Path) -> None:
     splits = Path(job["splits"])
     train, asked = read_split(splits, "train"), read_split(splits, job["split"])
     words, begun = parted(train.texts), time.perf_counter()
-    counter, counts_NF = fit_counter(words, longest=config.ngrams, minimum_frequency=config.minimum_frequency)
+    counter, counts_NF = fit_counter(words, longest=config.max_ngram, min_frequency=config.min_frequency)
     counting = time.perf_counter() - begun
     texts = TrainingTexts(counts_NF, train.actual_N, len(train.labels), _weights(splits))
     facts = load_facts(folder)
@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
     for name, found in facts.items():
         if name in LINEAR:
             begun = time.perf_counter()
-            model = LINEAR[name](texts, regularisation=found["C"], seed=config.seed)
+            model = LINEAR[name](texts, regularization=found["C"], seed=config.seed)
             found["seconds"] = counting + time.perf_counter() - begun
             found["parameters"] = _parameters(model)
             given[name] = probabilities(model.decide(asked_NF))
@@ -57,11 +57,11 @@ def choose(
     counts_NF, actual_N = judged
 
     def quality(strength: float) -> tuple[float, float]:
-        model = LINEAR[name](train, regularisation=strength, seed=config.seed)
+        model = LINEAR[name](train, regularization=strength, seed=config.seed)
         counts = count_classes(actual_N, model.decide(counts_NF).argmax(axis=1), train.classes)
         return float(counts.accuracy), float(counts.macro_f1)
 
-    choice = choose_wider(config.regularisation, quality)
+    choice = choose_wider(config.regularization, quality)
     tried = {f"{value:g}": accuracy for value, (accuracy, *_) in sorted(choice.tried.items())}
     return {"C": choice.value, "at_border": choice.at_border, "tried": tried}
 

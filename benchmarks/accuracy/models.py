@@ -17,7 +17,7 @@ TITLES = {
 }
 
 AS_PUBLISHED: dict[str, Any] = {
-    "train.attention": "seed",
+    "train.attention": "published",
     "tokenize.max_length_limit": 500,
     "train.learning_rate": 0.001,
     "train.batch_size": 32,
@@ -33,12 +33,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "as published (seed)": AS_PUBLISHED,
     "attention rescaled": {"train.attention": "rescaled"},
     "no wide branch": {"train.wide": False},
-    "embedding from chance": {"train.start_from_vectors": False},
+    "embedding from chance": {"train.initialize_from_vectors": False},
     "hard labels": {"train.soft_target_slope": None},
     "no embedding dropout": {"train.embedding_dropout": 0.0},
     "no dropout at all": {"train.embedding_dropout": 0.0, "train.dropout": 0.0},
-    "no rare words": {"tokenize.minimum_frequency": 2},
-    "rare words in the embedding too": {"vectors.minimum_frequency": 1},
+    "no rare words": {"tokenize.min_frequency": 2},
+    "rare words in the embedding too": {"vectors.min_frequency": 1},
     "byte-pair pieces": {"tokenize.kind": "bpe", "tokenize.vocabulary_size": 8000},
     "float32": {"train.precision": "float32"},
 }

@@ -1,7 +1,7 @@
 """Accuracy, macro-F1 and calibration of several models on the same rows, with intervals over texts and seeds.
 
 Every resample draws the rows with replacement, the same for all models, and for each model draws its seeds with
-replacement, on their own or as those of the other models. With few seeds their part of the spread comes out somewhat
+replacement, on their own or as those of the other models. With few seeds their part of the init_std comes out somewhat
 too small (by the factor 1 - 1/seeds).
 
 Letters in array names: N rows, C classes, S seeds, B resamples.

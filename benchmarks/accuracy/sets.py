@@ -1,4 +1,4 @@
-"""The labelled texts of the benchmark, and params.yaml pointed at them."""
+"""The labeled texts of the benchmark, and params.yaml pointed at them."""
 
 import copy
 from collections.abc import Mapping, Sequence

@@ -34,7 +34,7 @@ class Run:
     name: str
     module: str
     folder: Path
-    labelled: LabelledSet
+    labeled: LabelledSet
     job: Mapping[str, Any]
     """What the process is told."""
     answers: str
@@ -60,44 +60,44 @@ def is_installed(kind: str) -> bool:
     return kind != FASTTEXT or importlib.util.find_spec("fasttext") is not None
 
 
-def configuration(workshop: Workshop, labelled: LabelledSet, entrant: Entrant) -> str:
+def configuration(workshop: Workshop, labeled: LabelledSet, entrant: Entrant) -> str:
     """Name what a model's answers depend on beside the seed."""
     if entrant.kind == "atnet":
-        unseeded = changed(labelled.params, {**entrant.overrides, "train.seed": 0})
-        key = workshop.key("train", LabelledSet(labelled.name, labelled.path, unseeded))
+        unseeded = changed(labeled.params, {**entrant.overrides, "train.seed": 0})
+        key = workshop.key("train", LabelledSet(labeled.name, labeled.path, unseeded))
         return key_of([key, versions(*ATNET_PACKAGES)])
-    inputs = [workshop.key("split", labelled), _own_code(workshop, f"fit_{entrant.kind}", "choosing")]
+    inputs = [workshop.key("split", labeled), _own_code(workshop, f"fit_{entrant.kind}", "choosing")]
     if entrant.kind == "linear":
         code = [file_hash(workshop.code / name) for name in workshop.graph["baseline"].code]
-        return key_of([*inputs, labelled.params["baseline"], code, versions(*LINEAR_PACKAGES)])
+        return key_of([*inputs, labeled.params["baseline"], code, versions(*LINEAR_PACKAGES)])
     return key_of([*inputs, entrant.seeds[0], versions(*FASTTEXT_PACKAGES)])
 
 
-def prepare(workshop: Workshop, labelled: LabelledSet, entrants: Sequence[Entrant]) -> None:
+def prepare(workshop: Workshop, labeled: LabelledSet, entrants: Sequence[Entrant]) -> None:
     """Run the stages that the entrants' models start from."""
-    workshop.ensure("split", labelled)
+    workshop.ensure("split", labeled)
     for entrant in entrants:
         if entrant.kind == "atnet":
-            workshop.inputs("train", _varied(labelled, entrant, entrant.seeds[0]))
+            workshop.inputs("train", _varied(labeled, entrant, entrant.seeds[0]))
 
 
-def planned(workshop: Workshop, labelled: LabelledSet, entrant: Entrant) -> list[Run]:
+def planned(workshop: Workshop, labeled: LabelledSet, entrant: Entrant) -> list[Run]:
     """Give an entrant's runs on a set, one for each seed; the set must be prepared."""
     if entrant.kind == "atnet":
-        return [_atnet(workshop, labelled, entrant, seed) for seed in entrant.seeds]
-    key = configuration(workshop, labelled, entrant)[:KEY_CHARACTERS]
-    splits = str(workshop.ensure("split", labelled))
+        return [_atnet(workshop, labeled, entrant, seed) for seed in entrant.seeds]
+    key = configuration(workshop, labeled, entrant)[:KEY_CHARACTERS]
+    splits = str(workshop.ensure("split", labeled))
     if entrant.kind == "linear":
-        folder = workshop.cache / labelled.name / f"linear-{key}"
-        name = f"{labelled.name}: linear baselines"
-        return [Run(name, "fit_linear", folder, labelled, {"splits": splits}, entrant.name)]
-    search = _search(workshop, labelled, entrant)
+        folder = workshop.cache / labeled.name / f"linear-{key}"
+        name = f"{labeled.name}: linear baselines"
+        return [Run(name, "fit_linear", folder, labeled, {"splits": splits}, entrant.name)]
+    search = _search(workshop, labeled, entrant)
     return [
         Run(
-            f"{labelled.name}: fastText, seed {seed}",
+            f"{labeled.name}: fastText, seed {seed}",
             "fit_fasttext",
-            workshop.cache / labelled.name / f"fasttext-{key}-{seed}",
-            labelled,
+            workshop.cache / labeled.name / f"fasttext-{key}-{seed}",
+            labeled,
             {"act": "fit", "splits": splits, "search": str(search.folder), "seed": seed},
             FASTTEXT,
         )
@@ -105,16 +105,16 @@ def planned(workshop: Workshop, labelled: LabelledSet, entrant: Entrant) -> list
     ]
 
 
-def searches(workshop: Workshop, labelled: LabelledSet, entrants: Sequence[Entrant]) -> list[Run]:
+def searches(workshop: Workshop, labeled: LabelledSet, entrants: Sequence[Entrant]) -> list[Run]:
     """Give the runs that must be done before others: fastText's search."""
-    return [_search(workshop, labelled, entrant) for entrant in entrants if entrant.kind == FASTTEXT]
+    return [_search(workshop, labeled, entrant) for entrant in entrants if entrant.kind == FASTTEXT]
 
 
 def execute(workshop: Workshop, runs: Sequence[Run], split: SplitName, jobs: int) -> None:
     """Run what is not there yet; runs that share a process are run once."""
     waiting = list({one.folder: one for one in runs if one.needs(split)}.values())
     # The longest first, so that at the end no core waits for the others.
-    waiting.sort(key=lambda one: one.labelled.path.stat().st_size, reverse=True)
+    waiting.sort(key=lambda one: one.labeled.path.stat().st_size, reverse=True)
     done = iter(range(1, len(waiting) + 1))
 
     def act(one: Run) -> None:
@@ -128,7 +128,7 @@ def _execute(workshop: Workshop, one: Run, split: SplitName) -> None:
     if one.answers == ATNET and not (one.folder / FACTS).is_file():
         # Begun from the start, so that the seconds are those of a whole training.
         shutil.rmtree(one.folder, ignore_errors=True)
-    write_params(one.folder, one.labelled)
+    write_params(one.folder, one.labeled)
     write_json(one.folder / JOB, {**one.job, "split": split})
     module = (f"benchmarks.accuracy.{one.module}", str(one.folder))
     write_text(one.folder / "log.txt", run(Command(one.name, module, one.folder, workshop.environment)))
@@ -140,10 +140,10 @@ def _said(one: Run) -> str:
     return json.dumps(shown or {name: value.get("C") for name, value in facts.items()})
 
 
-def _atnet(workshop: Workshop, labelled: LabelledSet, entrant: Entrant, seed: int) -> Run:
-    varied = _varied(labelled, entrant, seed)
+def _atnet(workshop: Workshop, labeled: LabelledSet, entrant: Entrant, seed: int) -> Run:
+    varied = _varied(labeled, entrant, seed)
     key = key_of([workshop.key("train", varied), versions(*ATNET_PACKAGES)])
-    folder = workshop.cache / labelled.name / f"atnet-{key[:KEY_CHARACTERS]}"
+    folder = workshop.cache / labeled.name / f"atnet-{key[:KEY_CHARACTERS]}"
     job = {
         "splits": str(workshop.ensure("split", varied)),
         "module": workshop.graph["train"].module,
@@ -151,19 +151,19 @@ def _atnet(workshop: Workshop, labelled: LabelledSet, entrant: Entrant, seed: in
         "model": str(folder / "train"),
         "store": str(workshop.cache / STORE),
     }
-    return Run(f"{labelled.name}: {entrant.name}, seed {seed}", "train_atnet", folder, varied, job, ATNET)
+    return Run(f"{labeled.name}: {entrant.name}, seed {seed}", "train_atnet", folder, varied, job, ATNET)
 
 
-def _varied(labelled: LabelledSet, entrant: Entrant, seed: int) -> LabelledSet:
-    params = changed(labelled.params, {**entrant.overrides, "train.seed": seed})
-    return LabelledSet(labelled.name, labelled.path, params)
+def _varied(labeled: LabelledSet, entrant: Entrant, seed: int) -> LabelledSet:
+    params = changed(labeled.params, {**entrant.overrides, "train.seed": seed})
+    return LabelledSet(labeled.name, labeled.path, params)
 
 
-def _search(workshop: Workshop, labelled: LabelledSet, entrant: Entrant) -> Run:
-    key = configuration(workshop, labelled, entrant)[:KEY_CHARACTERS]
-    folder = workshop.cache / labelled.name / f"fasttext-{key}-search"
-    job = {"act": "search", "splits": str(workshop.ensure("split", labelled)), "seed": entrant.seeds[0]}
-    return Run(f"{labelled.name}: fastText, search", "fit_fasttext", folder, labelled, job, "")
+def _search(workshop: Workshop, labeled: LabelledSet, entrant: Entrant) -> Run:
+    key = configuration(workshop, labeled, entrant)[:KEY_CHARACTERS]
+    folder = workshop.cache / labeled.name / f"fasttext-{key}-search"
+    job = {"act": "search", "splits": str(workshop.ensure("split", labeled)), "seed": entrant.seeds[0]}
+    return Run(f"{labeled.name}: fastText, search", "fit_fasttext", folder, labeled, job, "")
 
 
 def _own_code(workshop: Workshop, *modules: str) -> list[str]:

@@ -35,52 +35,52 @@ class Workshop:
         """Read the graph of the copy."""
         return cls(code, cache, read_graph((code / "dvc.yaml").read_text(encoding="utf-8")), environment)
 
-    def key(self, stage: str, labelled: LabelledSet) -> str:
+    def key(self, stage: str, labeled: LabelledSet) -> str:
         """Name the result of a stage on a set."""
         return stage_key(
             self.graph,
             stage,
-            labelled.params,
+            labeled.params,
             hash_of=lambda name: file_hash(self.code / name),
-            data_hash=file_hash(labelled.path),
+            data_hash=file_hash(labeled.path),
         )
 
-    def folder(self, stage: str, labelled: LabelledSet) -> Path:
+    def folder(self, stage: str, labeled: LabelledSet) -> Path:
         """Say where a stage writes for a set."""
-        return self.cache / labelled.name / f"{stage}-{self.key(stage, labelled)[:KEY_CHARACTERS]}"
+        return self.cache / labeled.name / f"{stage}-{self.key(stage, labeled)[:KEY_CHARACTERS]}"
 
-    def ensure(self, stage: str, labelled: LabelledSet) -> Path:
+    def ensure(self, stage: str, labeled: LabelledSet) -> Path:
         """Give a stage's output folder, made now if it is not there, the stages before it first.
 
         Raises:
             Faulty: with what the stage printed, if it fails.
         """
-        folder = self.folder(stage, labelled)
+        folder = self.folder(stage, labeled)
         if not (folder / DONE).is_file():
-            inputs = self.inputs(stage, labelled)
+            inputs = self.inputs(stage, labeled)
             shutil.rmtree(folder, ignore_errors=True)
-            arguments = self.arguments(stage, labelled, folder, inputs)
-            write_params(folder, labelled)
+            arguments = self.arguments(stage, labeled, folder, inputs)
+            write_params(folder, labeled)
             module = (self.graph[stage].module, *arguments)
-            printed = run(Command(f"{labelled.name}: {stage}", module, folder, self.environment))
-            write_json(folder / DONE, {"stage": stage, "key": self.key(stage, labelled), "printed": printed.strip()})
+            printed = run(Command(f"{labeled.name}: {stage}", module, folder, self.environment))
+            write_json(folder / DONE, {"stage": stage, "key": self.key(stage, labeled), "printed": printed.strip()})
         return folder / stage
 
-    def inputs(self, stage: str, labelled: LabelledSet) -> dict[str, Path]:
+    def inputs(self, stage: str, labeled: LabelledSet) -> dict[str, Path]:
         """Make what a stage reads; folder's name in params.yaml -> path."""
-        return {folder: self.ensure(maker, labelled) for folder, maker in makers(self.graph, stage).items()}
+        return {folder: self.ensure(maker, labeled) for folder, maker in makers(self.graph, stage).items()}
 
-    def arguments(self, stage: str, labelled: LabelledSet, folder: Path, inputs: Mapping[str, Path]) -> list[str]:
+    def arguments(self, stage: str, labeled: LabelledSet, folder: Path, inputs: Mapping[str, Path]) -> list[str]:
         """Give the arguments of a stage's command."""
         declared = self.graph[stage]
         folders = {name: str(path) for name, path in inputs.items()} | {declared.makes: str(folder / stage)}
-        return declared.filled(folders, str(labelled.path))
+        return declared.filled(folders, str(labeled.path))
 
 
-def write_params(folder: Path, labelled: LabelledSet) -> None:
+def write_params(folder: Path, labeled: LabelledSet) -> None:
     """Write the set's params.yaml."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "params.yaml").write_text(yaml.safe_dump(labelled.params, sort_keys=False), encoding="utf-8")
+    (folder / "params.yaml").write_text(yaml.safe_dump(labeled.params, sort_keys=False), encoding="utf-8")
 
 
 @functools.cache

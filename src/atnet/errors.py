@@ -2,7 +2,7 @@
 
 AtnetError                 anything below; a command prints its message and exits with 1
 ├── ConfigurationError     params.yaml: unknown key, wrong type, value out of range
-├── DataError              the labelled texts
+├── DataError              the labeled texts
 │   ├── DataFileError      a file is missing, empty, cut short or not what it is said to be
 │   └── DataContractError  the file reads well, but its contents cannot be trained on
 ├── ModelError             a model's files are missing, damaged or disagree with each other
@@ -22,7 +22,7 @@ class ConfigurationError(AtnetError):
 
 
 class DataError(AtnetError):
-    """The labelled texts cannot be used."""
+    """The labeled texts cannot be used."""
 
 
 class DataFileError(DataError):

@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
-MODEL_FILES = ("architecture.json", "labels.json", "model.onnx", "model.weights.h5", "tokenizer.json")
+MODEL_FILES = ("architecture.json", "inference_config.json", "model.onnx", "model.weights.h5", "tokenizer.json")
 """The files whose contents are the model's identity."""
 
 UNKNOWN_ID = 1
@@ -105,7 +105,7 @@ class Predictor:
         options = onnxruntime.SessionOptions()
         if threads is not None:
             options.intra_op_num_threads = threads
-        name = "labels.json"
+        name = "inference_config.json"
         try:
             settings = json.loads((folder / name).read_text(encoding="utf-8"))
             labels, temperature, pad_to = settings["labels"], float(settings["temperature"]), settings["pad_to"]
@@ -124,7 +124,7 @@ class Predictor:
         classes = next(output.shape[-1] for output in session.get_outputs() if output.name == "logits")
         if classes != len(labels):
             raise UnusableModelError(
-                f"{folder / 'model.onnx'} answers for {classes} labels, {folder / 'labels.json'} names {len(labels)}. "
+                f"{folder / 'model.onnx'} answers for {classes} labels, {folder / 'inference_config.json'} names {len(labels)}. "
                 "They belong to different models: run `dvc checkout`."
             )
         return cls(tokenizer, session, labels=labels, temperature=temperature, pad_to=pad_to)
@@ -178,7 +178,7 @@ class Predictor:
         gets what the wide branch says there and an estimate of its share in the rest of the network: the mean of what
         it says alone and of what is lost without it, the first and the last term of its Shapley value, scaled to sum
         exactly (docs/benchmarks.md compares others). This takes 2T + 3 answers for a text of T tokens; of more than
-        MOST_SPANS, neighbours are left out together and share what they say.
+        MOST_SPANS, neighbors are left out together and share what they say.
         """
         return [self._explain(text, encoding) for text, encoding in zip(texts, self._encodings(texts), strict=True)]
 

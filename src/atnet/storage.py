@@ -15,10 +15,8 @@ import pyarrow.parquet as pq
 
 from atnet.config import Params, parse_params
 from atnet.errors import ConfigurationError, DataFileError
+from atnet.files import PARAMS_FILE
 
-PARAMS_FILE = "params.yaml"
-FLOW_LOCK = Path(".atnet", "flow.lock")
-"""Held by a flow while it works in the project."""
 EXPERIMENT_COPIES = (".dvc", "tmp", "exps")
 """Where DVC puts the temporary copies in which `dvc exp run --temp` and `--queue` work."""
 

@@ -34,7 +34,7 @@ def fit_power_law(rows_P: Floats, errors_P: Floats) -> PowerLaw:
     """Fit by least squares, floor and scale not negative.
 
     For a given exponent the other two follow exactly; the exponent is searched on a grid and then between its
-    neighbours, so that no start has to be guessed and no local minimum is taken for the best.
+    neighbors, so that no start has to be guessed and no local minimum is taken for the best.
     """
     # Relative to the largest, the numbers of the linear part are of one size.
     relative_P = rows_P / rows_P.max()

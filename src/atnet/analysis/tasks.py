@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from atnet.baselines.baselines import LINEAR, fit_baselines
 from atnet.config import BaselineConfig
-from atnet.evaluation.baseline import LINEAR, fit_baselines
 from atnet.evaluation.metrics import Floats
 
 NETWORK = "atnet"
@@ -23,12 +23,12 @@ class Task:
 
     train: pd.DataFrame
     stopping: pd.DataFrame
-    """Rows by which training is stopped, or the strength of regularisation chosen."""
+    """Rows by which training is stopped, or the strength of regularization chosen."""
     texts: list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class LearnerPredictions:
     """The probabilities that models of one task gave to its texts."""
 
     labels: list[str]
@@ -43,16 +43,16 @@ class Answers:
         return wide
 
 
-Learner = Callable[[Sequence[Task]], Iterator[Answers]]
+Learner = Callable[[Sequence[Task]], Iterator[LearnerPredictions]]
 """Does tasks in turn, each from the start: no word, vector or weight of one task is known in another."""
 
 
 def linear_learner(name: str, config: BaselineConfig) -> Learner:
     """Learn with one of the linear baselines; its result depends on no seed worth repeating, so S is 1."""
 
-    def learn(tasks: Sequence[Task]) -> Iterator[Answers]:
+    def learn(tasks: Sequence[Task]) -> Iterator[LearnerPredictions]:
         for task in tasks:
             fitted = fit_baselines(task.train, task.stopping, config)
-            yield Answers(fitted.labels, fitted.probabilities(task.texts)[name][None])
+            yield LearnerPredictions(fitted.labels, fitted.probabilities(task.texts)[name][None])
 
     return learn

@@ -1,76 +1,62 @@
-"""The typed form of params.yaml: one frozen, strict section per stage, no defaults."""
+"""The typed form of params.yaml: one frozen, strict section per stage or command, no defaults."""
 
-from atnet.config.analysis import AnalyseConfig
-from atnet.config.data import (
+from atnet.config.analyze import AnalyzeConfig
+from atnet.config.params import Params, parse_params
+from atnet.config.release import (
+    BaselineCheckConfig,
+    BehaviorConfig,
+    CalibrationCheckConfig,
+    GoldenConfig,
+    LatencyCheckConfig,
+    MinScoresConfig,
+    ModelCardConfig,
+    PassRatesConfig,
+    ReleaseConfig,
+    SizeCheckConfig,
+    SliceCheckConfig,
+)
+from atnet.config.section import SPLITS, Section, Severity, SplitName
+from atnet.config.stages import (
+    BaselineConfig,
     ColumnsConfig,
     DataConfig,
-    FoldersConfig,
-    FractionsConfig,
-    LabelFromRatingConfig,
-    MaximumFractionCheck,
-    MinimumFractionCheck,
-    MinimumRowsCheck,
-    RangeCheck,
-    SplitConfig,
-    ValidateConfig,
-)
-from atnet.config.modelling import (
-    BaselineConfig,
     EvaluateConfig,
+    LabelFromRatingConfig,
+    SplitConfig,
     TokenizeConfig,
-    TrackingConfig,
     TrainConfig,
+    ValidateConfig,
     VectorsConfig,
 )
-from atnet.config.parsing import Params, parse_params
-from atnet.config.release import (
-    BaselineRuleConfig,
-    BehaviourConfig,
-    CalibrationBudget,
-    CardConfig,
-    GoldenConfig,
-    LatencyBudget,
-    MinimumScoresConfig,
-    ReleaseConfig,
-    ReleaseSlicesConfig,
-    SizeBudget,
-)
-from atnet.config.section import SPLITS, Fraction, OpenFraction, Section, Severity, SplitName
-from atnet.config.tuning import ChoicesConfig, Dimension, PruningConfig, RangeConfig, TuneConfig
+from atnet.config.tracking import TrackingConfig
+from atnet.config.tune import ChoicesConfig, Dimension, PruningConfig, RangeConfig, TuneConfig
 
 __all__ = [
     "SPLITS",
-    "AnalyseConfig",
+    "AnalyzeConfig",
+    "BaselineCheckConfig",
     "BaselineConfig",
-    "BaselineRuleConfig",
-    "BehaviourConfig",
-    "CalibrationBudget",
-    "CardConfig",
+    "BehaviorConfig",
+    "CalibrationCheckConfig",
     "ChoicesConfig",
     "ColumnsConfig",
     "DataConfig",
     "Dimension",
     "EvaluateConfig",
-    "FoldersConfig",
-    "Fraction",
-    "FractionsConfig",
     "GoldenConfig",
     "LabelFromRatingConfig",
-    "LatencyBudget",
-    "MaximumFractionCheck",
-    "MinimumFractionCheck",
-    "MinimumRowsCheck",
-    "MinimumScoresConfig",
-    "OpenFraction",
+    "LatencyCheckConfig",
+    "MinScoresConfig",
+    "ModelCardConfig",
     "Params",
+    "PassRatesConfig",
     "PruningConfig",
-    "RangeCheck",
     "RangeConfig",
     "ReleaseConfig",
-    "ReleaseSlicesConfig",
     "Section",
     "Severity",
-    "SizeBudget",
+    "SizeCheckConfig",
+    "SliceCheckConfig",
     "SplitConfig",
     "SplitName",
     "TokenizeConfig",

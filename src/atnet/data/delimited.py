@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from atnet.config import DataConfig
-from atnet.data.canonical import check_columns, wanted_columns
-from atnet.data.rawfile import CHUNK_BYTES, encoding_fault, no_rows, open_bytes
+from atnet.data.columns import check_columns, wanted_columns
+from atnet.data.raw_bytes import CHUNK_BYTES, encoding_fault, no_rows, open_bytes
 from atnet.errors import ConfigurationError, DataFileError
 
 SEPARATORS = (",", ";", "\t", "|")

@@ -12,7 +12,7 @@ import pandas as pd
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.row_conditions import Column
 
-from atnet.data.checks import Check
+from atnet.data.data_checks import DataCheck
 
 # Its classes are not exported in the way that type checkers ask for.
 gxe: Any = gx.expectations
@@ -22,10 +22,10 @@ RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": F
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckOutcome:
     """What a check found."""
 
-    check: Check
+    check: DataCheck
     passed: bool
     observed: float
     """Rows that break a row check; the number that a table check looks at."""
@@ -42,11 +42,11 @@ class Judge:
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
         self._context.variables.analytics_enabled = False
 
-    def rows(self, frame: pd.DataFrame, checks: Sequence[Check]) -> list[Verdict]:
+    def rows(self, frame: pd.DataFrame, checks: Sequence[DataCheck]) -> list[CheckOutcome]:
         """Judge each row of a frame; the verdicts come in the order of the checks."""
         results = self._results("rows", frame, {check: _row_expectation(check) for check in checks})
         return [
-            Verdict(
+            CheckOutcome(
                 check=check,
                 passed=bool(result.success),
                 observed=int(result.result["unexpected_count"]),
@@ -55,13 +55,13 @@ class Judge:
             for check, result in results.items()
         ]
 
-    def table(self, numbers: dict[str, float], checks: Sequence[Check]) -> list[Verdict]:
+    def table(self, numbers: dict[str, float], checks: Sequence[DataCheck]) -> list[CheckOutcome]:
         """Judge one number per check; the verdicts come in the order of the checks."""
         results = self._results(
             "table", pd.DataFrame([numbers]), {check: _number_expectation(check) for check in checks}
         )
         return [
-            Verdict(check=check, passed=bool(result.success), observed=float(result.result["observed_value"]))
+            CheckOutcome(check=check, passed=bool(result.success), observed=float(result.result["observed_value"]))
             for check, result in results.items()
         ]
 
@@ -73,7 +73,7 @@ class Judge:
             files = (path for path in sorted(Path(folder).rglob("*")) if path.is_file())
             return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
-    def _results(self, name: str, frame: pd.DataFrame, expectations: dict[Check, Any]) -> dict[Check, Any]:
+    def _results(self, name: str, frame: pd.DataFrame, expectations: dict[DataCheck, Any]) -> dict[DataCheck, Any]:
         asset = self._context.data_sources.add_or_update_pandas(name).add_dataframe_asset(name)
         suite = gx.ExpectationSuite(name=name, expectations=list(expectations.values()))
         definition = gx.ValidationDefinition(
@@ -89,7 +89,7 @@ class Judge:
         return {check: found[check.name] for check in expectations}
 
 
-def _told(check: Check) -> dict[str, Any]:
+def _told(check: DataCheck) -> dict[str, Any]:
     told: dict[str, Any] = {
         "column": check.column,
         "severity": check.severity,
@@ -101,16 +101,16 @@ def _told(check: Check) -> dict[str, Any]:
     return told
 
 
-def _row_expectation(check: Check) -> Any:
+def _row_expectation(check: DataCheck) -> Any:
     if check.allowed is not None:
         return gxe.ExpectColumnValuesToBeInSet(**_told(check), value_set=list(check.allowed))
-    if check.minimum is None and check.maximum is None:
+    if check.min_value is None and check.max_value is None:
         return gxe.ExpectColumnValuesToNotBeNull(**_told(check))
-    return gxe.ExpectColumnValuesToBeBetween(**_told(check), min_value=check.minimum, max_value=check.maximum)
+    return gxe.ExpectColumnValuesToBeBetween(**_told(check), min_value=check.min_value, max_value=check.max_value)
 
 
-def _number_expectation(check: Check) -> Any:
-    return gxe.ExpectColumnMaxToBeBetween(**_told(check), min_value=check.minimum, max_value=check.maximum)
+def _number_expectation(check: DataCheck) -> Any:
+    return gxe.ExpectColumnMaxToBeBetween(**_told(check), min_value=check.min_value, max_value=check.max_value)
 
 
 def _site(folder: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atnet.config import DataConfig
-from atnet.data.canonical import check_columns, wanted_columns
-from atnet.data.rawfile import encoding_fault, open_bytes
+from atnet.data.columns import check_columns, wanted_columns
+from atnet.data.raw_bytes import encoding_fault, open_bytes
 from atnet.errors import DataContractError, DataFileError
 
 BATCH_LINES = 100_000

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from atnet.config import SPLITS, SplitName
-from atnet.table import GROUP, ID, LABEL, TEXT_HASH
+from atnet.schema import GROUP, ID, LABEL, TEXT_HASH
 
 LEFT_OUT_OF: tuple[SplitName, ...] = ("validation", "test")
 LISTED = 5

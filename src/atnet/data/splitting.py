@@ -15,10 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from atnet.config import SPLITS, SplitConfig, SplitName
-from atnet.data.duplicates import near_duplicate_leaders
+from atnet.data.near_duplicates import near_duplicate_leaders
 from atnet.data.split_report import LEFT_OUT_OF, LISTED, describe
 from atnet.errors import DataContractError
-from atnet.table import GROUP, ID, LABEL, SPLIT, TEXT, TEXT_HASH, normalise, text_hash, unit_hash
+from atnet.schema import GROUP, ID, LABEL, SPLIT, TEXT, TEXT_HASH, normalize_text, text_hash, unit_hash
 
 CUT_ORDER: tuple[SplitName, ...] = ("test", "validation", "train")
 """Sides along [0, 1): the test split comes first, so that another validation fraction leaves it as it is."""
@@ -87,7 +87,7 @@ def check_splits(splits: Splits) -> None:
         )
 
 
-def summarise(splits: Splits) -> str:
+def summarize(splits: Splits) -> str:
     """Say in one line how many rows went where."""
     duplicates, sides = splits.report["duplicates"], splits.tables
     sizes = ", ".join(f"{name} {len(side):,}" for name, side in sides.items())
@@ -107,9 +107,9 @@ def _with_groups(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
     firsts = pd.Series(np.arange(len(texts)), index=hashes).groupby(level=0).first()
     names = firsts.index.to_numpy(dtype=object)
     leaders = near_duplicate_leaders(
-        [normalise(texts[row]) for row in firsts],
+        [normalize_text(texts[row]) for row in firsts],
         similarity=config.near_duplicate_similarity,
-        permutations=config.permutations,
+        minhash_permutations=config.minhash_permutations,
     )
     return table.assign(**{GROUP: names[leaders][firsts.index.get_indexer(pd.Index(hashes))], TEXT_HASH: hashes})
 

@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 
 from atnet.config import ValidateConfig
-from atnet.data.checks import BAD_FRACTION, row_checks, table_checks
-from atnet.data.expectations import Judge, Verdict
-from atnet.data.labelling import check_label_settings, expected_labels, map_labels
-from atnet.data.measures import TableCounts, count_table, row_frame
+from atnet.data.data_checks import BAD_FRACTION, row_checks, table_checks
+from atnet.data.expectations import CheckOutcome, Judge
+from atnet.data.label_mapping import check_label_settings, expected_labels, map_labels
+from atnet.data.row_statistics import TableCounts, count_table, row_frame
 from atnet.errors import DataContractError
-from atnet.table import ID, LABEL, TEXT
+from atnet.schema import ID, LABEL, TEXT
 
 
 @dataclass(frozen=True, slots=True)
-class Validated:
+class ValidationResult:
     """The parted rows and every verdict."""
 
     kept: pd.DataFrame
@@ -27,26 +27,26 @@ class Validated:
     left_out: dict[str, int]
     """Rows left out, by rule."""
     counts: TableCounts
-    rows: list[Verdict]
-    table: list[Verdict]
+    rows: list[CheckOutcome]
+    table: list[CheckOutcome]
 
     @property
-    def failed(self) -> list[Verdict]:
+    def failed(self) -> list[CheckOutcome]:
         """List the table checks whose breach stops the pipeline."""
         return [verdict for verdict in self.table if _broken(verdict, "critical")]
 
     @property
-    def warnings(self) -> list[Verdict]:
+    def warnings(self) -> list[CheckOutcome]:
         """List the broken checks that are only reported."""
         return [verdict for verdict in (*self.rows, *self.table) if _broken(verdict, "warning")]
 
 
-def _broken(verdict: Verdict, severity: str) -> bool:
+def _broken(verdict: CheckOutcome, severity: str) -> bool:
     return verdict.check.severity == severity and not verdict.passed
 
 
-def validate_table(table: pd.DataFrame, config: ValidateConfig, judge: Judge) -> Validated:
-    """Check a canonical table whose index is the rows' position.
+def validate_table(table: pd.DataFrame, config: ValidateConfig, judge: Judge) -> ValidationResult:
+    """DataCheck a canonical table whose index is the rows' position.
 
     A row that breaks a critical row check is quarantined with all its reasons, whether a rule leaves it out or not.
 
@@ -59,24 +59,24 @@ def validate_table(table: pd.DataFrame, config: ValidateConfig, judge: Judge) ->
         ConfigurationError: if the label settings contradict each other.
     """
     check_label_settings(config)
-    labelled = map_labels(table, config)
-    rows = judge.rows(row_frame(labelled.table, labelled.left_out), row_checks(config))
+    labeled = map_labels(table, config)
+    rows = judge.rows(row_frame(labeled.table, labeled.left_out), row_checks(config))
     reasons = _reasons(rows, table.index)
-    bad, ruled_out = reasons.notna(), labelled.left_out.notna()
-    kept = labelled.table[~bad & ~ruled_out]
-    labels = expected_labels(config, list(labelled.table[LABEL].dropna().unique()))
+    bad, ruled_out = reasons.notna(), labeled.left_out.notna()
+    kept = labeled.table[~bad & ~ruled_out]
+    labels = expected_labels(config, list(labeled.table[LABEL].dropna().unique()))
     counts = count_table(kept, labels, read=len(table), quarantined=int(bad.sum()))
-    return Validated(
+    return ValidationResult(
         kept=kept.reset_index(drop=True),
         quarantine=_quarantine(table[bad], reasons[bad]),
-        left_out={str(rule): int(n) for rule, n in labelled.left_out[~bad].value_counts().sort_index().items()},
+        left_out={str(rule): int(n) for rule, n in labeled.left_out[~bad].value_counts().sort_index().items()},
         counts=counts,
         rows=rows,
         table=judge.table(counts.summary(), table_checks(config)),
     )
 
 
-def _reasons(verdicts: Sequence[Verdict], index: pd.Index) -> pd.Series:
+def _reasons(verdicts: Sequence[CheckOutcome], index: pd.Index) -> pd.Series:
     reasons = pd.Series(None, index=index, dtype="str")
     for verdict in verdicts:
         if _broken(verdict, "critical"):
@@ -91,7 +91,7 @@ def _quarantine(bad: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def report(validated: Validated) -> dict[str, Any]:
+def report(validated: ValidationResult) -> dict[str, Any]:
     """Put the numbers together, ready for JSON."""
     counts = validated.counts
     return {
@@ -111,13 +111,13 @@ def report(validated: Validated) -> dict[str, Any]:
     }
 
 
-def _told(verdict: Verdict, observed: str) -> dict[str, Any]:
+def _told(verdict: CheckOutcome, observed: str) -> dict[str, Any]:
     check = verdict.check
     told = {"name": check.name, "severity": check.severity, "meaning": check.meaning, "limit": check.limit}
     return {**told, "passed": verdict.passed, observed: verdict.observed}
 
 
-def summary(validated: Validated) -> str:
+def summary(validated: ValidationResult) -> str:
     """Say the outcome in one line."""
     counts = validated.counts
     rules = "".join(f", {rows:,} left out by {rule}" for rule, rows in validated.left_out.items())
@@ -126,7 +126,7 @@ def summary(validated: Validated) -> str:
     return f"{line}; warnings: {warned}" if warned else line
 
 
-def require_passed(validated: Validated, report_path: Path) -> None:
+def require_passed(validated: ValidationResult, report_path: Path) -> None:
     """Stop the pipeline if a critical check failed.
 
     Raises:
@@ -142,8 +142,8 @@ def require_passed(validated: Validated, report_path: Path) -> None:
     )
 
 
-def _failure(verdict: Verdict, rows: Sequence[Verdict]) -> str:
-    words = {"minimum": "at least", "maximum": "at most"}
+def _failure(verdict: CheckOutcome, rows: Sequence[CheckOutcome]) -> str:
+    words = {"min_value": "at least", "max_value": "at most"}
     limit = " and ".join(f"{words[name]} {value:g}" for name, value in verdict.check.limit.items())
     told = f"{verdict.check.name} is {verdict.observed:.4g}, allowed {limit}"
     if verdict.check.name != BAD_FRACTION:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from atnet.evaluation.answers import Answers
 from atnet.evaluation.metrics import Floats, Ints
-from atnet.table import ID, RATING, TEXT
+from atnet.evaluation.predictions import SplitPredictions
+from atnet.schema import ID, RATING, TEXT
 
 SHOWN_CHARACTERS = 320
 """Of a listed text; the rest is cut off."""
@@ -95,7 +95,7 @@ def attention_samples(actual_N: Ints, probabilities_NC: Floats, words_N: Ints, l
     return sorted((Sample(row, why) for row, why in chosen.items()), key=lambda sample: order.index(sample.why))
 
 
-def listed_text(row: int, table: pd.DataFrame, answers: Answers) -> ListedText:
+def listed_text(row: int, table: pd.DataFrame, answers: SplitPredictions) -> ListedText:
     """Gather what is told about one row, its text cut to a readable length."""
     found, probability_C = table.iloc[row], answers.probabilities[row]
     # Not [-2]: equally probable labels must come in the order in which argmax takes them.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from atnet.config import EvaluateConfig
 from atnet.evaluation.bootstrap import Interval, compare, score
 from atnet.evaluation.metrics import Floats, Ints
-from atnet.table import BUILT_IN_SLICES
+from atnet.schema import BUILT_IN_SLICES
 
 BY_LENGTH, BY_UNKNOWN = BUILT_IN_SLICES
 MISSING = "(none)"
@@ -98,7 +98,7 @@ def score_slice(
 ) -> SliceScore:
     """Score one part against the truth and against a reference model; count it only when it is too small."""
     rows = int(part.rows_N.sum())
-    if rows < config.minimum_slice_rows:
+    if rows < config.min_slice_rows:
         return SliceScore(part.by, part.value, rows, None, None, None)
     actual, predicted, reference = (array_N[part.rows_N] for array_N in (actual_N, predicted_N, reference_N))
     samples, confidence = config.bootstrap_samples, config.confidence

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-AttentionMode = Literal["seed", "rescaled", "pooled"]
+AttentionMode = Literal["published", "rescaled", "pooled"]
 
 
 @keras.saving.register_keras_serializable(package="atnet")
@@ -144,7 +144,7 @@ class TwoClassLogits(keras.layers.Layer):
 class FrequentTokens(keras.layers.Layer):
     """Take every token from id `limit` on for the unknown word, id 1: (B, T) -> (B, T).
 
-    Token ids are ordered by frequency, so these are the words too rare to have learnt a vector.
+    Token ids are ordered by frequency, so these are the words too rare to have learned a vector.
     """
 
     def __init__(self, limit: int, **kwargs: Any) -> None:

@@ -13,8 +13,8 @@ from atnet.network.layers import (
     TwoClassLogits,
     WordEmbedding,
 )
-from atnet.network.wide import WideBranch, both_sides
-from atnet.network.wide_layers import BothBranches, WideNgrams
+from atnet.wide.branch import WideBranch, binary_to_two_logits
+from atnet.wide.ngram_layers import BlendLogits, WideNgrams
 
 
 def build_model(
@@ -33,7 +33,7 @@ def build_model(
         vocabulary_size: rows of the embedding; every token beyond them is taken for the unknown word.
         precision: a Keras dtype policy; weights are float32 under each of them.
     """
-    seed_mode = config.attention == "seed"
+    seed_mode = config.attention == "published"
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     mask = None if seed_mode else PaddingMask(name="mask")(tokens)
     # The embedding stays float32: cast to bfloat16 as a whole, its gradient would no longer be sparse.
@@ -61,12 +61,12 @@ def with_wide(network: keras.Model, wide: WideBranch, weights: tuple[float, floa
     """
     classes = network.output["logits"].shape[-1]
     beside = WideNgrams(len(wide.words), len(wide.runs), classes, wide.longest, dtype="float32", name="wide")
-    both = BothBranches(dtype="float32", name="both")
+    both = BlendLogits(dtype="float32", name="both")
     logits, said = both([network.output["logits"], beside(network.input)])
     for name in ("words", "runs", "numbers", "spelling", "letters"):
         getattr(beside, name).assign(getattr(wide, name))
     both.weight.assign(weights)
-    both.intercept.assign(both_sides(wide.intercept[None])[0])
+    both.intercept.assign(binary_to_two_logits(wide.intercept[None])[0])
     outputs = {"logits": logits, "attention": network.output["attention"], "wide": said}
     return keras.Model(network.input, outputs, name="atnet")
 

@@ -12,11 +12,9 @@ import tensorflow as tf
 
 from atnet.config import TrainConfig
 from atnet.errors import ConfigurationError
-from atnet.network.blending import blended, fit_weights, log_loss
 from atnet.network.model import build_model, with_wide
-from atnet.network.optimizer import SparseAdam
-from atnet.network.wide import WideBranch
-from atnet.text.dataset import (
+from atnet.network.sparse_adam import SparseAdam
+from atnet.text.encoded_split import (
     EncodedSplit,
     check_splits,
     class_targets,
@@ -24,6 +22,8 @@ from atnet.text.dataset import (
     row_weights,
     training_batches,
 )
+from atnet.wide.blending import blended, fit_weights, log_loss
+from atnet.wide.branch import WideBranch
 
 VALIDATION_BATCH = 256
 
@@ -103,7 +103,7 @@ class Trainer:
         self._embedded = vocabulary_size if vectors is None else len(vectors)
         keras.utils.set_random_seed(config.seed)
         self.model = self._built(precision)
-        if vectors is not None and config.start_from_vectors and config.attention != "seed":
+        if vectors is not None and config.initialize_from_vectors and config.attention != "published":
             self.model.get_layer("embedding").embeddings.assign(vectors)
         self.optimizer = SparseAdam(_schedule(config, self.steps))
         self.optimizer.build(self.model.trainable_variables)

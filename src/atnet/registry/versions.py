@@ -14,9 +14,9 @@ from mlflow.exceptions import MlflowException
 
 from atnet.config import TrackingConfig
 from atnet.errors import ReleaseError
-from atnet.tracking.model import CONTENT_TAG
-from atnet.tracking.runs import MODEL_TAG, finished_run
+from atnet.tracking.logged_model import CONTENT_TAG
 from atnet.tracking.store import TrackingStore, open_store, store_faults
+from atnet.tracking.tags import MODEL_TAG, finished_run
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,4 +1,4 @@
-"""Stage `validate`: the data file in, good rows, bad rows and their report out."""
+"""Stage `validate`: split the data file into valid and quarantined rows, with a report."""
 
 import sys
 from collections.abc import Sequence
@@ -6,28 +6,30 @@ from pathlib import Path
 
 from atnet.config import Params
 from atnet.data.expectations import Judge
-from atnet.data.source import load_source
+from atnet.data.reader import load_source
 from atnet.data.validation import report, require_passed, summary, validate_table
+from atnet.files import DATA_DOCS, QUARANTINE, VALIDATED_TABLE, VALIDATION_REPORT
 from atnet.stages.command import run_stage
 from atnet.storage import write_folder, write_json, write_table
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage on the data file and the folder that argv names."""
-    return run_stage("validate", ("source", "validated"), validate, argv)
-
-
-def validate(params: Params, source: Path, validated: Path) -> str:
-    """Write the evidence first; the table only when nothing critical failed."""
-    (validated / "table.parquet").unlink(missing_ok=True)
+def validate(params: Params, root: Path) -> str:
+    """Write the report first, then the table if no critical check failed."""
+    (root / VALIDATED_TABLE).unlink(missing_ok=True)
     judge = Judge()
-    outcome = validate_table(load_source(source, params.data), params.validate_, judge)
-    write_table(validated / "quarantine.parquet", outcome.quarantine)
-    write_json(validated / "report.json", report(outcome))
-    write_folder(validated / "docs", judge.pages())
-    require_passed(outcome, validated / "report.json")
-    write_table(validated / "table.parquet", outcome.kept)
+    source = load_source(root / params.data.path, params.data)
+    outcome = validate_table(source, params.validate_, judge)
+    write_table(root / QUARANTINE, outcome.quarantine)
+    write_json(root / VALIDATION_REPORT, report(outcome))
+    write_folder(root / DATA_DOCS, judge.pages())
+    require_passed(outcome, VALIDATION_REPORT)
+    write_table(root / VALIDATED_TABLE, outcome.kept)
     return summary(outcome)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage from the command line."""
+    return run_stage("validate", validate, argv)
 
 
 if __name__ == "__main__":

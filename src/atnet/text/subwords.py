@@ -19,7 +19,7 @@ from tokenizers.pre_tokenizers import Metaspace, PreTokenizer, Split
 from tokenizers.pre_tokenizers import Sequence as PreTokenizerSequence
 from tokenizers.trainers import BpeTrainer
 
-from atnet.text.words import PADDING, UNKNOWN, WORD_PATTERN
+from atnet.text.word_splitting import PADDING, UNKNOWN, WORD_PATTERN
 
 WORD_START = "\u2581"
 LONGEST_PIECE = 12
@@ -33,9 +33,9 @@ PASSES_PER_ROUND = 2
 Scores = dict[str, float]
 
 
-def subword_normaliser(normaliser: Normalizer) -> Normalizer:
+def subword_normalizer(normalizer: Normalizer) -> Normalizer:
     """Add what word starts need: one plain space between words, none at the ends."""
-    return NormalizerSequence([normaliser, Replace(Regex(r"\s+"), " "), Strip()])
+    return NormalizerSequence([normalizer, Replace(Regex(r"\s+"), " "), Strip()])
 
 
 def subword_splitter() -> PreTokenizer:

@@ -19,9 +19,9 @@ from tokenizers.models import Model, WordLevel
 
 from atnet.config import SplitName, TokenizeConfig
 from atnet.errors import DataContractError
-from atnet.table import ID, LABEL, RATING, TEXT, TEXT_HASH, WEIGHT
-from atnet.text.subwords import alphabet_of, bpe_model, subword_normaliser, subword_splitter, unigram_model
-from atnet.text.words import PADDING, UNKNOWN, count_words, text_normaliser, word_splitter
+from atnet.schema import ID, LABEL, RATING, TEXT, TEXT_HASH, WEIGHT
+from atnet.text.subwords import alphabet_of, bpe_model, subword_normalizer, subword_splitter, unigram_model
+from atnet.text.word_splitting import PADDING, UNKNOWN, count_words, text_normalizer, word_splitter
 
 UNKNOWN_ID = 1
 BATCH = 10_000
@@ -71,15 +71,15 @@ def fit_tokenizer(texts: Sequence[str], config: TokenizeConfig) -> Tokenizer:
         DataContractError: if no word is frequent enough.
     """
     tokenizer = Tokenizer(WordLevel({PADDING: 0, UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
-    normaliser = text_normaliser(lowercase=config.lowercase, strip_accents=config.strip_accents)
+    normalizer = text_normalizer(lowercase=config.lowercase, strip_accents=config.strip_accents)
     whole_words = config.kind == "word"
-    tokenizer.normalizer = normaliser if whole_words else subword_normaliser(normaliser)
+    tokenizer.normalizer = normalizer if whole_words else subword_normalizer(normalizer)
     tokenizer.pre_tokenizer = word_splitter() if whole_words else subword_splitter()
     tokenizer.model = _fit_model(tokenizer, texts, config)
     if tokenizer.get_vocab_size() <= UNKNOWN_ID + 1:
         raise DataContractError(
-            f"No word stands {config.minimum_frequency} times in the {len(texts)} training texts. "
-            "Lower tokenize.minimum_frequency or bring more texts."
+            f"No word stands {config.min_frequency} times in the {len(texts)} training texts. "
+            "Lower tokenize.min_frequency or bring more texts."
         )
     return tokenizer
 
@@ -97,7 +97,7 @@ def choose_max_length(lengths_N: NDArray[np.int64], config: TokenizeConfig) -> i
     return min(int(np.quantile(lengths_N, config.max_length_quantile, method="higher")), config.max_length_limit)
 
 
-def summarise(tokenized: TokenizedSplits) -> str:
+def summarize(tokenized: TokenizedSplits) -> str:
     """Say in one line how large the vocabulary is and what it misses."""
     report = tokenized.report
     unknown = report["splits"]["validation"]["unknown_rate"]
@@ -111,12 +111,12 @@ def _fit_model(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizeConfi
     size = config.vocabulary_size
     words = count_words(texts, tokenizer.normalizer, tokenizer.pre_tokenizer)
     if config.kind == "word":
-        frequent = (word for word, count in words.items() if count >= config.minimum_frequency)
+        frequent = (word for word, count in words.items() if count >= config.min_frequency)
         ordered = sorted(frequent, key=lambda word: (-words[word], word))[: size - 2]
         return WordLevel({word: number for number, word in enumerate([PADDING, UNKNOWN, *ordered])}, unk_token=UNKNOWN)
     alphabet = alphabet_of(words, size)
     if config.kind == "bpe":
-        return bpe_model(tokenizer, texts, alphabet=alphabet, size=size, minimum=config.minimum_frequency)
+        return bpe_model(tokenizer, texts, alphabet=alphabet, size=size, minimum=config.min_frequency)
     return unigram_model(words, alphabet=alphabet, size=size)
 
 

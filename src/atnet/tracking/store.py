@@ -158,9 +158,9 @@ def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
 
 
 def _artifact_location(config: TrackingConfig, anchor: Path) -> str:
-    if "://" in config.artifacts:
-        return config.artifacts
-    folder = (anchor / config.artifacts).resolve()
+    if "://" in config.artifact_location:
+        return config.artifact_location
+    folder = (anchor / config.artifact_location).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)
 

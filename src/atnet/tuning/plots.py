@@ -14,16 +14,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from atnet.config.tuning import SECTION, Value
-from atnet.reporting.figures import BLUE, GREY, INK, ORANGE, STYLE
-from atnet.tuning.trials import HIGHER_IS_BETTER, Objective, Tried, current_trial, ranking
+from atnet.config.tune import SECTION, Value
+from atnet.report.figures import BLUE, GREY, INK, ORANGE, STYLE
+from atnet.tuning.trials import HIGHER_IS_BETTER, Objective, TrialResult, current_trial, ranking
 
 DPI = 130
 AXIS_NAMES = {"validation_loss": "Validation loss (nats per text)", "validation_accuracy": "Validation accuracy"}
 
 
 def pictures(
-    trials: Sequence[Tried],
+    trials: Sequence[TrialResult],
     objective: Objective,
     within: Mapping[str, BaseDistribution],
     importances: Mapping[str, float],
@@ -43,7 +43,9 @@ def pictures(
     return {name: _png(figure) for name, figure in drawn.items()}
 
 
-def _history(trials: Sequence[Tried], best: Sequence[Tried], begun: Tried | None, objective: Objective) -> Figure:
+def _history(
+    trials: Sequence[TrialResult], best: Sequence[TrialResult], begun: TrialResult | None, objective: Objective
+) -> Figure:
     figure = Figure(figsize=(7.5, 4), layout="constrained")
     axes = figure.subplots()
     complete = sorted(best, key=lambda trial: trial.number)
@@ -68,20 +70,20 @@ def _history(trials: Sequence[Tried], best: Sequence[Tried], begun: Tried | None
 
 
 def _parallel(
-    best: Sequence[Tried], begun: Tried | None, objective: Objective, within: Mapping[str, BaseDistribution]
+    best: Sequence[TrialResult], begun: TrialResult | None, objective: Objective, within: Mapping[str, BaseDistribution]
 ) -> Figure:
     names = list(within)
     figure = Figure(figsize=(max(6.5, 1.1 * len(names) + 2), 4.6), layout="constrained")
     axes = figure.subplots()
     scales = [_scale(within[name]) for name in names]
     values = [trial.kept[objective] for trial in best]
-    colours: Any = ScalarMappable(Normalize(min(values), max(values)), _colour_map(objective))
+    colors: Any = ScalarMappable(Normalize(min(values), max(values)), _colour_map(objective))
     for trial in reversed(best):
         heights = [place(trial.settings[name]) for name, (place, _) in zip(names, scales, strict=True)]
         first, is_begun = trial is best[0], begun is not None and trial.number == begun.number
         axes.plot(
             heights,
-            color=ORANGE if is_begun else colours.to_rgba(trial.kept[objective]),
+            color=ORANGE if is_begun else colors.to_rgba(trial.kept[objective]),
             linewidth=2.6 if first else 1.8 if is_begun else 1.0,
             linestyle="--" if is_begun else "-",
             label=_line_name(first, is_begun),
@@ -94,7 +96,7 @@ def _parallel(
     axes.set_xticks(range(len(names)), [_broken(name.removeprefix(SECTION)) for name in names])
     axes.set(yticks=[], xlim=(-0.1, len(names) - 0.6), ylim=(-0.05, 1.05), title="Complete trials, one line each")
     axes.spines[:].set_visible(False)
-    figure.colorbar(colours, ax=axes, label=AXIS_NAMES[objective], pad=0.01)
+    figure.colorbar(colors, ax=axes, label=AXIS_NAMES[objective], pad=0.01)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -106,7 +108,7 @@ def _importances(importances: Mapping[str, float], objective: Objective) -> Figu
     bars = axes.barh([name.removeprefix(SECTION) for name, _ in ordered], [share for _, share in ordered], color=BLUE)
     axes.bar_label(bars, labels=[f"{share:.0%}" for _, share in ordered], padding=3)
     axes.set(
-        xlim=(0, 1), title="What moved the value", xlabel=f"Share of the spread of the {_words(objective)} (fANOVA)"
+        xlim=(0, 1), title="What moved the value", xlabel=f"Share of the variance of the {_words(objective)} (fANOVA)"
     )
     return figure
 

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from atnet.config import TrainConfig
 from atnet.errors import AtnetError
-from atnet.tuning.crew import Crew, Said
 from atnet.tuning.space import Settings, with_settings
-from atnet.tuning.study import Asked, Study, repeated
-from atnet.tuning.trials import Tried
+from atnet.tuning.study import Study, TrialRequest, repeated
+from atnet.tuning.trials import TrialResult
+from atnet.tuning.worker_pool import WorkerMessage, WorkerPool
 
 FAILURES_IN_A_ROW = 3
 """After so many the fault is not in the settings."""
@@ -29,7 +29,7 @@ class Budget:
     """Of this call."""
 
 
-class Watcher(Protocol):
+class Callback(Protocol):
     """Whoever is told how the search goes."""
 
     def started(self, number: int, settings: Settings) -> None:
@@ -38,7 +38,7 @@ class Watcher(Protocol):
     def epoch(self, number: int, epoch: Mapping[str, float]) -> None:
         """A trial has done an epoch."""
 
-    def ended(self, trial: Tried) -> None:
+    def ended(self, trial: TrialResult) -> None:
         """A trial has ended."""
 
     def cut_short(self, number: int) -> None:
@@ -47,7 +47,7 @@ class Watcher(Protocol):
 
 @dataclass(slots=True)
 class _Running:
-    asked: Asked
+    asked: TrialRequest
     since: float
     curve: list[dict[str, float]] = field(default_factory=list)
 
@@ -59,11 +59,11 @@ class Search:
         self,
         study: Study,
         train: TrainConfig,
-        crew: Crew,
-        watcher: Watcher,
+        worker_pool: WorkerPool,
+        watcher: Callback,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._study, self._train, self._crew, self._watcher, self._clock = study, train, crew, watcher, clock
+        self._study, self._train, self._crew, self._watcher, self._clock = study, train, worker_pool, watcher, clock
         self._running: dict[int, _Running] = {}
         self._failures = self._repeats = 0
 
@@ -109,12 +109,12 @@ class Search:
         self._running[worker] = _Running(asked, self._clock())
         self._crew.train(worker, with_settings(self._train, asked.settings))
 
-    def _take_in(self, said: Said) -> None:
+    def _take_in(self, said: WorkerMessage) -> None:
         running = self._running.get(said.worker)
         if running is None:
             return
         if said.message is None:
-            self._leave(said.worker, "failed", f"its process ended: {self._crew.last_words(said.worker)}")
+            self._leave(said.worker, "failed", f"its process ended: {self._crew.last_log_line(said.worker)}")
         elif "error" in said.message:
             self._leave(said.worker, "failed", str(said.message["error"]))
         elif "done" in said.message:
@@ -136,9 +136,9 @@ class Search:
         running = self._running.pop(worker)
         seconds = round(self._clock() - running.since, 1)
         asked = running.asked
-        self._end(Tried(asked.number, asked.settings, state, tuple(running.curve), seconds, note))
+        self._end(TrialResult(asked.number, asked.settings, state, tuple(running.curve), seconds, note))
 
-    def _end(self, trial: Tried) -> None:
+    def _end(self, trial: TrialResult) -> None:
         self._study.tell(trial)
         self._watcher.ended(trial)
         self._failures = self._failures + 1 if trial.state == "failed" else 0
@@ -149,4 +149,4 @@ class Search:
         for running in self._running.values():
             self._watcher.cut_short(running.asked.number)
         self._running.clear()
-        self._study.put_back()
+        self._study.requeue_interrupted()

@@ -6,7 +6,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from atnet.config import ChoicesConfig, Dimension, TrainConfig
-from atnet.config.tuning import SECTION, Value, number_kind
+from atnet.config.tune import SECTION, Value, number_kind
 from atnet.errors import ConfigurationError
 
 Settings = dict[str, Value]

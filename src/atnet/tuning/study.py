@@ -17,10 +17,10 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from atnet.config import TuneConfig
-from atnet.config.tuning import PruningConfig
+from atnet.config.tune import PruningConfig
 from atnet.errors import StoreError
 from atnet.tuning.space import Settings, drawn_settings
-from atnet.tuning.trials import HIGHER_IS_BETTER, Curve, State, Tried, kept_epoch
+from atnet.tuning.trials import HIGHER_IS_BETTER, Curve, State, TrialResult, kept_epoch
 
 RECORD, SETTINGS = "record", "settings"
 STATES: dict[State, TrialState] = {
@@ -33,7 +33,7 @@ BUSY_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TrialRequest:
     """A trial to be run."""
 
     number: int
@@ -83,22 +83,22 @@ class Study:
             ) from error
         if not self._study.get_trials(deepcopy=False):
             self._enqueue(current, current)
-        self.put_back()
+        self.requeue_interrupted()
 
-    def put_back(self) -> list[int]:
+    def requeue_interrupted(self) -> list[int]:
         """Let the trials that were cut short be tried again, first of all; give their old numbers."""
-        put_back = []
+        requeue_interrupted = []
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if RECORD in trial.user_attrs:
-                self.tell(Tried.from_record(trial.number, trial.user_attrs[RECORD]))
+                self.tell(TrialResult.from_record(trial.number, trial.user_attrs[RECORD]))
                 continue
-            put_back.append(trial.number)
+            requeue_interrupted.append(trial.number)
             self._study.tell(trial.number, state=TrialState.FAIL)
             if SETTINGS in trial.user_attrs:
                 self._enqueue(trial.params, trial.user_attrs[SETTINGS])
-        return put_back
+        return requeue_interrupted
 
-    def ask(self) -> Asked:
+    def ask(self) -> TrialRequest:
         """Say what to try next."""
         # Seeded by the trial's place among those that count: a sampler made anew would draw its first values again.
         place = sum(trial.state is TrialState.RUNNING or RECORD in trial.user_attrs for trial in self._trials())
@@ -106,7 +106,7 @@ class Study:
         trial = self._study.ask(dict(self._within))
         settings = trial.user_attrs.get(SETTINGS) or drawn_settings(trial.params, self._within)
         trial.set_user_attr(SETTINGS, settings)
-        return Asked(trial.number, settings)
+        return TrialRequest(trial.number, settings)
 
     def should_prune(self, number: int, curve: Curve) -> bool:
         """Take in the newest epoch of a trial and say whether to give the trial up."""
@@ -117,17 +117,17 @@ class Study:
         trial.report(value, len(curve))
         return trial.should_prune()
 
-    def tell(self, tried: Tried) -> None:
+    def tell(self, tried: TrialResult) -> None:
         """Take in how a trial ended."""
         trial = optuna.trial.Trial(self._study, self._trials()[tried.number]._trial_id)
         trial.set_user_attr(RECORD, tried.record())
         value = kept_epoch(tried.curve)[self._config.objective] if tried.state == "complete" else None
         self._study.tell(tried.number, value, state=STATES[tried.state])
 
-    def ended(self) -> list[Tried]:
+    def ended(self) -> list[TrialResult]:
         """Give the trials that have ended, in their order; those that were only cut short are left out."""
         return [
-            Tried.from_record(trial.number, trial.user_attrs[RECORD])
+            TrialResult.from_record(trial.number, trial.user_attrs[RECORD])
             for trial in self._trials()
             if trial.state.is_finished() and RECORD in trial.user_attrs
         ]
@@ -157,7 +157,7 @@ class Study:
             self._study.enqueue_trial(dict(drawn), user_attrs={SETTINGS: settings})
 
 
-def repeated(asked: Asked, ended: Iterable[Tried]) -> Tried | None:
+def repeated(asked: TrialRequest, ended: Iterable[TrialResult]) -> TrialResult | None:
     """Give the outcome of a trial whose settings have been tried before: training them again gives the same."""
     for trial in ended:
         if trial.settings == asked.settings and trial.state != "failed":
@@ -173,4 +173,4 @@ def _seed(search: str, seed: int, place: int) -> int:
 def _pruner(config: PruningConfig | None) -> optuna.pruners.BasePruner:
     if config is None:
         return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=config.after_trials, n_warmup_steps=config.after_epochs)
+    return optuna.pruners.MedianPruner(n_startup_trials=config.startup_trials, n_warmup_steps=config.warmup_epochs)

@@ -14,7 +14,7 @@ HIGHER_IS_BETTER: dict[Objective, bool] = {"validation_loss": False, "validation
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TrialResult:
     """A trial that has ended."""
 
     number: int
@@ -31,7 +31,7 @@ class Tried:
         return kept_epoch(self.curve)
 
     @classmethod
-    def from_record(cls, number: int, record: Mapping[str, Any]) -> "Tried":
+    def from_record(cls, number: int, record: Mapping[str, Any]) -> "TrialResult":
         """Read a trial from what `record` gave."""
         return cls(**{**record, "number": number, "curve": tuple(record["curve"])})
 
@@ -46,7 +46,7 @@ def kept_epoch(curve: Curve) -> Mapping[str, float]:
     return min(curve, key=lambda epoch: epoch["validation_loss"])
 
 
-def ranking(trials: Sequence[Tried], objective: Objective) -> list[Tried]:
+def ranking(trials: Sequence[TrialResult], objective: Objective) -> list[TrialResult]:
     """Order the complete trials, best first; of equals the lower validation loss, then the earlier trial."""
     sign = -1 if HIGHER_IS_BETTER[objective] else 1
     complete = [trial for trial in trials if trial.state == "complete"]
@@ -55,6 +55,6 @@ def ranking(trials: Sequence[Tried], objective: Objective) -> list[Tried]:
     )
 
 
-def current_trial(trials: Sequence[Tried], current: Settings) -> Tried | None:
+def current_trial(trials: Sequence[TrialResult], current: Settings) -> TrialResult | None:
     """Find the complete trial of the current settings: the search begins with it, and a repeated one counts too."""
     return next((trial for trial in trials if trial.settings == current and trial.state == "complete"), None)

@@ -1,0 +1,1 @@
+"""The linear baselines that AtNet must beat."""

@@ -1,0 +1,192 @@
+"""Groups of texts that are the same or nearly the same: MinHash finds candidates, their shingles decide.
+
+A pair is found or missed by its two texts alone, so more rows can join groups but never part one. Only in a
+bucket of more than WINDOW different texts, which takes a great many of nearly one wording, is that not guaranteed.
+
+Letters in array names: U different texts, S shingles of all texts, K pairs, B bands.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from rensa import RMinHash
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+Ints = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
+
+SHINGLE_WORDS = 3
+PARTITION = 50_000
+"""Texts that are shingled at once."""
+WINDOW = 64
+"""A text is compared with this many neighbors in its bucket; smaller buckets are compared completely."""
+RECALL = 0.99
+"""Chance that a pair exactly as similar as asked for becomes a candidate; more similar pairs nearly always do."""
+PAIR_SHINGLES = 8_000_000
+"""Shingles that are compared at once."""
+MINHASH_SEED = 1
+NOT_A_WORD = r"[^\p{L}\p{M}\p{N}]+"
+UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
+"""Scripts written without spaces: each character counts as a word."""
+MIX = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)
+"""Odd multipliers that spread bits over 64 places (from splitmix64)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShingleSets:
+    """The different word shingles of each text, as 32-bit hashes."""
+
+    values: NDArray[np.uint32]
+    """Those of all texts one after another, ascending within a text."""
+    sizes: Ints
+    """(U,) shingles per text."""
+    starts: Ints
+    """(U,) where each text's shingles begin in `values`."""
+
+    @classmethod
+    def build(cls, values: NDArray[np.uint32], sizes: Ints) -> "ShingleSets":
+        """Find the starts by adding up the sizes."""
+        return cls(values=values, sizes=sizes, starts=sizes.cumsum() - sizes)
+
+    def keyed(self, texts_K: Ints) -> Hashes:
+        """Give the shingles of text `texts_K[k]` with k in their upper 32 bits, ascending."""
+        sizes = self.sizes[texts_K]
+        pair_S = np.repeat(np.arange(len(texts_K)), sizes)
+        place_S = np.arange(sizes.sum()) - np.repeat(sizes.cumsum() - sizes, sizes)
+        found_S = self.values[self.starts[texts_K][pair_S] + place_S]
+        keyed: Hashes = pair_S.astype(np.uint64) << np.uint64(32) | found_S
+        return keyed
+
+
+def near_duplicate_leaders(texts: Sequence[str], *, similarity: float, minhash_permutations: int) -> Ints:
+    """Join texts whose word 3-shingles have at least the given Jaccard similarity, directly or over others.
+
+    Texts of one or two words have no shingles and stay alone: two short texts that differ, differ in meaning.
+
+    Args:
+        texts: U different texts, normalized.
+
+    Returns:
+        (U,) per text the lowest position in its group.
+    """
+    if len(texts) == 0:
+        return np.arange(0)
+    rows = largest_band(similarity, minhash_permutations)
+    partitions = [texts[start : start + PARTITION] for start in range(0, len(texts), PARTITION)]
+    sets = [shingle_sets(partition) for partition in partitions]
+    keys_UB = [band_keys(part, rows=rows, minhash_permutations=minhash_permutations) for part in sets]
+    shingles, shingled_U = _joined(sets), np.flatnonzero(np.concatenate([part.sizes for part in sets]))
+    leaders_U = np.arange(len(texts))
+    for keys_U in np.concatenate(keys_UB)[shingled_U].T:
+        for left_K, right_K in neighbors(keys_U):
+            pairs = shingled_U[left_K], shingled_U[right_K]
+            leaders_U = _join_similar(leaders_U, pairs, shingles, similarity)
+    return leaders_U
+
+
+def largest_band(similarity: float, minhash_permutations: int) -> int:
+    """Choose how many signature values a band holds: as many as the recall allows, so that few pairs are candidates."""
+
+    def recall(rows: int) -> float:
+        return float(1 - (1 - similarity**rows) ** (minhash_permutations // rows))
+
+    return max((rows for rows in range(1, minhash_permutations + 1) if recall(rows) >= RECALL), default=1)
+
+
+def shingle_sets(texts: Sequence[str]) -> ShingleSets:
+    """Hash every run of three words; punctuation is no word, and the hash depends on the words alone."""
+    spaced = pc.replace_substring_regex(pa.array(texts, pa.large_string()), UNSPACED, r" \1 ")
+    cleaned = pc.utf8_trim(pc.replace_substring_regex(spaced, NOT_A_WORD, " "), " ")
+    words = pc.split_pattern(cleaned, " ")
+    encoded = words.flatten().dictionary_encode()
+    names = encoded.dictionary.to_numpy(zero_copy_only=False)
+    hash_W = pd.util.hash_array(names, categorize=False)[encoded.indices.to_numpy()]
+    counts_U = np.asarray(pc.list_value_length(words), dtype=np.int64)
+    text_W = np.repeat(np.arange(len(texts)), counts_U)
+    hash_S = (hash_W[:-2] * MIX[0] + hash_W[1:-1]) * MIX[1] + hash_W[2:] * MIX[2] if len(hash_W) > 2 else hash_W[:0]
+    inside = text_W[: len(hash_S)] == text_W[SHINGLE_WORDS - 1 :][: len(hash_S)]
+    text_S = text_W[: len(hash_S)][inside].astype(np.uint64)
+    keyed_S = np.sort(text_S << np.uint64(32) | hash_S[inside] >> np.uint64(32))
+    keyed_S = keyed_S[np.diff(keyed_S, prepend=~keyed_S[:1]) != 0]
+    sizes_U = np.bincount((keyed_S >> np.uint64(32)).astype(np.int64), minlength=len(texts))
+    return ShingleSets.build(keyed_S.astype(np.uint32), sizes_U)
+
+
+def band_keys(sets: ShingleSets, *, rows: int, minhash_permutations: int) -> Hashes:
+    """Fold the MinHash signature of each text into band keys (U, B): equal keys make a bucket.
+
+    A text without shingles gets zeros.
+    """
+    keys_UB = np.zeros((len(sets.sizes), minhash_permutations // rows), dtype=np.uint64)
+    full_U = np.flatnonzero(sets.sizes)
+    if len(full_U) == 0:
+        return keys_UB
+    hashes = sets.values.astype(np.uint64) * MIX[0]
+    offsets = np.append(sets.starts[full_U], len(hashes))
+    digests = RMinHash.digest_matrix_from_flat_token_hashes(
+        hashes, offsets.astype(np.uint64), minhash_permutations, MINHASH_SEED
+    )
+    signature = np.array(digests.to_rows(), dtype=np.uint64)
+    for column in range(rows):
+        values = signature[:, column : keys_UB.shape[1] * rows : rows]
+        keys_UB[full_U] = (keys_UB[full_U] ^ values) * MIX[1] + MIX[0]
+    return keys_UB
+
+
+def neighbors(keys_U: Hashes) -> Iterator[tuple[Ints, Ints]]:
+    """Pair up the texts of each bucket, nearest first, up to WINDOW places apart."""
+    order = np.argsort(keys_U, kind="stable")
+    ordered = keys_U[order]
+    for distance in range(1, min(WINDOW, len(order) - 1) + 1):
+        same = np.flatnonzero(ordered[distance:] == ordered[:-distance])
+        if len(same) == 0:
+            return
+        yield order[same], order[same + distance]
+
+
+def jaccard(sets: ShingleSets, left_K: Ints, right_K: Ints) -> NDArray[np.float64]:
+    """Compare texts pair by pair: shared shingles over all shingles, (K,)."""
+    both = np.concatenate([sets.keyed(left_K), sets.keyed(right_K)])
+    both.sort()
+    shared = both[1:][both[1:] == both[:-1]] >> np.uint64(32)
+    shared_K = np.bincount(shared.astype(np.int64), minlength=len(left_K))
+    return shared_K / (sets.sizes[left_K] + sets.sizes[right_K] - shared_K)
+
+
+def _join_similar(leaders_U: Ints, pairs: tuple[Ints, Ints], sets: ShingleSets, similarity: float) -> Ints:
+    left, right = pairs
+    shorter, longer = np.minimum(sets.sizes[left], sets.sizes[right]), np.maximum(sets.sizes[left], sets.sizes[right])
+    # A pair already joined needs no look, nor one whose lengths alone rule it out.
+    open_K = np.flatnonzero((leaders_U[left] != leaders_U[right]) & (shorter >= similarity * longer))
+    if len(open_K) == 0:
+        return leaders_U
+    left, right, size = left[open_K], right[open_K], (shorter + longer)[open_K]
+    cuts = np.flatnonzero(np.diff(size.cumsum() // PAIR_SHINGLES)) + 1
+    chunks = zip(np.split(left, cuts), np.split(right, cuts), strict=True)
+    alike = np.concatenate([jaccard(sets, one, other) >= similarity for one, other in chunks])
+    return _union(leaders_U, left[alike], right[alike])
+
+
+def _union(leaders_U: Ints, left_K: Ints, right_K: Ints) -> Ints:
+    if len(left_K) == 0:
+        return leaders_U
+    nodes, edges = np.unique(np.concatenate([leaders_U[left_K], leaders_U[right_K]]), return_inverse=True)
+    ends = edges[: len(left_K)], edges[len(left_K) :]
+    graph = coo_array((np.ones(len(left_K), dtype=bool), ends), shape=(len(nodes), len(nodes)))
+    _, component = connected_components(graph, directed=False)
+    # Nodes ascend, so the first of a component is its lowest.
+    _, lowest = np.unique(component, return_index=True)
+    moved_U = np.arange(len(leaders_U))
+    moved_U[nodes] = nodes[lowest][component]
+    return moved_U[leaders_U]
+
+
+def _joined(sets: list[ShingleSets]) -> ShingleSets:
+    values = np.concatenate([part.values for part in sets])
+    return ShingleSets.build(values, np.concatenate([part.sizes for part in sets]))

@@ -1,0 +1,1 @@
+"""The gate: whether the challenger may become the champion."""
