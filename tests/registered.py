@@ -1,4 +1,4 @@
-"""Models in a store without the pipeline: what `publish` leaves, as far as the registry looks at it."""
+"""Models in a store without the pipeline: what `publish` writes, as far as the registry reads it."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from atnet.tracking.tags import MODEL_TAG
 
 
 def sha(name: str) -> str:
-    """Give a name the form of a SHA-256."""
+    """Turn a name into the form of a SHA-256."""
     return name.encode().hex().ljust(64, "0")
 
 
 def log_model(
-    registry: Registry, sha256: str, *, train_hashes: str = "0123456789abcdef\n", whole: bool = True, lock: str = ""
+    registry: Registry, sha256: str, *, train_hashes: str = "0123456789abcdef\n", complete: bool = True, lock: str = ""
 ) -> str:
-    """Leave a finished run with a logged model in the store; give the run's id."""
+    """Write a finished run with a logged model to the store and return the run's id."""
     client, experiment = registry.store.client, registry.store.experiment_id
     run_id = client.create_run(experiment, tags={MODEL_TAG: sha256}, run_name=f"run {sha256[:8]}").info.run_id
     model = client.create_logged_model(
@@ -31,20 +31,20 @@ def log_model(
     client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
     if lock:
         client.log_text(run_id, lock, "dvc.lock")
-    if whole:
+    if complete:
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     client.set_terminated(run_id, "FINISHED")
     return str(run_id)
 
 
 def registered(registry: Registry, name: str) -> Version:
-    """Leave a model in the store and register it."""
+    """Write a model to the store and register it."""
     log_model(registry, sha(name))
     return versions.register(registry, sha(name))
 
 
-def verdict(decision: str, challenger: str, champion: str | None = None) -> GateResult:
-    """Give a verdict with one check."""
+def gate_result(decision: str, challenger: str, champion: str | None = None) -> GateResult:
+    """Build a gate result with one check."""
     failed = decision == "reject"
     check = CheckResult(
         "superior to the champion",

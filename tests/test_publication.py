@@ -18,7 +18,7 @@ from atnet.errors import ConfigurationError, DataFileError, ModelError
 from atnet.inference import model_hash
 from atnet.stages.publish import main
 from atnet.tracking import TrackingStore, open_store, publish_from_files, training_run
-from atnet.tracking.orphaned_runs import PUBLICATION_KILLED
+from atnet.tracking.orphaned_runs import PUBLISH_KILLED_NOTE
 from atnet.tracking.run_contents import PublishedRun
 from atnet.tracking.tags import MODEL_TAG, NOTE_TAG, PROCESS_TAG, REBUILT_TAG
 from tests.finishedproject import METRICS, interval, write_finished_project
@@ -151,7 +151,7 @@ def test_the_run_of_a_publication_cut_short_is_closed_by_the_next_of_another_mod
     write_tiny_model(root / files.MODEL, scale=2.0)
     publish_from_files(params, root)
     closed = store.client.get_run(left.info.run_id)
-    assert (closed.info.status, closed.data.tags[NOTE_TAG]) == ("KILLED", PUBLICATION_KILLED)
+    assert (closed.info.status, closed.data.tags[NOTE_TAG]) == ("KILLED", PUBLISH_KILLED_NOTE)
     assert store.client.get_run(busy).info.status == "RUNNING", "another process is publishing there"
 
     write_tiny_model(root / files.MODEL)

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atnet.config import Params, parse_params
-from atnet.errors import ConfigurationError, DataFileError
+from atnet.errors import AtnetError, ConfigurationError, DataFileError
 from atnet.files import PARAMS_FILE
 
 EXPERIMENT_COPIES = (".dvc", "tmp", "exps")
@@ -168,3 +169,23 @@ def _finite(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextlib.contextmanager
+def exclusive_lock(
+    path: Path, message: str, *, error: type[AtnetError] = AtnetError, timeout_seconds: float = 0.0
+) -> Iterator[None]:
+    """Hold a lock file; the system releases it if this process is killed.
+
+    Args:
+        path: of the lock file.
+        message: of the error; `{path}` stands for the lock file.
+        error: raised if another process holds the lock.
+        timeout_seconds: how long to wait for it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(path, timeout=timeout_seconds):
+            yield
+    except filelock.Timeout:
+        raise error(message.format(path=path)) from None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import typer
 
 from atnet.config import Params
 from atnet.data.label_mapping import check_label_settings, expected_labels, map_labels
@@ -13,6 +14,16 @@ from atnet.data.reader import load_source
 from atnet.errors import ConfigurationError, DataContractError, DataFileError
 from atnet.files import DATA_FOLDERS, DEFAULT_DATA, RAW
 from atnet.schema import LABEL, SPLIT
+from atnet.storage import load_params
+
+app = typer.Typer()
+
+
+@app.command()
+def check() -> None:
+    """Check parameters and data before DVC deletes any output."""
+    for line in check_inputs(load_params()):
+        print(f"check: {line}")
 
 
 def check_inputs(params: Params) -> list[str]:

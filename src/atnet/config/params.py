@@ -71,24 +71,25 @@ def parse_params(text: str, *, source: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        problems = "\n".join(f"  {_describe(problem)}" for problem in error.errors())
+        problems = "\n".join(f"  {describe_problem(problem, Params)}" for problem in error.errors())
         raise ConfigurationError(
             f"{source} cannot be used:\n{problems}\nEdit the file; docs/parameters.md lists every key with its type and meaning."
         ) from error
 
 
-def _describe(problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"]) or "params"
+def describe_problem(problem: Any, root: type[BaseModel]) -> str:
+    """Describe one problem of a pydantic ValidationError; for an unknown key, suggest the nearest known one."""
+    key = ".".join(str(part) for part in problem["loc"]) or "file"
     if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key{_suggestion(problem['loc'])}"
+        return f"{key}: unknown key{_suggestion(problem['loc'], root)}"
     if problem["type"] == "missing":
         return f"{key}: missing"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key}: {message} (found {problem['input']!r})" if problem["type"] != "value_error" else f"{key}: {message}"
 
 
-def _suggestion(location: tuple[int | str, ...]) -> str:
-    known = list(_known_names(Params, location[:-1]))
+def _suggestion(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    known = list(_known_names(root, location[:-1]))
     near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
     return f" (did you mean {near[0]}?)" if near else f" (known here: {', '.join(known)})"
 
