@@ -1,4 +1,4 @@
-"""Publishing a finished project into a real SQLite store: once, twice, half, and after losses."""
+"""Publishing a finished project to a real SQLite store: once, twice, interrupted, and after losses."""
 
 import hashlib
 import json
@@ -42,20 +42,20 @@ def _runs(store: TrackingStore) -> list[Run]:
 
 
 def _contents(store: TrackingStore, run_id: str) -> tuple[object, ...]:
-    """Give all that a reader sees of a run, with the history of each metric and the dates of the artifacts."""
+    """Return everything a reader sees of a run, with the history of each metric and the dates of the artifacts."""
     run = store.client.get_run(run_id)
     history = {name: len(store.client.get_metric_history(run_id, name)) for name in run.data.metrics}
     artifacts = Path(run.info.artifact_uri)
-    files = {str(path.relative_to(artifacts)): path.stat().st_mtime_ns for path in artifacts.rglob("*")}
+    dates = {str(path.relative_to(artifacts)): path.stat().st_mtime_ns for path in artifacts.rglob("*")}
     datasets = [entry.to_dictionary() for entry in run.inputs.dataset_inputs]
-    return run.data.to_dictionary(), run.info.to_proto(), history, files, datasets, _models(store, run_id)
+    return run.data.to_dictionary(), run.info.to_proto(), history, dates, datasets, _models(store, run_id)
 
 
 def _models(store: TrackingStore, run_id: str) -> list[str]:
     return [output.model_id for output in store.client.get_run(run_id).outputs.model_outputs]
 
 
-def _write_metrics(root: Path, params: Params, accuracy: float) -> None:
+def _write_metrics(root: Path, accuracy: float) -> None:
     path = root / files.EVALUATION / "metrics.json"
     path.write_text(json.dumps({**METRICS, "accuracy": interval(accuracy)}))
 
@@ -78,14 +78,14 @@ def test_a_published_run_shows_everything(params: Params, root: Path, store: Tra
     assert {"evaluation/report.html", "evaluation/metrics.json", "evaluation/settings.json"} <= paths
 
 
-def test_datasets_carry_the_md5_of_their_files(params: Params, root: Path, store: TrackingStore) -> None:
+def test_datasets_have_the_md5_of_their_files(params: Params, root: Path, store: TrackingStore) -> None:
     run = store.client.get_run(publish_from_files(params, root).run_id)
-    found = {one.tags[0].value: one.dataset for one in run.inputs.dataset_inputs}
+    datasets = {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs}
     for split in ("train", "validation", "test"):
         path = root / files.SPLITS / f"{split}.parquet"
-        assert found[split].digest == hashlib.md5(path.read_bytes()).hexdigest()
-        assert json.loads(found[split].source) == {"uri": f"{files.SPLITS}/{split}.parquet"}
-    assert json.loads(found["test"].profile)["num_rows"] == 40
+        assert datasets[split].digest == hashlib.md5(path.read_bytes()).hexdigest()
+        assert json.loads(datasets[split].source) == {"uri": f"{files.SPLITS}/{split}.parquet"}
+    assert json.loads(datasets["test"].profile)["num_rows"] == 40
 
 
 def test_publishing_twice_changes_nothing(params: Params, root: Path, store: TrackingStore) -> None:
@@ -98,18 +98,18 @@ def test_publishing_twice_changes_nothing(params: Params, root: Path, store: Tra
     assert len(store.client.search_logged_models([store.experiment_id])) == 1
 
 
-def test_the_run_of_the_training_is_the_one_that_is_completed(params: Params, root: Path, store: TrackingStore) -> None:
-    with training_run(store, name="training 0", params={"train.seed": "13"}, key="k", root=root) as live:
-        live.epoch(1, {"train_loss": 0.7})
-        live.finish(model_hash(root / files.MODEL))
+def test_the_run_of_the_training_is_completed(params: Params, root: Path, store: TrackingStore) -> None:
+    with training_run(store, name="training 0", params={"train.seed": "13"}, key="k", root=root) as run:
+        run.epoch(1, {"train_loss": 0.7})
+        run.finish(model_hash(root / files.MODEL))
     published = publish_from_files(params, root)
-    assert (published.run_id, published.created) == (live.run_id, False)
-    assert [point.value for point in store.client.get_metric_history(live.run_id, "curve/train_loss")] == [
+    assert (published.run_id, published.created) == (run.run_id, False)
+    assert [point.value for point in store.client.get_metric_history(run.run_id, "curve/train_loss")] == [
         0.7,
         0.601,
         0.55,
     ]
-    assert store.client.get_run(live.run_id).info.run_name.startswith("pooled 84.0%")
+    assert store.client.get_run(run.run_id).info.run_name.startswith("pooled 84.0%")
 
 
 def test_an_emptied_store_is_filled_again(params: Params, root: Path, empty_store: Path, store: TrackingStore) -> None:
@@ -123,8 +123,8 @@ def test_an_emptied_store_is_filled_again(params: Params, root: Path, empty_stor
     assert other.client.get_run(published.run_id).data.tags["rebuilt"] == "true"
 
 
-@pytest.mark.parametrize("step", ["_upload", "ensure_logged_model", "_write_words"])
-def test_a_publication_cut_short_is_completed_in_the_same_run(
+@pytest.mark.parametrize("step", ["_upload", "ensure_logged_model", "_write_descriptions"])
+def test_an_interrupted_publish_is_completed_in_the_same_run(
     params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     with monkeypatch.context() as patch:
@@ -137,7 +137,7 @@ def test_a_publication_cut_short_is_completed_in_the_same_run(
     assert len(_models(store, published.run_id)) == 1
 
 
-def test_the_run_of_a_publication_cut_short_is_closed_by_the_next_of_another_model(
+def test_the_run_of_an_interrupted_publish_is_closed_when_another_model_is_published(
     params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -145,14 +145,14 @@ def test_the_run_of_a_publication_cut_short_is_closed_by_the_next_of_another_mod
         with pytest.raises(KeyboardInterrupt):
             publish_from_files(params, root)
     (left,) = _runs(store)
-    busy = store.client.create_run(
+    active = store.client.create_run(
         store.experiment_id, tags={REBUILT_TAG: "true", PROCESS_TAG: f"{socket.gethostname()}:{os.getppid()}"}
     ).info.run_id
     write_tiny_model(root / files.MODEL, scale=2.0)
     publish_from_files(params, root)
     closed = store.client.get_run(left.info.run_id)
     assert (closed.info.status, closed.data.tags[NOTE_TAG]) == ("KILLED", PUBLISH_KILLED_NOTE)
-    assert store.client.get_run(busy).info.status == "RUNNING", "another process is publishing there"
+    assert store.client.get_run(active).info.status == "RUNNING", "another process is publishing to this run"
 
     write_tiny_model(root / files.MODEL)
     published = publish_from_files(params, root)
@@ -162,7 +162,7 @@ def test_the_run_of_a_publication_cut_short_is_closed_by_the_next_of_another_mod
     assert PROCESS_TAG not in again.data.tags
 
 
-def test_a_model_upload_cut_short_is_completed_and_not_logged_again(
+def test_an_interrupted_model_upload_is_completed_and_not_logged_again(
     params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -191,7 +191,7 @@ def test_lost_artifacts_are_uploaded_again(params: Params, root: Path, store: Tr
 
 def test_another_evaluation_of_the_same_model_updates_its_run(params: Params, root: Path, store: TrackingStore) -> None:
     first = publish_from_files(params, root)
-    _write_metrics(root, params, 0.86)
+    _write_metrics(root, 0.86)
     changed = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"seed": 7})})
     assert publish_from_files(changed, root).run_id == first.run_id
     run = store.client.get_run(first.run_id)
@@ -201,11 +201,11 @@ def test_another_evaluation_of_the_same_model_updates_its_run(params: Params, ro
     assert json.loads((Path(run.info.artifact_uri) / "evaluation" / "settings.json").read_text())["seed"] == 7
 
 
-def test_what_a_reader_wrote_stays(params: Params, root: Path, store: TrackingStore) -> None:
+def test_what_a_user_wrote_is_kept(params: Params, root: Path, store: TrackingStore) -> None:
     run_id = publish_from_files(params, root).run_id
     store.client.set_tag(run_id, NOTE_TAG, "Checked by me.")
     store.client.update_run(run_id, name="my favorite")
-    _write_metrics(root, params, 0.86)
+    _write_metrics(root, 0.86)
     publish_from_files(params, root)
     run = store.client.get_run(run_id)
     assert (run.data.tags[NOTE_TAG], run.info.run_name) == ("Checked by me.", "my favorite")
@@ -221,28 +221,28 @@ def test_another_model_is_another_run(params: Params, root: Path, store: Trackin
     assert publish_from_files(params, root) == PublishedRun(first.run_id, first.link, created=False)
 
 
-def test_the_logged_model_answers(params: Params, root: Path, store: TrackingStore) -> None:
+def test_the_logged_model_predicts(params: Params, root: Path, store: TrackingStore) -> None:
     (model_id,) = _models(store, publish_from_files(params, root).run_id)
     location = store.client.get_logged_model(model_id).artifact_location
     model = mlflow.pyfunc.load_model(location)
     assert model.predict(["a good film"])["label"].tolist() == ["positive"]
-    files = {path.name for path in Path(location).rglob("*")}
-    assert {"model.onnx", "model.weights.h5", "architecture.json", "train_hashes.txt"} <= files
+    names = {path.name for path in Path(location).rglob("*")}
+    assert {"model.onnx", "model.weights.h5", "architecture.json", "train_hashes.txt"} <= names
 
 
 # What must not be published
 
 
-def test_files_that_dvc_lock_does_not_name_are_refused(params: Params, root: Path) -> None:
-    _write_lock(root, params, outs={f"{files.EVALUATION}/report.html": "0" * 32})
-    with pytest.raises(DataFileError, match=r"report\.html is not the file that dvc\.lock names.*dvc repro"):
+def test_files_that_differ_from_dvc_lock_are_refused(params: Params, root: Path) -> None:
+    _write_lock(root, outs={f"{files.EVALUATION}/report.html": "0" * 32})
+    with pytest.raises(DataFileError, match=r"report\.html differs from the file recorded in dvc\.lock.*dvc repro"):
         publish_from_files(params, root)
 
 
 def test_parameters_changed_since_the_training_are_refused(params: Params, root: Path) -> None:
     trained = params.train.model_dump() | {"epochs": params.train.epochs + 1}
-    _write_lock(root, params, parameters={"train": trained})
-    with pytest.raises(ConfigurationError, match=r"params\.yaml has changed .*train\.epochs was \d+ and is \d+"):
+    _write_lock(root, parameters={"train": trained})
+    with pytest.raises(ConfigurationError, match=r"params\.yaml has changed .*train\.epochs was \d+ and is now \d+"):
         publish_from_files(params, root)
 
 
@@ -251,7 +251,7 @@ def test_files_and_parameters_that_agree_with_dvc_lock_are_published_with_it(
 ) -> None:
     report = root / files.EVALUATION / "report.html"
     outs = {f"{files.EVALUATION}/report.html": hashlib.md5(report.read_bytes()).hexdigest()}
-    _write_lock(root, params, outs=outs, parameters={"train": params.train.model_dump(), "split.seed": 13})
+    _write_lock(root, outs=outs, parameters={"train": params.train.model_dump(), "split.seed": 13})
     run = store.client.get_run(publish_from_files(params, root).run_id)
     assert run.data.tags["dvc.lock.sha256"] == hashlib.sha256((root / "dvc.lock").read_bytes()).hexdigest()
     assert (Path(run.info.artifact_uri) / "dvc.lock").exists()
@@ -283,12 +283,12 @@ def test_the_stage_writes_the_same_receipt_each_time(
     assert receipt.read_bytes() == first
     run_id = _runs(tracking.open_store(params.tracking, root))[0].info.run_id
     assert run_id.encode() not in first
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("publish: pooled 84.0%")
-    assert said[0].endswith(f"run {run_id} in {root}/mlflow.db")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("publish: pooled 84.0%")
+    assert printed[0].endswith(f"run {run_id} in {root}/mlflow.db")
 
 
-def test_the_stage_tells_a_fault_without_a_traceback(
+def test_the_stage_reports_an_error_without_a_traceback(
     params: Params, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(root)
@@ -298,9 +298,7 @@ def test_the_stage_tells_a_fault_without_a_traceback(
     assert not (root / files.PUBLISHED / "receipt.json").exists()
 
 
-def _write_lock(
-    root: Path, params: Params, *, outs: dict[str, str] | None = None, parameters: dict[str, object] | None = None
-) -> None:
+def _write_lock(root: Path, *, outs: dict[str, str] | None = None, parameters: dict[str, object] | None = None) -> None:
     stage = {
         "cmd": "train",
         "params": {"params.yaml": parameters or {}},

@@ -1,4 +1,4 @@
-"""Names, parameters, metrics and notes, without MLflow."""
+"""Names, parameters, metrics and notes of a run, without MLflow."""
 
 import json
 from dataclasses import replace
@@ -23,7 +23,7 @@ LINKS = Links(report="#/report", model="#/model", model_uri="models:/m-1")
 
 
 @pytest.fixture
-def publication(params: Params, tmp_path: Path) -> RunContents:
+def contents(params: Params, tmp_path: Path) -> RunContents:
     report = tmp_path / "report.html"
     report.write_text("<h1>Report</h1>")
     return RunContents(
@@ -43,7 +43,7 @@ def publication(params: Params, tmp_path: Path) -> RunContents:
     )
 
 
-def test_parameters_are_named_by_their_place_in_params_yaml(params: Params) -> None:
+def test_parameters_are_named_by_their_key_in_params_yaml(params: Params) -> None:
     flat = flat_params(params)
     assert flat["train.seed"] == str(params.train.seed)
     assert flat["validate.text_words.max_value"] == "4000"
@@ -51,7 +51,7 @@ def test_parameters_are_named_by_their_place_in_params_yaml(params: Params) -> N
     assert flat["tokenize.max_length"] == "null"
 
 
-def test_settings_a_model_does_not_follow_from_are_no_parameters(params: Params) -> None:
+def test_settings_that_do_not_determine_the_model_are_not_logged_as_parameters(params: Params) -> None:
     assert not [name for name in flat_params(params) if name.startswith(("evaluate.", "tracking."))]
 
 
@@ -65,11 +65,11 @@ def test_metrics_are_grouped_before_the_slash() -> None:
     assert not [name for name in metrics if "tweets" in name], "a slice without scores has no metric"
 
 
-def test_curves_are_named_apart_and_rounded() -> None:
+def test_curves_have_their_own_prefix_and_six_digits() -> None:
     assert curve_points({"learning_rate": 0.0010000000474974513}) == {"curve/learning_rate": 0.001}
 
 
-def test_slice_values_mlflow_does_not_allow_get_names_of_their_own() -> None:
+def test_slice_values_that_mlflow_does_not_allow_get_unique_metric_names() -> None:
     scored = {"rows": 50, "accuracy": interval(0.5)}
     metrics = flat_metrics({}, {"site": {"a/b": scored, "a?b": scored, "São Paulo": scored, "../..": scored}})
     assert set(metrics) == {
@@ -80,17 +80,17 @@ def test_slice_values_mlflow_does_not_allow_get_names_of_their_own() -> None:
     }
 
 
-def test_numbers_that_are_not_known_are_left_out() -> None:
+def test_unknown_numbers_are_not_logged() -> None:
     unknown = {"accuracy": interval(0.5), "roc_auc": {"value": None, "low": None, "high": None}}
     assert flat_metrics(unknown, {}) == {"test/accuracy": 0.5}
 
 
-def test_a_run_name_tells_the_run_apart() -> None:
+def test_a_run_name_identifies_the_model() -> None:
     assert run_name("pooled", METRICS, "0123456789") == "pooled 84.0% 01234567"
 
 
-def test_the_note_shows_the_result_beside_the_baselines_with_intervals(publication: RunContents) -> None:
-    note = run_note(publication, LINKS, 0.95)
+def test_the_note_shows_model_and_baselines_with_intervals(contents: RunContents) -> None:
+    note = run_note(contents, LINKS, 0.95)
     assert note.startswith("AtNet gives 84.0% of 40 test texts the right label (95% interval 82.0% to 86.0%)")
     assert "| **AtNet** | 84.0% (82.0% to 86.0%) | 0.830 (0.810 to 0.850) |" in note
     assert "| NB-SVM | 80.0% (78.0% to 82.0%) | 0.790 (0.770 to 0.810) |" in note
@@ -101,32 +101,32 @@ def test_the_note_shows_the_result_beside_the_baselines_with_intervals(publicati
     assert "Trained on 1,200 texts" in note
 
 
-def test_a_label_cannot_break_the_tables_of_the_note(publication: RunContents) -> None:
+def test_a_label_cannot_break_the_tables_of_the_note(contents: RunContents) -> None:
     labels = {"a|b\nc": DETAILS["labels"]["negative"]}
-    note = run_note(_with(publication, details={**DETAILS, "labels": labels}), LINKS, 0.95)
+    note = run_note(_with(contents, details={**DETAILS, "labels": labels}), LINKS, 0.95)
     assert "| a\\|b c | 18 |" in note
 
 
-def test_a_note_knows_whether_somebody_has_edited_it(publication: RunContents) -> None:
-    note = run_note(publication, LINKS, 0.95)
+def test_a_note_knows_whether_somebody_has_edited_it(contents: RunContents) -> None:
+    note = run_note(contents, LINKS, 0.95)
     assert is_own_note(note)
     assert not is_own_note(note.replace("84.0%", "94.0%"))
     assert not is_own_note(f"{note}\n\nChecked by me.")
     assert not is_own_note("Checked by me.")
 
 
-def test_the_model_page_says_how_to_call_it(publication: RunContents) -> None:
-    note = model_note(publication, LINKS, 0.95)
+def test_the_model_page_shows_how_to_call_the_model(contents: RunContents) -> None:
+    note = model_note(contents, LINKS, 0.95)
     assert 'mlflow.pyfunc.load_model("models:/m-1")' in note
     assert 'model.predict(["a text"])' in note
 
 
-def test_the_receipt_is_the_same_for_the_same_contents(publication: RunContents) -> None:
-    first, second = receipt(publication), receipt(_with(publication))
+def test_the_receipt_is_the_same_for_the_same_contents(contents: RunContents) -> None:
+    first, second = receipt(contents), receipt(_with(contents))
     assert json.dumps(first) == json.dumps(second)
     assert first["model_sha256"] == "ab" * 32
     assert first["files"]["evaluation/report.html"].startswith("a8333b42")
 
 
-def _with(publication: RunContents, **changes: object) -> RunContents:
-    return replace(publication, **changes)  # type: ignore[arg-type]
+def _with(contents: RunContents, **changes: object) -> RunContents:
+    return replace(contents, **changes)  # type: ignore[arg-type]
