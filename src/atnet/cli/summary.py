@@ -72,7 +72,7 @@ def summary(params: Params) -> str:
 
 def _rows_line(rows: Mapping[str, int]) -> str:
     return (
-        f"Rows     {rows['read']:,} read: {rows['kept']:,} kept, {rows['left_out']:,} left out by rule, "
+        f"Rows     {rows['read']:,} read: {rows['valid']:,} valid, {rows['excluded']:,} excluded, "
         f"{rows['quarantined']:,} quarantined"
     )
 
