@@ -22,6 +22,7 @@ import yaml
 from benchmarks.measure import busy, machine, measure, versions
 
 ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("validate", "split", "tokenize")
 VOCABULARY = 200_000
 WORDS_PER_TEXT = 20
 EXACT_SHARE, NEAR_SHARE = 0.02, 0.02
@@ -99,26 +100,22 @@ def write_params(path: Path) -> None:
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
-def measure_stage(stage: str, folders: Sequence[str], rows: int, where: Path) -> StageCost:
-    """Run one stage command to its end and ask the system what it took."""
-    done = measure([sys.executable, "-m", f"atnet.stages.{stage}", *folders], where)
+def measure_stage(stage: str, rows: int, folder: Path) -> StageCost:
+    """Run one stage command to its end and return its time and peak memory."""
+    done = measure([sys.executable, "-m", f"atnet.stages.{stage}"], folder)
     return StageCost(stage, rows, done.seconds, done.cpu_seconds, done.peak_bytes / 1e9)
 
 
 def measure_rows(rows: int, seed: int) -> list[StageCost]:
-    """Run the three stages on so many rows."""
-    with tempfile.TemporaryDirectory() as folder:
-        where = Path(folder)
-        write_params(where / "params.yaml")
-        # In a process of its own: this one's peak memory is the least that its children can show.
-        writer = multiprocessing.get_context("spawn").Process(target=write_rows, args=(where / "rows.csv", rows, seed))
+    """Run the three stages on this many generated rows."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        write_params(folder / "params.yaml")
+        # In a process of its own: this process's peak memory is the least that its children can show.
+        writer = multiprocessing.get_context("spawn").Process(target=write_rows, args=(folder / "rows.csv", rows, seed))
         writer.start()
         writer.join()
-        return [
-            measure_stage("validate", ("rows.csv", "validated"), rows, where),
-            measure_stage("split", ("validated", "splits"), rows, where),
-            measure_stage("tokenize", ("splits", "tokens"), rows, where),
-        ]
+        return [measure_stage(stage, rows, folder) for stage in STAGES]
 
 
 def as_markdown(measured: Sequence[StageCost]) -> str:

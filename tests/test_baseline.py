@@ -16,7 +16,7 @@ from atnet.errors import DataContractError
 from atnet.files import BASELINE, BASELINE_METRICS, BASELINE_PREDICTIONS, split_table
 from atnet.stages import baseline as stage
 from atnet.storage import read_json, read_table, write_table
-from texts import labelled_texts
+from texts import labeled_texts
 
 LINEAR = ("tfidf_logistic_regression", "nb_svm")
 
@@ -59,7 +59,7 @@ def test_weights_count_a_text_as_often_as_stated() -> None:
 
 @pytest.mark.parametrize(("language", "labels"), [("en", 2), ("pt", 2), ("en", 6)])
 def test_linear_models_learn_what_the_majority_cannot(config: BaselineConfig, language: Any, labels: Any) -> None:
-    train, validation, test = parts(labelled_texts(600, language, labels))
+    train, validation, test = parts(labeled_texts(600, language, labels))
     metrics, predictions = report(fit_baselines(train, validation, config), validation, test)
     for name in LINEAR:
         assert metrics["test"][name]["accuracy"] > 0.8
@@ -71,7 +71,7 @@ def test_linear_models_learn_what_the_majority_cannot(config: BaselineConfig, la
 
 @pytest.mark.parametrize("labels", [2, 6])
 def test_probabilities_agree_with_the_labels(config: BaselineConfig, labels: Any) -> None:
-    train, validation, test = parts(labelled_texts(300, labels=labels))
+    train, validation, test = parts(labeled_texts(300, labels=labels))
     baselines = fit_baselines(train, validation, config)
     texts = [*test["text"], "", "\u2603 nothing known"]
     given = baselines.predict(texts)
@@ -86,7 +86,7 @@ def test_probabilities_bear_the_largest_scores() -> None:
 
 
 def test_regularisation_is_chosen_on_validation(config: BaselineConfig) -> None:
-    train, validation, _ = parts(labelled_texts(400))
+    train, validation, _ = parts(labeled_texts(400))
     quality = {}
     for value in (0.001, 3.0):
         alone = fit_baselines(train, validation, changed(config, regularization=[value]))
@@ -97,7 +97,7 @@ def test_regularisation_is_chosen_on_validation(config: BaselineConfig) -> None:
 
 
 def test_a_weight_of_nothing_leaves_a_row_out(config: BaselineConfig) -> None:
-    train, validation, test = parts(labelled_texts(300))
+    train, validation, test = parts(labeled_texts(300))
     wrong = train.assign(label=train["label"].map({"negative": "positive", "positive": "negative"}), weight=1e-9)
     both = fit_baselines(pd.concat([train.assign(weight=1.0), wrong]), validation, config)
     assert (both.predict(test["text"].tolist())["nb_svm"] == test["label"].to_numpy()).mean() > 0.8
@@ -117,14 +117,14 @@ def test_texts_without_words_are_refused(config: BaselineConfig) -> None:
 
 
 def test_one_label_is_refused(config: BaselineConfig) -> None:
-    train = labelled_texts(20).assign(label="one")
+    train = labeled_texts(20).assign(label="one")
     with pytest.raises(DataContractError, match=r"Train has the one label \['one'\]"):
         fit_baselines(train, train, config)
 
 
 def test_the_stage_writes_the_same_bytes_twice(project: Path, tmp_path: Path) -> None:
     written = []
-    for name, split in zip(("train", "validation", "test"), parts(labelled_texts(200, "pt")), strict=True):
+    for name, split in zip(("train", "validation", "test"), parts(labeled_texts(200, "pt")), strict=True):
         write_table(tmp_path / split_table(name), split)
     shutil.copy(project / "params.yaml", tmp_path)
     for _ in range(2):

@@ -441,7 +441,7 @@ def test_the_best_baseline_is_the_one_compared_with(finished, actual):
 def test_left_out_test_texts_are_counted():
     sides = {name: {"rows": rows} for name, rows in (("train", 4826), ("validation", 626), ("test", 489))}
     left_out = {"validation": {"rows": 0}, "test": {"rows": 11}}
-    described = {"splits": sides, "left_out": left_out, "labels": {"overall_share": dict.fromkeys("abcdef", 0.1)}}
+    described = {"splits": sides, "excluded": left_out, "labels": {"overall_share": dict.fromkeys("abcdef", 0.1)}}
     assert "| trec | 6 | 4,826 | 626 | 489 | 0 | 11 |" in report.sets_table({"trec": described})
 
 

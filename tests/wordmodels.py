@@ -13,7 +13,7 @@ from atnet.config import Params
 from atnet.inference import Predictor, softmax
 from atnet.schema import text_hash
 from tests.finishedproject import DETAILS, METRICS, SLICES
-from tests.texts import SENTIMENT, labelled_texts
+from tests.texts import SENTIMENT, labeled_texts
 from tests.tinymodel import HISTORY, network
 
 LABELS = ("negative", "positive")
@@ -28,7 +28,7 @@ SUITE = {
 
 def write_word_project(root: Path, params: Params) -> None:
     """Write splits of generated texts, a weak baseline's answers and an evaluation."""
-    table = labelled_texts(2400, seed=5)
+    table = labeled_texts(2400, seed=5)
     table = table.assign(text_hash=[text_hash(text) for text in table["text"]], group=table["id"])
     for name, rows in {"train": slice(0, 1500), "validation": slice(1500, 1700), "test": slice(1700, 2400)}.items():
         path = root / files.SPLITS / f"{name}.parquet"

@@ -27,7 +27,7 @@ def sets_table(described: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for name, report in described.items():
         sizes = [f"{report['splits'][side]['rows']:,}" for side in ("train", "validation", "test")]
-        left_out = [f"{report['left_out'][side]['rows']:,}" for side in ("validation", "test")]
+        left_out = [f"{report['excluded'][side]['rows']:,}" for side in ("validation", "test")]
         rows.append([name, str(len(report["labels"]["overall_share"])), *sizes, *left_out])
     return f"{table(header, rows)}\n\nLeft out: texts that also stand in train, word for word or nearly."
 

@@ -81,7 +81,7 @@ def summary_text(params: Params) -> str:
 
 def _rows_line(rows: Mapping[str, int]) -> str:
     return (
-        f"Rows     {rows['read']:,} read: {rows['kept']:,} kept, {rows['left_out']:,} excluded, "
+        f"Rows     {rows['read']:,} read: {rows['valid']:,} valid, {rows['excluded']:,} excluded, "
         f"{rows['quarantined']:,} quarantined"
     )
 

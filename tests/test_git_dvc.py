@@ -1,4 +1,4 @@
-"""Git and dvc.lock, read as they are on disk."""
+"""Reading the state of git and of dvc.lock."""
 
 import subprocess
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_a_commit_without_changes_is_clean(repository: Path) -> None:
     assert not state.dirty
 
 
-def test_only_a_changed_dvc_lock_is_still_clean(repository: Path) -> None:
+def test_a_changed_dvc_lock_is_still_clean(repository: Path) -> None:
     (repository / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
     (repository / "data").mkdir()
     (repository / "data" / "dvc.lock").write_text("schema: '2.0'\n")
@@ -66,17 +66,17 @@ def test_outside_git_there_is_no_commit(tmp_path: Path) -> None:
     assert git_state(tmp_path) == GitState(commit=None, dirty=True)
 
 
-def test_the_lock_names_outputs_by_md5() -> None:
+def test_the_outputs_in_the_lock_are_returned_with_their_md5() -> None:
     assert locked_outputs(LOCK) == {
         "data/03_splits/train.parquet": "22222222222222222222222222222222",
         "data/02_validated/docs": "33333333333333333333333333333333.dir",
     }
 
 
-def test_the_lock_names_the_parameters_a_stage_ran_with() -> None:
+def test_the_parameters_in_the_lock_are_returned() -> None:
     assert locked_params(LOCK) == {"split.seed": 13, "train": {"epochs": 10}}
 
 
-def test_an_empty_lock_names_nothing() -> None:
+def test_an_empty_lock_has_no_outputs_and_parameters() -> None:
     assert locked_outputs("") == {}
     assert locked_params("schema: '2.0'") == {}
