@@ -7,6 +7,7 @@ AtnetError                 anything below; a command prints its message and exit
 │   └── DataContractError  the file reads well, but its contents cannot be trained on
 ├── ModelError             a model's files are missing, damaged or disagree with each other
 ├── StoreError             the MLflow store, the package registry or DVC does not answer
+├── ProcessInterrupted     a child process was killed from outside or ran out of time, memory or disk space
 └── ReleaseError           the registry's state forbids the act that was asked for
 
 A message says what was found, where, and what to do next.
@@ -39,6 +40,10 @@ class ModelError(AtnetError):
 
 class StoreError(AtnetError):
     """A service that keeps something for us does not answer."""
+
+
+class ProcessInterrupted(AtnetError):
+    """A child process was killed or ran out of time or memory; this says nothing about the model it was working on."""
 
 
 class ReleaseError(AtnetError):

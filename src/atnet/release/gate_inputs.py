@@ -12,8 +12,8 @@ from atnet import files
 from atnet.config import Params
 from atnet.errors import DataFileError, ModelError, ReleaseError, StoreError
 from atnet.inference import MODEL_FILES
-from atnet.isolated.environment import isolated_python
 from atnet.isolated.process import IsolatedModel, open_isolated
+from atnet.isolated.virtual_environment import isolated_python
 from atnet.registry.artifacts import REQUIREMENTS, train_hashes, version_folder
 from atnet.registry.versions import Registry, Version
 from atnet.release.behavior.runner import Suite, run_suites
@@ -62,8 +62,8 @@ def weigh(
     tell(f"version {challenger.number}: loading it in a process of its own")
     with ExitStack() as stack:
         try:
-            asked_challenger = stack.enter_context(open_isolated(_address(registry, challenger), registry.store.uri))
-            rows = asked_challenger.example()
+            asked_challenger = _open(stack, registry, challenger)
+            rows = asked_challenger.predict_example()
         except ModelError as error:
             return _not_servable(params, challenger, champion, str(error))
         servable = CheckResult(SERVABLE, "passed", f"answered {rows} rows", SERVABLE_RULE, "The version can be served.")
@@ -93,7 +93,7 @@ def _judge(
     behavior = run_suites(
         [Suite.load(root / name) for name in config.behavior.suites],
         _answers(new, ask_new, test.head(1)).labels,
-        lambda cases: ask_new.answer(cases)[1],
+        lambda cases: ask_new.predict(cases).probabilities,
     )
     return judge(
         config,
@@ -112,15 +112,16 @@ def _judge(
     )
 
 
-def _address(registry: Registry, version: Version) -> str:
-    return f"models:/{registry.model}/{version.number}"
+def _open(stack: ExitStack, registry: Registry, version: Version) -> IsolatedModel:
+    # Downloaded here: the child has no credentials for the artifact store.
+    return stack.enter_context(open_isolated(stack.enter_context(version_folder(registry, version))))
 
 
 def _asked_champion(stack: ExitStack, registry: Registry, champion: Version | None) -> IsolatedModel | None:
     if champion is None:
         return None
     try:
-        return stack.enter_context(open_isolated(_address(registry, champion), registry.store.uri))
+        return _open(stack, registry, champion)
     except ModelError as error:
         raise ReleaseError(
             f"The champion, version {champion.number}, does not answer ({error}), so nothing can be compared with it. "
@@ -152,9 +153,8 @@ def _isolated(registry: Registry, challenger: Version, allow_unchecked: bool) ->
                 SERVABLE, "not checked" if allow_unchecked else "failed", "not checked", ISOLATED_RULE, reason
             )
         try:
-            # A copy of the files: the store's driver is not among the version's requirements.
-            with open_isolated(str(folder), registry.store.uri, python=python) as version:
-                rows = version.example()
+            with open_isolated(folder, python=python) as version:
+                rows = version.predict_example()
         except ModelError as error:
             reason = f"With only its declared requirements the version does not answer ({error})."
             return CheckResult(SERVABLE, "failed", "no answer", ISOLATED_RULE, reason)
@@ -164,7 +164,7 @@ def _isolated(registry: Registry, challenger: Version, allow_unchecked: bool) ->
 
 
 def _answers(version: Version, ask: IsolatedModel, table: pd.DataFrame) -> ModelPredictions:
-    labels, probabilities = ask.answer(table[TEXT].tolist())
+    labels, probabilities = ask.predict(table[TEXT].tolist())
     return ModelPredictions(version.sha256, labels, table[ID].tolist(), probabilities)
 
 
