@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from atnet.cli import analyze, release, tune
+from atnet.cli.terminal import configure_logging
 from atnet.errors import AtnetError, StoreError
 
 app = typer.Typer(
@@ -106,6 +107,7 @@ def ui(port: Port = 5000, host: Annotated[str, typer.Option(help="Address to lis
 
 def main() -> None:
     """Run a command; a fault the user can mend ends in one message and exit code 1."""
+    configure_logging()
     try:
         app()
     except AtnetError as error:
