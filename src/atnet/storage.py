@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from filelock import FileLock, Timeout
 from atnet.config import Params, parse_params
 from atnet.errors import AtnetError, ConfigurationError, DataFileError, StoreError
 from atnet.files import PARAMS_FILE
+from atnet.formatting import defuse_formula
 
 EXPERIMENT_COPIES = (".dvc", "tmp", "exps")
 """Where DVC puts the temporary copies of `dvc exp run --temp` and `--queue`."""
@@ -138,6 +140,21 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a Parquet file without the frame's index."""
     with whole_file(path) as partial:
         pq.write_table(pa.Table.from_pandas(table, preserve_index=False), partial, compression="zstd")
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """Write a table as CSV without the frame's index; texts that a spreadsheet would run as formulas are defused."""
+    safe = table.rename(columns=defuse_formula)
+    for position, dtype in enumerate(table.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype):
+            cells = [defuse_formula(cell) for cell in table.iloc[:, position]]
+            safe.isetitem(position, np.array(cells, dtype=object))
+    return str(safe.to_csv(index=False, lineterminator="\n"))
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV file for people and spreadsheets, see `csv_text`."""
+    write_text(path, csv_text(table))
 
 
 def write_arrow(path: Path, table: pa.Table) -> None:

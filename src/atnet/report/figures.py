@@ -123,6 +123,11 @@ def length_figure(names: Sequence[str], rows: Sequence[int], accuracies: Sequenc
         return as_svg(figure)
 
 
+def plot_style(name: str) -> Any:
+    """Return the matplotlib settings, as a context, under which the figure of this name is drawn and written."""
+    return figure_style(name)
+
+
 def figure_style(name: str) -> Any:
     """Give the settings, as a context, under which the figure of this name is made and written."""
     # The salt makes the names of shared shapes repeatable, and different from picture to picture of one page.

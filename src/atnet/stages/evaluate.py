@@ -19,7 +19,7 @@ from atnet.report.page import Identity, render_report
 from atnet.report.sentences import verdict
 from atnet.schema import TEXT
 from atnet.stages.command import run_stage
-from atnet.storage import read_json, read_table, write_json, write_table, write_text
+from atnet.storage import read_json, read_table, write_csv, write_json, write_table, write_text
 
 
 def evaluate(params: Params, root: Path) -> str:
@@ -41,7 +41,7 @@ def evaluate(params: Params, root: Path) -> str:
 
     write_table(root / files.PREDICTIONS, prediction_table(table, answers))
     for name, plotted in plot_tables(evaluation, answers, words, config.length_quantiles).items():
-        write_text(root / files.PLOTS / f"{name}.csv", plotted.to_csv(index=False, lineterminator="\n"))
+        write_csv(root / files.PLOTS / f"{name}.csv", plotted)
     write_json(root / files.SLICE_METRICS, slice_values(evaluation))
     write_json(root / files.METRIC_DETAILS, details(evaluation))
     write_json(root / files.METRICS, numbers)
