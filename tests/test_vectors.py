@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from atnet.text.word_vectors import cooccurrences, positive_information, word_vectors
-from encoded import VOCABULARY, encoded_split
-from test_wide import split_of
+from tests.encoded import VOCABULARY, encoded_split, split_of_texts
 
 
 def test_nearer_neighbours_count_for_more():
-    counts = cooccurrences(split_of([[2, 3, 4], [2, 4]], [0, 1]), window=2, vocabulary_size=5)
+    counts = cooccurrences(split_of_texts([[2, 3, 4], [2, 4]], [0, 1]), window=2, vocabulary_size=5)
     assert counts[2, 3] == counts[3, 2] == counts[3, 4] == 1
     assert counts[2, 4] == 1 + 0.5
     assert counts[3, 3] == 0
@@ -17,8 +16,8 @@ def test_nearer_neighbours_count_for_more():
 
 def test_counts_of_parts_add_up_to_those_of_the_whole():
     first, second = [[2, 3, 4], [4, 4]], [[3, 2], [2, 2, 3]]
-    parts = [cooccurrences(split_of(part, [0, 1]), window=3, vocabulary_size=5) for part in (first, second)]
-    whole = cooccurrences(split_of(first + second, [0, 1, 0, 1]), window=3, vocabulary_size=5)
+    parts = [cooccurrences(split_of_texts(part, [0, 1]), window=3, vocabulary_size=5) for part in (first, second)]
+    whole = cooccurrences(split_of_texts(first + second, [0, 1, 0, 1]), window=3, vocabulary_size=5)
     assert np.array_equal((parts[0] + parts[1]).toarray(), whole.toarray())
 
 
@@ -29,7 +28,7 @@ def test_words_that_keep_the_same_company_lie_together(params):
         [int(rng.choice([2, 3] if side == 10 else [4, 5])), *rng.integers(side, side + 10, size=4)]
         for side in rng.choice([10, 20], size=600)
     ]
-    vectors = word_vectors(split_of(texts, [0] * 600), params.vectors, dimensions=8)
+    vectors = word_vectors(split_of_texts(texts, [0] * 600), params.vectors, dimensions=8)
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     assert unit[2] @ unit[3] > 0.8 > 0.3 > unit[2] @ unit[4]
 
@@ -44,12 +43,12 @@ def test_vectors_have_the_spread_asked_for_and_repeat_themselves(params):
 
 
 def test_a_vocabulary_smaller_than_the_vectors_leaves_zeros(params):
-    vectors = word_vectors(split_of([[2, 3], [3, 2]], [0, 1]), params.vectors, dimensions=16)
+    vectors = word_vectors(split_of_texts([[2, 3], [3, 2]], [0, 1]), params.vectors, dimensions=16)
     assert vectors.shape == (4, 16)
     assert np.isfinite(vectors).all()
 
 
 def test_texts_of_one_word_give_no_information(params):
-    split = split_of([[2], [3]], [0, 1])
+    split = split_of_texts([[2], [3]], [0, 1])
     assert positive_information(cooccurrences(split, window=5, vocabulary_size=4)).nnz == 0
     assert not word_vectors(split, params.vectors, dimensions=2).any()

@@ -31,11 +31,13 @@ def train_once(config: TrainConfig, files: TrainingInputs, say: Say, hear: Hear)
     """Train, telling each epoch and stopping where no more is wanted."""
     import keras
 
-    from atnet.network.training import Trainer, TrainingState, computation_precision
+    from atnet.network.compiled_steps import computation_precision
+    from atnet.network.training import Trainer
+    from atnet.network.training_state import TrainingState
 
     # The networks of earlier trials would stay in memory.
     keras.backend.clear_session()
-    trainer = Trainer(config, precision=computation_precision(config, cpu_flags()), **files.for_trainer(config))
+    trainer = Trainer(config, files.training_data(config), precision=computation_precision(config, cpu_flags()))
 
     def tell(state: TrainingState) -> None:
         say({"epoch": asdict(state.history[-1]), "last": state.is_finished(config)})
