@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from atnet.inference import Predictor, against_others
+from atnet.inference import Predictor, lead_weights
 from benchmarks.faithfulness import Faithfulness, Ids, faithfulness, interval, removed, replaced
 from benchmarks.measure import busy, machine, table, versions
 
@@ -32,7 +32,7 @@ class Ways:
         self.ids: Ids = predictor.encode(texts)
         self.texts = texts
         logits = predictor.logits(self.ids)
-        self.sides = [against_others(row, int(row.argmax())) for row in logits]
+        self.sides = [lead_weights(row, int(row.argmax())) for row in logits]
 
     def all(self) -> Mapping[str, tuple[str, Callable[[], Scores]]]:
         """Name each way, with the answers it needs for a text of T tokens."""

@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("params", type=Path)
     arguments = parser.parse_args()
-    from atnet.network.training import computation_precision
+    from atnet.network.compiled_steps import computation_precision
     from atnet.storage import cpu_flags, load_params
 
     config = load_params(arguments.params).train

@@ -25,15 +25,17 @@ def main() -> None:
     arguments = parser.parse_args()
     import numpy as np
 
-    from atnet.network.training import Trainer, TrainingState, computation_precision
+    from atnet.network.compiled_steps import computation_precision
+    from atnet.network.training import Trainer
     from atnet.network.training_inputs import TrainingInputs
+    from atnet.network.training_state import TrainingState
     from atnet.storage import cpu_flags, load_params
     from atnet.text.encoded_split import training_batches
 
     config = load_params(arguments.params).train.model_copy(update={"epochs": arguments.epochs})
     loaded = time.perf_counter()
     files = TrainingInputs.load(arguments.tokens, arguments.vectors)
-    trainer = Trainer(config, precision=computation_precision(config, cpu_flags()), **files.for_trainer(config))
+    trainer = Trainer(config, files.training_data(config), precision=computation_precision(config, cpu_flags()))
     setup = time.perf_counter() - loaded
     watch = Watch()
     trainer.run(TrainingState(), on_epoch=watch.epoch, on_step=watch.step)
@@ -44,7 +46,7 @@ def main() -> None:
         json.dumps(
             {
                 "rows": len(files.train),
-                "tokens": int(sum(files.train.padded(rows, trainer.pad_to).size for rows in batches)),
+                "tokens": int(sum(files.train.padded(rows, trainer.data.pad_to).size for rows in batches)),
                 "setup_seconds": setup,
                 "anonymous_bytes": watch.anonymous,
                 "epochs": watch.epochs,

@@ -83,7 +83,7 @@ def test_the_share_reached_is_the_training_against_the_bare_products() -> None:
 
 
 def test_resampled_texts_are_the_old_ones_with_small_changes(tmp_path: Path) -> None:
-    split = encoded_split(50, longest=40)
+    split = encoded_split(50, max_tokens=40)
     write_arrow(tmp_path / "rows.arrow", resampled(split, 200))
     drawn = EncodedSplit.load(tmp_path / "rows.arrow")
     assert len(drawn) == 200

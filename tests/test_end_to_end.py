@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from projects import OWN_DATA, Project, add_own_data, change_params, make_project, stages_of, stages_run
-from texts import labeled_texts
+from tests.projects import OWN_DATA, Project, add_own_data, change_params, make_project, stages_of, stages_run
+from tests.texts import labeled_texts
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = stages_of(ROOT / "dvc.yaml")

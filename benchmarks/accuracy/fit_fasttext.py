@@ -18,7 +18,7 @@ from typing import Any
 import fasttext
 import numpy as np
 
-from atnet.baselines.linear import parted
+from atnet.baselines.linear import tokenize_words
 from atnet.storage import read_json, write_json
 from benchmarks.accuracy.answers import JOB, SplitTable, load_facts, read_split, save_answers, save_facts
 from benchmarks.accuracy.choosing import climb
@@ -86,7 +86,9 @@ def main(folder: Path) -> None:
     if not load_facts(folder):
         parameters = sum(int(np.prod(matrix.shape)) for matrix in (model.get_input_matrix(), model.get_output_matrix()))
         save_facts(folder, {"seconds": seconds, "parameters": parameters, **asdict(settings)})
-    save_answers(folder, job["split"], asked.actual_N, {"fasttext": answered(model, parted(asked.texts), asked.labels)})
+    save_answers(
+        folder, job["split"], asked.actual_N, {"fasttext": answered(model, tokenize_words(asked.texts), asked.labels)}
+    )
 
 
 def fitted(settings: Settings, lines: Iterable[str], seed: int, scratch: Path) -> tuple[Any, float]:
@@ -125,14 +127,14 @@ def answered(model: Any, words: Sequence[Sequence[str]], labels: Sequence[str]) 
 def _lines(train: SplitTable, seed: int) -> list[str]:
     # fastText reads the file from top to bottom in every epoch; official files stand in the order of their labels.
     order = np.random.default_rng(seed).permutation(len(train.texts))
-    words = parted(train.texts)
+    words = tokenize_words(train.texts)
     return [f"{PREFIX}{train.actual_N[row]} {' '.join(words[row])}" for row in order]
 
 
 def _remembered(path: Path, train: SplitTable, judged: SplitTable, seed: int) -> Callable[[Settings], float]:
     """Give the validation accuracy of settings; each is tried once, also over a kill."""
     tried: dict[str, float] = read_json(path) if path.is_file() else {}
-    lines, words = _lines(train, seed), parted(judged.texts)
+    lines, words = _lines(train, seed), tokenize_words(judged.texts)
 
     def accuracy(settings: Settings) -> float:
         name = json.dumps(asdict(settings), sort_keys=True)

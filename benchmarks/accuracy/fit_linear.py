@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from atnet.baselines.baselines import LINEAR, MAJORITY
-from atnet.baselines.linear import LinearModel, TrainingTexts, fit_counter, parted, probabilities
+from atnet.baselines.linear import LinearModel, TrainingTexts, fit_vectorizer, normalize_to_one, tokenize_words
 from atnet.config import BaselineConfig
 from atnet.evaluation.metrics import count_classes
 from atnet.schema import WEIGHT
@@ -27,16 +27,18 @@ def main(folder: Path) -> None:
     job, config = read_json(folder / JOB), load_params(folder / "params.yaml").baseline
     splits = Path(job["splits"])
     train, asked = read_split(splits, "train"), read_split(splits, job["split"])
-    words, begun = parted(train.texts), time.perf_counter()
-    counter, counts_NF = fit_counter(words, longest=config.max_ngram, min_frequency=config.min_frequency)
+    words, begun = tokenize_words(train.texts), time.perf_counter()
+    counter, counts_NF = fit_vectorizer(
+        words, max_n=config.max_ngram, min_document_frequency=config.min_document_frequency
+    )
     counting = time.perf_counter() - begun
     texts = TrainingTexts(counts_NF, train.actual_N, len(train.labels), _weights(splits))
     facts = load_facts(folder)
     if not facts:
         judged = read_split(splits, "validation")
-        counted = csr_array(counter.transform(parted(judged.texts)))
+        counted = csr_array(counter.transform(tokenize_words(judged.texts)))
         facts = {name: choose(name, texts, (counted, judged.actual_N), config) for name in LINEAR}
-    asked_NF = csr_array(counter.transform(parted(asked.texts)))
+    asked_NF = csr_array(counter.transform(tokenize_words(asked.texts)))
     given = {MAJORITY: _shares(train.actual_N, len(train.labels), len(asked.texts))}
     for name, found in facts.items():
         if name in LINEAR:
@@ -44,7 +46,7 @@ def main(folder: Path) -> None:
             model = LINEAR[name](texts, regularization=found["C"], seed=config.seed)
             found["seconds"] = counting + time.perf_counter() - begun
             found["parameters"] = _parameters(model)
-            given[name] = probabilities(model.decide(asked_NF))
+            given[name] = normalize_to_one(model.decision_function(asked_NF))
     if MAJORITY not in facts:
         save_facts(folder, {MAJORITY: {"seconds": 0.0, "parameters": len(train.labels)}, **facts})
     save_answers(folder, job["split"], asked.actual_N, given)
@@ -58,7 +60,7 @@ def choose(
 
     def quality(strength: float) -> tuple[float, float]:
         model = LINEAR[name](train, regularization=strength, seed=config.seed)
-        counts = count_classes(actual_N, model.decide(counts_NF).argmax(axis=1), train.classes)
+        counts = count_classes(actual_N, model.decision_function(counts_NF).argmax(axis=1), train.classes)
         return float(counts.accuracy), float(counts.macro_f1)
 
     choice = choose_wider(config.regularization, quality)

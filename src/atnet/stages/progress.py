@@ -5,7 +5,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from atnet.network.training import Epoch
+from atnet.network.training_state import Epoch
 
 
 class StepProgress:
