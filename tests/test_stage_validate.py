@@ -1,6 +1,9 @@
 """The stage `validate` as a command: files, messages and exit codes."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +29,16 @@ def files(tmp_path: Path) -> set[str]:
     return {path.name for path in (tmp_path / VALIDATED).iterdir()} if (tmp_path / VALIDATED).exists() else set()
 
 
+def outputs(tmp_path: Path) -> dict[str, bytes]:
+    folder = tmp_path / VALIDATED
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def valid_csv(rows: int = 60) -> str:
     return labeled_texts(rows).to_csv(index=False)
 
 
-REPORTS = {"quarantine.parquet", "report.json", "docs"}
+REPORTS = {"quarantine.parquet", "report.json", "report.html", "docs"}
 
 
 def test_valid_rows_become_the_canonical_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,12 +64,23 @@ def test_portuguese_texts_and_slices_are_kept_unchanged(tmp_path: Path) -> None:
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
-    names = ("table.parquet", "quarantine.parquet", "report.json")
     assert run(tmp_path, valid_csv() + "bad,,positive\n") == 0
-    before = [(tmp_path / VALIDATED / name).read_bytes() for name in names]
+    before = outputs(tmp_path)
     assert run(tmp_path, valid_csv() + "bad,,positive\n") == 0
 
-    assert [(tmp_path / VALIDATED / name).read_bytes() for name in names] == before
+    assert outputs(tmp_path) == before
+    assert {"table.parquet", "report.html", "docs/index.html", "docs/validations/rows.html"} <= set(before)
+
+
+@pytest.mark.slow
+def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
+    assert run(tmp_path, valid_csv() + "bad,,positive\n") == 0
+    before = outputs(tmp_path)
+    environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
+    command = [sys.executable, "-m", "atnet.stages.validate"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+
+    assert outputs(tmp_path) == before
 
 
 def test_a_critical_failure_writes_the_reports_and_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

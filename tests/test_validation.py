@@ -281,12 +281,15 @@ def test_the_report_has_the_number_and_limit_of_each_check() -> None:
     assert report["failed"] == []
 
 
-def test_the_data_docs_describe_the_checks() -> None:
-    runner = ExpectationRunner()
-    validate_table(with_invalid(), params_with(LABELED).validate_, runner)
-    pages = runner.data_docs()
+def test_failed_row_checks_keep_their_first_failing_rows_as_examples() -> None:
+    result = validate(with_invalid(*[(f"b{n}", " ", "positive") for n in range(7)]), max_quarantined_fraction=1.0)
 
-    assert "index.html" in pages
-    html = b"".join(contents for name, contents in pages.items() if name.endswith(".html"))
-    assert b"Share of rows whose text also has another label." in html
-    assert b"The text is more than white space." in html
+    assert set(result.examples) == {"text_not_blank", "text_words"}
+    assert result.examples["text_not_blank"]["row"].tolist() == [101, 102, 103, 104, 105]
+
+
+def test_lengths_are_those_of_the_valid_texts() -> None:
+    table = canonical([("1", "one two", "x"), ("2", "", "x"), ("3", "three", "y")])
+    result = validate(table, max_quarantined_fraction=1.0)
+
+    assert result.lengths.to_numpy().tolist() == [[7, 2], [5, 1]]

@@ -17,6 +17,7 @@ VALIDATED = Path("data/02_validated")
 VALIDATED_TABLE = VALIDATED / "table.parquet"
 QUARANTINE = VALIDATED / "quarantine.parquet"
 VALIDATION_REPORT = VALIDATED / "report.json"
+VALIDATION_PAGE = VALIDATED / "report.html"
 DATA_DOCS = VALIDATED / "docs"
 
 SPLITS = Path("data/03_splits")

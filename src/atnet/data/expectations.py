@@ -1,10 +1,8 @@
 """Run the checks with Great Expectations: one suite over the rows, one over the statistics of the whole table."""
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
@@ -33,14 +31,23 @@ class DataCheckResult:
     """Index of each failing row of a row check."""
 
 
+@dataclass(frozen=True, slots=True)
+class SuiteRun:
+    """An expectation suite and its result, as Great Expectations' own objects; their types are not exported."""
+
+    suite: Any
+    result: Any
+
+
 class ExpectationRunner:
-    """An in-memory Great Expectations context that runs both suites and renders their results as Data Docs."""
+    """An in-memory Great Expectations context that runs both suites and keeps their results."""
 
     def __init__(self) -> None:
         logging.getLogger("great_expectations").setLevel(logging.ERROR)
         self._context: Any = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
         self._context.variables.analytics_enabled = False
+        self.suite_runs: list[SuiteRun] = []
 
     def check_rows(self, frame: pd.DataFrame, checks: Sequence[DataCheck]) -> list[DataCheckResult]:
         """Check each row of a frame; the results are in the order of the checks."""
@@ -63,24 +70,19 @@ class ExpectationRunner:
             for check, result in results.items()
         ]
 
-    def data_docs(self) -> dict[str, bytes]:
-        """Render the Data Docs: path within the site -> contents. They contain the time of the run."""
-        with tempfile.TemporaryDirectory() as folder:
-            self._context.variables.data_docs_sites = {"local_site": _site_config(folder)}
-            self._context.build_data_docs()
-            files = (path for path in sorted(Path(folder).rglob("*")) if path.is_file())
-            return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
     def _run(self, name: str, frame: pd.DataFrame, expectations: dict[DataCheck, Any]) -> dict[DataCheck, Any]:
         asset = self._context.data_sources.add_or_update_pandas(name).add_dataframe_asset(name)
-        suite = gx.ExpectationSuite(name=name, expectations=list(expectations.values()))
+        suite = self._context.suites.add_or_update(
+            gx.ExpectationSuite(name=name, expectations=list(expectations.values()))
+        )
         definition = gx.ValidationDefinition(
             name=name,
             data=asset.add_batch_definition_whole_dataframe("all"),
-            suite=self._context.suites.add_or_update(suite),
+            suite=suite,
         )
         definition = self._context.validation_definitions.add_or_update(definition)
         outcome = definition.run(batch_parameters={"dataframe": frame}, result_format=RESULT_FORMAT)
+        self.suite_runs.append(SuiteRun(suite, outcome))
         results = {result.expectation_config.meta["check"]: result for result in outcome.results}
         for check_name, result in results.items():
             assert not result.exception_info.get("raised_exception"), f"{check_name}: {result.exception_info}"
@@ -113,12 +115,3 @@ def _number_expectation(check: DataCheck) -> Any:
     return gxe.ExpectColumnMaxToBeBetween(
         **_common_arguments(check), min_value=check.min_value, max_value=check.max_value
     )
-
-
-def _site_config(folder: str) -> dict[str, Any]:
-    return {
-        "class_name": "SiteBuilder",
-        "show_how_to_buttons": False,
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": folder},
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-    }

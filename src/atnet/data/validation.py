@@ -17,6 +17,9 @@ from atnet.data.table_statistics import TableStatistics, table_statistics
 from atnet.errors import DataContractError
 from atnet.schema import ID, LABEL, TEXT
 
+MAX_EXAMPLES = 5
+"""Failing rows kept as examples for each check."""
+
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
@@ -28,9 +31,13 @@ class ValidationResult:
     """id, text, label (as in the file), row (position in the file, from 1), reasons (names of checks)."""
     excluded: dict[str, int]
     """Rows excluded by each rule."""
+    lengths: pd.DataFrame
+    """Characters and words of each valid text."""
     statistics: TableStatistics
     row_results: list[DataCheckResult]
     table_results: list[DataCheckResult]
+    examples: dict[str, pd.DataFrame]
+    """The first failing rows of each failed row check: id, text, label, row."""
 
     @property
     def failed(self) -> list[DataCheckResult]:
@@ -55,27 +62,31 @@ def validate_table(table: pd.DataFrame, config: ValidateConfig, runner: Expectat
     Args:
         table: the rows as they were read.
         config: the checks and their limits.
-        runner: keeps the results of both suites, for `ExpectationRunner.data_docs`.
+        runner: runs both suites; its results are rendered as Data Docs.
 
     Raises:
         ConfigurationError: if the label settings contradict each other.
     """
     check_label_settings(config)
     labeled = map_labels(table, config)
-    row_results = runner.check_rows(row_frame(labeled.table, labeled.excluded_by), row_checks(config))
+    measured = row_frame(labeled.table, labeled.excluded_by)
+    row_results = runner.check_rows(measured, row_checks(config))
     reasons = _quarantine_reasons(row_results, table.index)
     quarantined, excluded = reasons.notna(), labeled.excluded_by.notna()
-    valid = labeled.table[~quarantined & ~excluded]
+    is_valid = ~quarantined & ~excluded
+    valid = labeled.table[is_valid]
     labels = expected_labels(config, list(labeled.table[LABEL].dropna().unique()))
     statistics = table_statistics(valid, labels, read=len(table), quarantined=int(quarantined.sum()))
     excluded_counts = labeled.excluded_by[~quarantined].value_counts().sort_index()
     return ValidationResult(
         valid=valid.reset_index(drop=True),
-        quarantine=_quarantine(table[quarantined], reasons[quarantined]),
+        quarantine=_rows_as_read(table[quarantined]).assign(reasons=reasons[quarantined].reset_index(drop=True)),
         excluded={str(rule): int(rows) for rule, rows in excluded_counts.items()},
+        lengths=measured.loc[is_valid, ["characters", "words"]].astype("int64"),
         statistics=statistics,
         row_results=row_results,
         table_results=runner.check_table(statistics.values(), table_checks(config)),
+        examples=_examples(table, row_results),
     )
 
 
@@ -89,9 +100,18 @@ def _quarantine_reasons(results: Sequence[DataCheckResult], index: pd.Index) -> 
     return reasons
 
 
-def _quarantine(rows: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
+def _examples(table: pd.DataFrame, results: Sequence[DataCheckResult]) -> dict[str, pd.DataFrame]:
+    return {
+        result.check.name: _rows_as_read(table.loc[list(result.failing_rows[:MAX_EXAMPLES])])
+        for result in results
+        if not result.passed
+    }
+
+
+def _rows_as_read(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return id, text and label as in the file, and the position of each row."""
     label = rows[LABEL] if LABEL in rows else pd.Series(None, index=rows.index, dtype="str")
-    frame = pd.DataFrame({ID: rows[ID], TEXT: rows[TEXT], LABEL: label, "row": rows.index, "reasons": reasons})
+    frame = pd.DataFrame({ID: rows[ID], TEXT: rows[TEXT], LABEL: label, "row": rows.index})
     return frame.reset_index(drop=True)
 
 
