@@ -11,7 +11,7 @@ from atnet.release.gate.decision import judge
 from atnet.release.gate.result import CheckResult, GateResult, Golden, Latency, ModelPredictions
 from atnet.release.gate.significance import conservative_lower_bound, duel, holm, sign_test
 from atnet.schema import text_hash
-from benchmarks.gate_power import Scene, draw, promotions
+from benchmarks.gate_power import Scenario, draw, promotions
 
 LABELS = ("negative", "positive")
 SERVABLE = CheckResult("servable", "passed", "answers", "answers", "It answers.")
@@ -259,11 +259,11 @@ def test_the_same_input_gives_the_same_verdict_and_the_file_reads_back(config: R
 
 
 def test_without_a_true_difference_superior_promotes_in_at_most_5_percent_of_400_trials() -> None:
-    assert promotions(Scene(rows=2000), 400, samples=500) <= 20
+    assert promotions(Scenario(rows=2000), 400, samples=500) <= 20
 
 
 def test_with_a_true_gain_of_two_points_on_2000_rows_superior_usually_promotes() -> None:
-    assert promotions(Scene(rows=2000, gain=0.02), 100, samples=500) >= 65
+    assert promotions(Scenario(rows=2000, gain=0.02), 100, samples=500) >= 65
 
 
 @pytest.mark.slow
@@ -274,7 +274,7 @@ def test_the_whole_gate_keeps_its_error_rate_over_400_trials(config: ReleaseConf
     for gain in promoted:
         for trial in range(400):
             rng = np.random.default_rng([trial, 2])
-            drawn = draw(Scene(rows=2000, gain=gain), rng)
+            drawn = draw(Scenario(rows=2000, gain=gain), rng)
             truth = table.assign(label=labels[drawn.actual])
             found = verdict(
                 config,
