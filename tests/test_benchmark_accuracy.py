@@ -355,7 +355,7 @@ def test_evaluations_are_appended_and_found_again(tmp_path: Path) -> None:
     assert found is not None
     assert found.result["seconds"] == 1.23457
     for other in ({"seeds": (13,)}, {"set": "sms_spam"}, {"configuration": "x"}, {"model": "nb_svm"}):
-        assert find_evaluation(evaluations, replace(EVALUATION, **other)) is None  # type: ignore[arg-type]
+        assert find_evaluation(evaluations, replace(EVALUATION, **other)) is None
     assert count_evaluations(evaluations) == {("trec", ATNET): 2}
 
 
@@ -406,7 +406,7 @@ def fake_reproduce(actual: np.ndarray, read: list[str]) -> Callable[..., str]:
             project / predictions_file(kind, split), actual, {model: predictions(actual, ERRORS[model], ERRORS[model])}
         )
         stage = {"cmd": "x", "deps": [{"path": "a", "md5": kind}], "params": {"params.yaml": {"train": {"seed": 13}}}}
-        stages = {TRAINING_STAGE[kind]: stage}
+        stages = {name: stage for name in TRAINING_STAGE.values() if name.startswith(("train", kind))}
         write_text(project / "dvc.lock", yaml.safe_dump({"stages": stages}))
         return ""
 
