@@ -1,8 +1,9 @@
-"""Processes side by side: so many at a time, each on one core, all ended when the benchmark is."""
+"""Several commands at a time, each on one core, all ended when the benchmark ends."""
 
+import contextlib
 import os
+import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -20,40 +21,39 @@ ONE_CORE = dict.fromkeys(
     ),
     "1",
 )
-"""Environment that keeps the libraries to one thread, whatever --jobs is: results and seconds do not depend on it."""
+"""Environment that limits the libraries to one thread, so that results and seconds do not depend on --jobs."""
 
 Item = TypeVar("Item")
 _running: set["subprocess.Popen[str]"] = set()
-_guard = threading.Lock()
+_lock = threading.Lock()
 
 
-class Faulty(Exception):
-    """A process failed; the message holds what it printed."""
+class CommandError(Exception):
+    """A command failed; the message contains its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A Python module to run as a process."""
+    """A command with its name for messages."""
 
     name: str
-    """For messages."""
-    module: tuple[str, ...]
-    """With its arguments."""
+    arguments: tuple[str, ...]
     folder: Path
     """Where it runs."""
     environment: Mapping[str, str]
 
 
 def run(command: Command) -> str:
-    """Run to the end; give what it printed.
+    """Run a command to its end and return its output.
 
     Raises:
-        Faulty: if it fails.
+        CommandError: if it fails.
     """
-    with _guard:
-        # Standard input stays open as long as this process lives; end_with_parent waits for its end.
+    with _lock:
+        # Standard input stays open for as long as this process lives: see exit_with_parent. A session of its own, so
+        # that a command and the processes it started can be ended together.
         process = subprocess.Popen(
-            [sys.executable, "-m", *command.module],
+            command.arguments,
             cwd=command.folder,
             env=dict(command.environment),
             stdin=subprocess.PIPE,
@@ -61,55 +61,57 @@ def run(command: Command) -> str:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            start_new_session=True,
         )
         _running.add(process)
     try:
         assert process.stdout is not None
         assert process.stdin is not None
-        printed = process.stdout.read()
+        output = process.stdout.read()
         process.wait()
         process.stdout.close()
         process.stdin.close()
     finally:
-        with _guard:
+        with _lock:
             _running.discard(process)
     if process.returncode != 0:
-        raise Faulty(f"{command.name} ended with {process.returncode}:\n{printed.strip()}")
-    return printed
+        raise CommandError(f"{command.name} ended with exit code {process.returncode}:\n{output.strip()}")
+    return output
 
 
-def side_by_side(act: Callable[[Item], None], items: Sequence[Item], jobs: int) -> None:
-    """Call for every item, `jobs` at a time; after a fault no further item is begun.
+def run_parallel(action: Callable[[Item], None], items: Sequence[Item], jobs: int) -> None:
+    """Call `action` for every item, `jobs` at a time; after an error no further item is started.
 
     Raises:
-        Faulty: the first fault.
+        CommandError: the first error.
     """
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        futures = [pool.submit(act, item) for item in items]
+        futures = [pool.submit(action, item) for item in items]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            end_all()
+            terminate_all()
             raise
         pool.shutdown(wait=True, cancel_futures=True)
     for future in done:
         future.result()
 
 
-def end_with_parent() -> None:
-    """End this process when the one that began it is gone, even killed: nobody would wait for its results."""
+def exit_with_parent() -> None:
+    """End this process when the benchmark is gone, even killed: nobody would read its results."""
 
     def watch() -> None:
-        # Not through sys.stdin: its lock would still be held when this process wants to end.
+        # Not through sys.stdin: its lock would still be held when this process wants to exit.
         os.read(0, 1)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def end_all() -> None:
-    """End every process that still runs."""
-    with _guard:
+def terminate_all() -> None:
+    """End every command that is still running, with the processes it started."""
+    with _lock:
         for process in _running:
-            process.terminate()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A copy of the project without data, caches and stores, so that a run in it is cold and changes nothing here."""
+"""A copy of the project without data, caches and stores, for cold runs that change nothing in the project."""
 
 import contextlib
 import os
@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @contextlib.contextmanager
 def project_copy() -> Iterator[Path]:
-    """Copy every file that git does not ignore, uncommitted ones too, into a git repository of its own."""
+    """Copy every file that git does not ignore, uncommitted ones too, into a new git repository."""
     with tempfile.TemporaryDirectory(prefix="atnet-benchmark-") as folder:
         root = Path(folder, "project")
-        listed = _git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        for name in filter(None, listed.split("\0")):
-            # The record of what was run elsewhere would let DVC fetch nothing and skip nothing, but tell of both.
+        listing = _git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        for name in filter(None, listing.split("\0")):
+            # dvc.lock describes outputs that the copy does not have.
             if (ROOT / name).is_file() and Path(name).name != "dvc.lock":
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / name, root / name)
@@ -29,13 +29,13 @@ def project_copy() -> Iterator[Path]:
         yield root
 
 
-def environment(root: Path, first_on_path: Path | None = None) -> dict[str, str]:
-    """Give the environment of a command in a copy: this Python's tools, the copy's code, stores of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+def command_environment(root: Path, first_on_path: Path | None = None) -> dict[str, str]:
+    """Return the environment of a command in a copy: this Python's tools, the copy's code, the copy's stores."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     folders = [*([first_on_path] if first_on_path else []), Path(sys.executable).parent]
     return {
-        **kept,
-        "PATH": os.pathsep.join([*map(str, folders), kept.get("PATH", "")]),
+        **inherited,
+        "PATH": os.pathsep.join([*map(str, folders), inherited.get("PATH", "")]),
         "PYTHONPATH": str(root / "src"),
     }
 
