@@ -69,13 +69,13 @@ def test_the_card_says_what_a_reader_must_know(values: CardValues) -> None:
         "Behavior",
         "Data",
         "The gate",
-        "How it was made",
+        "Parameters",
     ]
     assert "| **this model** | 84.0% (82.0% to 86.0%) | 0.830 (0.810 to 0.850) |" in card
     assert "`data/03_splits/train.parquet` | `dddddddddddddddddddddddddddddddd`" in card
-    assert "7 were left out for both" in card
+    assert "7 rows were excluded for both" in card
     assert '"good\\" film, João."' in card
-    assert "| domain: tweets | 15 | too few |  |" in card
+    assert "| domain: tweets | 15 | too few texts |  |" in card
 
 
 def test_the_limits_name_what_the_numbers_show(values: CardValues) -> None:
@@ -88,7 +88,7 @@ def test_the_limits_name_what_the_numbers_show(values: CardValues) -> None:
 def test_the_card_of_an_unjudged_model_has_no_gate(values: CardValues) -> None:
     card = card_markdown(replaced(values, verdict=None, commit=None))
     assert "## The gate" not in card
-    assert "No behavior case was asked." in card
+    assert "No behavior tests were run." in card
 
 
 def test_the_card_of_a_refused_model_names_at_the_top_what_failed(values: CardValues) -> None:

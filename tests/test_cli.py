@@ -87,7 +87,7 @@ def test_summary_tells_rows_scores_and_where_to_look(
     assert result.exit_code == 0
     assert "23,703 read: 19,136 kept, 4,567 left out by rule, 0 quarantined" in result.stdout
     assert "0.812 (0.795 to 0.829)" in result.stdout
-    assert "better than the best_baseline_score baseline, NB-SVM" in result.stdout
+    assert "better than the best baseline, NB-SVM" in result.stdout
     assert "data/08_evaluation/report.html" in result.stdout
     assert "make ui" in result.stdout
 

@@ -12,7 +12,7 @@ from atnet.config import ModelCardConfig
 from atnet.release.behavior.runner import KINDS, BehaviorResult
 from atnet.release.gate.result import GateResult
 from atnet.report.rendering import page_template
-from atnet.report.sentences import baseline_name, p_value, verdict
+from atnet.report.sentences import display_name, summarize
 from atnet.tracking.run_contents import SplitFile
 
 DESCRIPTION_LIMIT = 5000
@@ -67,7 +67,7 @@ def card_markdown(values: CardValues) -> str:
     """Write the card as Markdown; the same values give the same bytes."""
     return page_template("model_card.md", FILTERS).render(
         card=values,
-        summary=verdict(values.results, values.confidence),
+        summary=summarize(values.results, values.confidence),
         kinds=[kind for kind in KINDS if values.behavior and values.behavior.cases(kind)],
         weak=weak_spots(values),
         making={name: value for name, value in values.parameters.items() if name.startswith(MAKING)},
@@ -142,7 +142,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "points": _points,
     "count": lambda value: f"{value:,}",
     "percent": lambda value: f"{value:.1%}",
-    "model": baseline_name,
-    "p_value": p_value,
+    "model": display_name,
     "literal": lambda value: json.dumps(value, ensure_ascii=False),
 }

@@ -13,10 +13,10 @@ from atnet.evaluation.predictions import collect_predictions
 from atnet.evaluation.serialize import details, metrics, plot_tables, prediction_table, slice_values
 from atnet.evaluation.slices import count_words, unknown_shares
 from atnet.inference import UNKNOWN_ID, Predictor, UnusableModelError, model_hash
-from atnet.report.explanations.global_explanation import global_view
+from atnet.report.explanations.global_explanation import global_explanation
 from atnet.report.explanations.learned_weights import LearnedWeights
-from atnet.report.page import Identity, render_report
-from atnet.report.sentences import verdict
+from atnet.report.report_page import ModelIdentity, ReportInputs, render_report
+from atnet.report.sentences import summarize
 from atnet.schema import TEXT
 from atnet.stages.command import run_stage
 from atnet.storage import read_json, read_table, write_csv, write_json, write_table, write_text
@@ -35,9 +35,10 @@ def evaluate(params: Params, root: Path) -> str:
     samples = attention_samples(answers.actual, answers.probabilities, words, config.explained_texts)
     explanations = predictor.explain([texts[sample.row] for sample in samples])
     learned = LearnedWeights.load(root / files.WEIGHTS)
-    overview = global_view(predictor, table, learned, minimum_rows=config.min_slice_rows)
-    identity = Identity(sha256, predictor.temperature, read_json(root / files.SPLIT_REPORT))
-    page = render_report(table, answers, evaluation, numbers, samples, explanations, overview, identity, config)
+    overview = global_explanation(predictor, table, learned, min_slice_rows=config.min_slice_rows)
+    identity = ModelIdentity(sha256, predictor.temperature, read_json(root / files.SPLIT_REPORT))
+    inputs = ReportInputs(table, answers, evaluation, numbers, samples, explanations, overview, identity)
+    page = render_report(inputs, config)
 
     write_table(root / files.PREDICTIONS, prediction_table(table, answers))
     for name, plotted in plot_tables(evaluation, answers, words, config.length_quantiles).items():
@@ -46,7 +47,7 @@ def evaluate(params: Params, root: Path) -> str:
     write_json(root / files.METRIC_DETAILS, details(evaluation))
     write_json(root / files.METRICS, numbers)
     write_text(root / files.REPORT, page)
-    return verdict(numbers, config.confidence)[0]
+    return summarize(numbers, config.confidence)[0]
 
 
 def _load(model: Path) -> tuple[Predictor, str]:

@@ -22,7 +22,7 @@ from atnet.release.behavior.runner import KINDS, BehaviorResult, Kind
 from atnet.release.gate.alignment import PairedRows, ScoredRows, label_ids
 from atnet.release.gate.result import CheckResult, CheckStatus, Latency
 from atnet.release.gate.significance import PairedComparison, duel, holm, sign_test
-from atnet.report.sentences import baseline_name
+from atnet.report.sentences import display_name
 from atnet.schema import TEXT, slice_columns
 
 MEGABYTE = 1_000_000
@@ -104,7 +104,7 @@ def baseline_check(
     required = f"macro-F1 at least the best baseline's, lower bound above -{config.baseline.non_inferiority_margin:g}"
     if found is None:
         return not_checked("baseline", required, "There are no baseline answers on these rows.")
-    name = baseline_name(best_baseline(own, baselines))
+    name = display_name(best_baseline(own, baselines))
     good = found.lead >= 0 and found.low > -config.baseline.non_inferiority_margin
     return CheckResult(
         "baseline",
