@@ -48,7 +48,7 @@ def test_the_first_model_passes_the_gate_and_becomes_champion(story: ReleaseStor
     assert "release: version 1 is champion." in done.stdout
     assert story.aliases() == {"champion": 1}
     version = story.client.get_model_version("atnet", "1")
-    assert version.description.startswith("AtNet gives 84.0%")
+    assert version.description.startswith("AtNet predicts the right label for 84.0%")
     paths = {entry.path for entry in story.client.list_artifacts(version.run_id, "release")}
     assert {"release/gate.json", "release/model_card.html"} <= paths
 
