@@ -71,7 +71,7 @@ class Command:
             return None
         if is_abandoned(event):
             raise ReleaseError(
-                f"An interrupted run of this command was {event.reason}. See `atnet history`, and run the command again "
+                f"An interrupted run of this command was {event.reason}. See `atnet history`, and run it again "
                 "if it is still what you want."
             )
         return event
