@@ -1,13 +1,15 @@
 """Complete the MLflow run of a model. Every step first reads what the run has, so all of it may be repeated."""
 
+import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import filelock
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.types import ColSpec, Schema
 
 from atnet.config import Params
@@ -35,7 +37,7 @@ from atnet.tracking.tags import (
 )
 
 MANIFEST = "published.json"
-"""Artifact that lists the hash of every uploaded file."""
+"""Artifact that lists the hash of every uploaded file; uploaded last."""
 LOCK_SECONDS = 600
 METRICS_PER_REQUEST = 500
 
@@ -188,41 +190,33 @@ def _artifacts(contents: RunContents, root: Path) -> dict[str, Path]:
 
 
 def _upload(store: TrackingStore, run_id: str, files: Mapping[str, Path], texts: Mapping[str, str]) -> None:
-    """Upload what the run does not hold with the same content; the manifest comes last."""
+    """Upload what the run does not have with the same contents; the manifest comes last."""
     wanted = {name: file_sha256(path) for name, path in files.items()}
     wanted |= {name: _text_sha256(text) for name, text in texts.items()}
-    sizes, uploaded = _stored_sizes(store, run_id), _manifest(store, run_id)
-    local_sizes = {name: path.stat().st_size for name, path in files.items()}
-    local_sizes |= {name: len(text.encode("utf-8")) for name, text in texts.items()}
-    missing = [name for name in wanted if sizes.get(name) != local_sizes[name] or uploaded.get(name) != wanted[name]]
-    for name in missing:
+    texts = {**texts, MANIFEST: _json(wanted)}
+    wanted[MANIFEST] = _text_sha256(texts[MANIFEST])
+    stored = _stored_hashes(store, run_id, wanted)
+    for name in [name for name in wanted if stored.get(name) != wanted[name]]:
         if name in texts:
             store.client.log_text(run_id, texts[name], name)
         else:
             store.client.log_artifact(run_id, str(files[name]), str(Path(name).parent) if "/" in name else None)
-    if missing or uploaded != wanted:
-        store.client.log_text(run_id, _json(wanted), MANIFEST)
 
 
-def _stored_sizes(store: TrackingStore, run_id: str, folder: str | None = None) -> dict[str, int]:
-    """Map each artifact of the run to its size in bytes."""
-    sizes: dict[str, int] = {}
-    for entry in store.client.list_artifacts(run_id, folder):
-        sizes |= _stored_sizes(store, run_id, entry.path) if entry.is_dir else {entry.path: int(entry.file_size or 0)}
-    return sizes
-
-
-def _manifest(store: TrackingStore, run_id: str) -> dict[str, str]:
-    if not any(entry.path == MANIFEST for entry in store.client.list_artifacts(run_id)):
-        return {}
+def _stored_hashes(store: TrackingStore, run_id: str, names: Iterable[str]) -> dict[str, str]:
+    """Compute the hash of each of these artifacts that the run has: a file may have been damaged in the store."""
+    present = {entry.path for entry in store.client.list_artifacts(run_id)}
+    hashes: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        text = Path(store.client.download_artifacts(run_id, MANIFEST, folder)).read_text(encoding="utf-8")
-    try:
-        manifest = json.loads(text)
-    except ValueError:
-        # Cut short by a kill: everything is uploaded again.
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
+        for top in present.intersection(Path(name).parts[0] for name in names):
+            # What cannot be fetched is uploaded again.
+            with contextlib.suppress(MlflowException, OSError):
+                store.client.download_artifacts(run_id, top, folder)
+        for name in names:
+            path = Path(folder, name)
+            if path.is_file():
+                hashes[name] = file_sha256(path)
+    return hashes
 
 
 def _json(value: object) -> str:
