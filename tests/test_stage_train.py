@@ -160,3 +160,15 @@ def test_a_killed_training_ends_with_the_same_bytes(workplace, project):
     subprocess.run(command, check=True, timeout=300)
     assert digests(workplace / MODEL) == digests(whole / MODEL)
     assert not list(workplace.glob(".atnet/checkpoints/*.npz"))
+
+
+def test_a_finished_training_that_dvc_did_not_record_is_not_repeated(workplace, monkeypatch):
+    import atnet.stages.train as stage
+
+    assert train() == 0
+    first = digests(workplace / MODEL)
+    # DVC could not take its lock after the stage: it deletes the outputs and runs the stage again.
+    shutil.rmtree(workplace / MODEL)
+    monkeypatch.setattr(stage, "save_state", lambda *_: pytest.fail("an epoch was trained again"))
+    assert train() == 0
+    assert digests(workplace / MODEL) == first

@@ -11,6 +11,7 @@ from atnet.config import Params
 from atnet.data.label_mapping import check_label_settings, expected_labels, map_labels
 from atnet.data.raw_bytes import check_encoding
 from atnet.data.reader import load_source
+from atnet.diagnosis.pipeline import require_runnable
 from atnet.errors import ConfigurationError, DataContractError, DataFileError
 from atnet.files import DATA_FOLDERS, DEFAULT_DATA, RAW
 from atnet.schema import LABEL, SPLIT
@@ -22,7 +23,9 @@ app = typer.Typer()
 @app.command()
 def check() -> None:
     """Check parameters and data before DVC deletes any output."""
-    for line in check_inputs(load_params()):
+    params = load_params()
+    require_runnable(Path.cwd())
+    for line in check_inputs(params):
         print(f"check: {line}")
 
 

@@ -15,11 +15,16 @@ NOTES = frozenset({KILLED_NOTE, PUBLISH_KILLED_NOTE})
 MAX_RUNS = 200
 
 
-def close_orphaned_runs(store: TrackingStore, *, active_run: str) -> None:
-    """Mark runs as killed that a training, tuning or publish command of this machine left open."""
+def orphaned_runs(store: TrackingStore) -> list[Run]:
+    """Return the open runs of training, tuning and publish commands of this machine that were killed."""
     runs = store.client.search_runs([store.experiment_id], "attributes.status = 'RUNNING'", max_results=MAX_RUNS)
-    for run in runs:
-        if run.info.run_id != active_run and _is_of_this_machine(run) and not is_active(run):
+    return [run for run in runs if _is_of_this_machine(run) and not is_active(run)]
+
+
+def close_orphaned_runs(store: TrackingStore, *, active_run: str) -> None:
+    """Mark the open runs of killed commands of this machine as killed."""
+    for run in orphaned_runs(store):
+        if run.info.run_id != active_run:
             note = PUBLISH_KILLED_NOTE if REBUILT_TAG in run.data.tags else KILLED_NOTE
             store.client.set_tag(run.info.run_id, NOTE_TAG, note)
             store.client.set_terminated(run.info.run_id, "KILLED")
