@@ -13,8 +13,8 @@ from atnet.storage import whole_file
 
 LOCK_SECONDS = 120
 """Creating the tables takes a few seconds; a second process waits for the first."""
-TABLES = frozenset({"alembic_version", "experiments", "runs"})
-"""Tables by which a database of MLflow is recognized."""
+MLFLOW_TABLE = "experiments"
+"""Table by which a database of MLflow is recognized."""
 
 
 class ForeignDatabaseError(sqlite3.DatabaseError):
@@ -76,5 +76,5 @@ def _require_writable(path: Path, timeout_seconds: int) -> None:
 def _require_mlflow(path: Path, timeout_seconds: int) -> None:
     with closing(sqlite3.connect(path, timeout=timeout_seconds)) as connection:
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if names and not names >= TABLES:
+    if names and MLFLOW_TABLE not in names:
         raise ForeignDatabaseError(f"has the tables {', '.join(sorted(names)[:3])}")

@@ -42,7 +42,7 @@ SQLITE = "sqlite:///"
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 MODEL_TRAINING_PAGE = "?workflowType=machine_learning"
 """Without these two MLflow's pages are laid out for prompts and agents."""
-INCOMPLETE_SCHEMA = ("duplicate column name", "_alembic_tmp_", "no such index", "no such table")
+INCOMPLETE_SCHEMA = re.compile(r"duplicate column name|_alembic_tmp_|no such (index|table)|table \w+ already exists")
 """Errors of a database whose tables were not all created or migrated."""
 STORE_FAULTS = (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, requests.RequestException)
 """What MLflow raises when its store fails."""
@@ -152,7 +152,13 @@ def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
     if experiment is None:
         # Without a server MLflow would put artifacts below whatever folder the command runs in.
         location = None if uri.startswith("http") else _artifact_location(config, anchor)
-        created = client.create_experiment(config.experiment, artifact_location=location, tags=MODEL_TRAINING)
+        try:
+            created = client.create_experiment(config.experiment, artifact_location=location, tags=MODEL_TRAINING)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            # Another process created it first.
+            return _open(config, uri, anchor)
         return TrackingStore(client, uri, created)
     if experiment.lifecycle_stage != "active":
         raise StoreError(
@@ -217,7 +223,7 @@ def _explain(uri: str, error: Exception) -> str:
         return (
             f"{where} belongs to another program (it {reason}). Set tracking.uri (or {URI_VARIABLE}) to another file."
         )
-    if any(text in reason for text in INCOMPLETE_SCHEMA):
+    if INCOMPLETE_SCHEMA.search(reason):
         return (
             f"{where} was not created or upgraded completely ({_first_line(reason)}). Restore a backup, or move the "
             "file aside and run `atnet publish`: it rebuilds the run from the files."
