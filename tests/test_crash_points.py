@@ -2,14 +2,12 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from atnet.cli.app import command_line
@@ -19,15 +17,9 @@ from atnet.registry.ledger_store import local_lines, read_ledger
 from atnet.registry.transactions import PENDING_TAG
 from atnet.registry.versions import aliases
 from atnet.release.command import INTERRUPTED
+from tests.killing import Killed, killed_after
 from tests.registered import registered
 from tests.releases import ReleaseProject, release_project
-
-WRITE_PREFIXES = ("create_", "set_", "delete_", "update_", "log_", "finalize_", "restore_")
-WRITES = [name for name in vars(MlflowClient) if name.startswith(WRITE_PREFIXES)]
-
-
-class Killed(BaseException):
-    """Ends a command as a SIGKILL would: nothing catches it."""
 
 
 @dataclass(frozen=True)
@@ -126,27 +118,6 @@ def _copy_database(source: Path, target: Path) -> None:
         reading.backup(writing)
 
 
-@contextmanager
-def _killed_after(write: int | None) -> Iterator[list[str]]:
-    """Raise `Killed` when the given write to the store has been executed; yield the names of the writes."""
-    executed: list[str] = []
-
-    def counted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            result = method(*arguments, **options)
-            executed.append(name)
-            if len(executed) == write:
-                raise Killed
-            return result
-
-        return call
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in WRITES:
-            patch.setattr(MlflowClient, name, counted(name, getattr(MlflowClient, name)))
-        yield executed
-
-
 def _run(project: ReleaseProject, command: tuple[str, ...]) -> Outcome:
     result = CliRunner().invoke(command_line(command[0]), list(command), catch_exceptions=False)
     states = {version.number: version.state for version in versions.versions(project.registry)}
@@ -165,7 +136,7 @@ def test_a_command_killed_after_any_write_and_run_again_does_its_work_once(
     lines_before = len(project.actions())
     snapshot = Snapshot(project, tmp_path_factory.mktemp("snapshot"))
 
-    with _killed_after(None) as writes:
+    with killed_after(None) as writes:
         expected = _run(project, case.command)
     assert (expected.exit_code, expected.aliases) == (case.exit_code, case.aliases)
     assert len(expected.actions) == lines_before + 1
@@ -173,7 +144,7 @@ def test_a_command_killed_after_any_write_and_run_again_does_its_work_once(
 
     for write in range(1, len(writes) + 1):
         snapshot.restore()
-        with _killed_after(write), pytest.raises(Killed):
+        with killed_after(write), pytest.raises(Killed):
             _run(project, case.command)
         moment = f"killed after write {write} of {len(writes)}, {writes[write - 1]}"
         assert _run(project, case.command) == expected, moment

@@ -4,10 +4,10 @@ import contextlib
 import hashlib
 import json
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import filelock
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.types import ColSpec, Schema
@@ -16,13 +16,13 @@ from atnet.config import Params
 from atnet.errors import StoreError
 from atnet.files import DVC_LOCK, PARAMS_FILE, STATE
 from atnet.git_dvc import git_state
-from atnet.storage import project_root
+from atnet.storage import exclusive_lock, project_root
 from atnet.tracking.collect import collect_run_contents
 from atnet.tracking.descriptions import Links, is_own_note, model_note, run_note
 from atnet.tracking.logged_model import ModelContents, ensure_logged_model
-from atnet.tracking.orphaned_runs import close_orphaned_runs, resume_run, this_process
+from atnet.tracking.orphaned_runs import close_orphaned_runs, resume_run, this_process, wait_for_other_process
 from atnet.tracking.run_contents import PublishedRun, RunContents, SplitFile, file_sha256
-from atnet.tracking.store import MODEL_TRAINING_PAGE, TrackingStore, open_store, store_faults
+from atnet.tracking.store import MODEL_TRAINING_PAGE, SQLITE, TrackingStore, open_store, store_faults
 from atnet.tracking.tags import (
     DIRTY_TAG,
     LOCK_TAG,
@@ -39,6 +39,9 @@ from atnet.tracking.tags import (
 MANIFEST = "published.json"
 """Artifact that lists the hash of every uploaded file; uploaded last."""
 LOCK_SECONDS = 600
+BUSY = f"Another command has been publishing for {LOCK_SECONDS} s: it holds {{path}}. Wait for it, or end it."
+SETTLE_SECONDS = 1.0
+"""Longer than the time between reading that there is no run and creating one, in any process."""
 METRICS_PER_REQUEST = 500
 
 
@@ -55,14 +58,19 @@ def publish_from_files(params: Params, root: Path) -> PublishedRun:
 def publish(params: Params, contents: RunContents, root: Path) -> PublishedRun:
     """Find or create the model's run, and write to it what it does not have."""
     store = open_store(params.tracking, root)
-    lock = project_root(root) / STATE / "publish.lock"
-    lock.parent.mkdir(exist_ok=True)
-    try:
-        # Two commands at the same time would both find no run, and create two.
-        with filelock.FileLock(lock, timeout=LOCK_SECONDS), store_faults(store.uri):
-            return _publish(store, params, contents, root)
-    except filelock.Timeout:
-        raise StoreError(f"Another command has been publishing for {LOCK_SECONDS} s. Wait for it, or end it.") from None
+    # Two commands at the same time would both find no run, and create two.
+    with (
+        exclusive_lock(_lock_file(store, root), BUSY, error=StoreError, timeout_seconds=LOCK_SECONDS),
+        store_faults(store.uri),
+    ):
+        return _publish(store, params, contents, root)
+
+
+def _lock_file(store: TrackingStore, root: Path) -> Path:
+    """Return the lock file of all project folders that share a database; of this one, for a server."""
+    if store.uri.startswith(SQLITE):
+        return Path(f"{store.uri.removeprefix(SQLITE)}.publish.lock")
+    return project_root(root) / STATE / "publish.lock"
 
 
 def _publish(store: TrackingStore, params: Params, contents: RunContents, root: Path) -> PublishedRun:
@@ -95,13 +103,30 @@ def _open_run(store: TrackingStore, contents: RunContents, root: Path) -> tuple[
     """Return the model's run, and whether it was created here; an unfinished run is taken over by this process."""
     run = run_of_model(store, contents.model_sha256)
     if run is None:
-        tags = {MODEL_TAG: contents.model_sha256, REBUILT_TAG: "true", PROCESS_TAG: this_process()}
-        tags |= origin_tags(git_state(root))
-        return store.client.create_run(store.experiment_id, tags=tags, run_name=contents.run_name), True
+        run, created = _create_run(store, contents, root)
+        if created:
+            return run, True
+    run = wait_for_other_process(store, run)
     if run.info.status == "FINISHED":
         return run, False
     resume_run(store, run)
     return store.client.get_run(run.info.run_id), False
+
+
+def _create_run(store: TrackingStore, contents: RunContents, root: Path) -> tuple[Run, bool]:
+    """Return the model's run, and whether it was created here and not on another machine at the same time."""
+    tags = {MODEL_TAG: contents.model_sha256, REBUILT_TAG: "true", PROCESS_TAG: this_process()}
+    tags |= origin_tags(git_state(root))
+    run = store.client.create_run(store.experiment_id, tags=tags, run_name=contents.run_name)
+    if not store.is_server:
+        return run, True
+    # A server has no lock: write, wait, and read who was first.
+    time.sleep(SETTLE_SECONDS)
+    first = run_of_model(store, contents.model_sha256)
+    if first is None or first.info.run_id == run.info.run_id:
+        return run, True
+    store.client.delete_run(run.info.run_id)
+    return first, False
 
 
 def _write_curves(store: TrackingStore, run_id: str, contents: RunContents) -> None:
@@ -127,9 +152,9 @@ def _write_metrics(store: TrackingStore, run: Run, contents: RunContents, model_
     for name, value in changed.items():
         # MLflow shows the point with the latest time. The clock may have been set back since the last one.
         latest = max((point.timestamp for point in _history(store, run, name)), default=0)
-        time = max(now, latest + 1)
+        timestamp = max(now, latest + 1)
         points.append(
-            Metric(name, value, time, 0, model_id=model_id, dataset_name=test.name, dataset_digest=test.digest)
+            Metric(name, value, timestamp, 0, model_id=model_id, dataset_name=test.name, dataset_digest=test.digest)
         )
     for start in range(0, len(points), METRICS_PER_REQUEST):
         store.client.log_batch(run.info.run_id, metrics=points[start : start + METRICS_PER_REQUEST])
