@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from filelock import FileLock, Timeout
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -17,11 +18,10 @@ from prefect.states import Completed, Failed
 
 from atnet.config import Params
 from atnet.errors import AtnetError
-from atnet.files import DEFAULT_DATA, FLOW_LOCK
+from atnet.files import DEFAULT_DATA, DVC_FILE, FLOW_LOCK
 
 SAMPLE = "sample"
-STAGES = (SAMPLE, "validate", "split", "tokenize", "baseline", "vectors", "train", "evaluate", "publish")
-"""The order of dvc.yaml; a test holds the two equal."""
+SAMPLE_FILE = Path("data") / DVC_FILE
 CACHED_MARKS = ("didn't change, skipping", "is cached - skipping run")
 ADVICE = (
     "To track the changes with git",
@@ -47,14 +47,21 @@ class StageOutcome:
     cached: bool
 
 
-def stages_for(params: Params) -> tuple[str, ...]:
-    """Name the stages to run: the default data is fetched only when `data.path` points at it."""
-    return STAGES if Path(params.data.path) == DEFAULT_DATA else STAGES[1:]
+def pipeline_stages(root: Path = Path()) -> tuple[str, ...]:
+    """Return the stages in the order of data/dvc.yaml and dvc.yaml."""
+    files = [root / SAMPLE_FILE, root / DVC_FILE]
+    return tuple(stage for file in files for stage in yaml.safe_load(file.read_text(encoding="utf-8"))["stages"])
+
+
+def stages_for(params: Params, root: Path = Path()) -> tuple[str, ...]:
+    """Return the stages to run; `sample` is one of them only if `data.path` is the default data."""
+    uses_default_data = Path(params.data.path) == DEFAULT_DATA
+    return tuple(stage for stage in pipeline_stages(root) if stage != SAMPLE or uses_default_data)
 
 
 def dvc_address(stage: str) -> str:
-    """Give the name by which DVC knows a stage: `sample` stands in a dvc.yaml of its own."""
-    return f"data/dvc.yaml:{SAMPLE}" if stage == SAMPLE else stage
+    """Return the name by which DVC knows a stage: `sample` is in a dvc.yaml of its own."""
+    return f"{SAMPLE_FILE}:{SAMPLE}" if stage == SAMPLE else stage
 
 
 def run_stage(stage: str, root: Path, tell: Callable[[str], None]) -> StageOutcome:
