@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from atnet.inference import Predictor, against_others
+from atnet.inference import Predictor, lead_weights
 from benchmarks.faithfulness import Faithfulness, Ids, Removal, faithfulness, interval, removed, replaced
 from benchmarks.measure import machine, markdown_table, system_load, versions
 
@@ -33,7 +33,7 @@ class Methods:
         self.texts = texts
         logits = predictor.logits(self.ids)
         # Per text, the weights (C,) whose product with the logits is the margin of the predicted label.
-        self.directions = [against_others(row, int(row.argmax())) for row in logits]
+        self.directions = [lead_weights(row, int(row.argmax())) for row in logits]
 
     def all(self) -> Mapping[str, tuple[str, Callable[[], Scores]]]:
         """Return the methods by name, each with the predictions it needs for a text of T tokens."""

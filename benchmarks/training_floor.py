@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("project", type=Path)
     arguments = parser.parse_args()
     from atnet.files import PARAMS_FILE
-    from atnet.network.training import computation_precision
+    from atnet.network.compiled_steps import computation_precision
     from atnet.storage import cpu_flags, load_params
 
     config = load_params(arguments.project / PARAMS_FILE).train

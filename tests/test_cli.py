@@ -58,7 +58,7 @@ def test_outside_the_project_every_command_says_so_in_one_message(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
-    assert capsys.readouterr().err == "atnet: params.yaml is not here. Run the command in the project's folder.\n"
+    assert capsys.readouterr().err == "atnet: params.yaml is missing. Run the command in the project's folder.\n"
 
 
 def test_an_unknown_command_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
@@ -79,13 +79,13 @@ def test_summary_tells_rows_scores_and_where_to_look(
     project: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
-    rows = {"read": 23703, "kept": 19136, "left_out": 4567, "quarantined": 0}
+    rows = {"read": 23703, "valid": 19136, "excluded": 4567, "quarantined": 0}
     write_json(tmp_path / files.VALIDATION_REPORT, {"rows": rows})
     write_json(tmp_path / files.EVALUATION / "metrics.json", METRICS)
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli.app, ["summary"])
     assert result.exit_code == 0
-    assert "23,703 read: 19,136 kept, 4,567 left out by rule, 0 quarantined" in result.stdout
+    assert "23,703 read: 19,136 valid, 4,567 excluded, 0 quarantined" in result.stdout
     assert "0.812 (0.795 to 0.829)" in result.stdout
     assert "better than the best_baseline_score baseline, NB-SVM" in result.stdout
     assert "data/08_evaluation/report.html" in result.stdout

@@ -14,10 +14,9 @@ import yaml
 
 from atnet import files
 from atnet.config import Params, parameter_docs
-from pipelines.dvc_stage import SAMPLE, dvc_address, pipeline_stages, stages_for
+from pipelines.dvc_stage import SAMPLE, STAGES, dvc_address, stages_for
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = pipeline_stages(ROOT)
 NOT_IN_DEPS = frozenset(
     {
         # What matters of the configuration is in the stage's `params`.
@@ -119,8 +118,8 @@ def test_the_default_data_is_the_output_of_the_sample_stage(params: Params) -> N
     assert _outputs(_stages()[SAMPLE]) == {str(files.DEFAULT_DATA)}
     own = params.model_copy(update={"data": params.data.model_copy(update={"path": "data/own.csv"})})
     default = params.model_copy(update={"data": params.data.model_copy(update={"path": str(files.DEFAULT_DATA)})})
-    assert stages_for(own, ROOT) == STAGES[1:]
-    assert stages_for(default, ROOT) == STAGES
+    assert stages_for(own) == STAGES[1:]
+    assert stages_for(default) == STAGES
     assert dvc_address(SAMPLE) == "data/dvc.yaml:sample"
 
 

@@ -14,7 +14,7 @@ import yaml
 from typer.core import TyperGroup
 
 from atnet.cli.app import app
-from pipelines.dvc_stage import pipeline_stages
+from pipelines.stage_list import SAMPLE, declared_stages
 from tests import docpages
 from tests.docpages import ROOT, Quote, closest_template, is_quoted_from, templates, words
 
@@ -127,7 +127,7 @@ def test_every_make_target_module_and_stage_in_the_docs_exists() -> None:
     assert [
         str(quote) for quote, command in modules if command[1] == "-m" and importlib.util.find_spec(command[2]) is None
     ] == []
-    stages = set(pipeline_stages(ROOT))
+    stages = {SAMPLE, *declared_stages(ROOT)}
     repro = [(quote, words(quote.text)[2:]) for quote in docpages.commands("dvc") if words(quote.text)[1] == "repro"]
     named = [(quote, word.removeprefix("data/dvc.yaml:")) for quote, command in repro for word in command]
     assert [str(quote) for quote, name in named if not name.startswith("-") and name not in stages] == []

@@ -12,7 +12,7 @@ from prefect.states import Completed, Failed
 from atnet.errors import AtnetError, ConfigurationError
 from atnet.files import FLOW_LOCK
 from pipelines import deployments, dvc_stage, training
-from pipelines.dvc_stage import StageFailed, StageOutcome, pipeline_lock, pipeline_stages, run_stage, stage_message
+from pipelines.dvc_stage import STAGES, StageFailed, StageOutcome, pipeline_lock, run_stage, stage_message
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,9 +56,7 @@ def acts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Acts:
     acts = Acts()
     for name in ("refresh_data", "look_for_work", "check", "publish", "show_result", "stage_task"):
         monkeypatch.setattr(training, name, getattr(acts, name))
-    (tmp_path / "data").mkdir()
-    for name in ("params.yaml", "dvc.yaml", "data/dvc.yaml"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
     return acts
 
@@ -66,7 +64,7 @@ def acts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Acts:
 def test_training_refreshes_checks_runs_every_stage_publishes_and_shows(acts: Acts) -> None:
     state = training.training.fn()
     assert state.is_completed()
-    assert acts.called == ["refresh", "check", *pipeline_stages(ROOT), "publish act", "show"]
+    assert acts.called == ["refresh", "check", *STAGES, "publish act", "show"]
 
 
 def test_training_ends_early_when_nothing_is_new_and_nothing_out_of_date(acts: Acts) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.dvc_stage import pipeline_stages
+from pipelines.dvc_stage import STAGES
 from tests.projects import OWN_DATA, Project, add_own_data, change_params, make_project
 from tests.servers import ask, prefect_server, running, wait_until
-from tests.texts import labelled_texts
+from tests.texts import labeled_texts
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Make a project with own data that has not been trained."""
     project = make_project(tmp_path_factory.mktemp("scheduled"))
-    add_own_data(project, labelled_texts(500))
+    add_own_data(project, labeled_texts(500))
     return project
 
 
@@ -54,7 +54,7 @@ def _task_states(address: str, run: dict[str, Any]) -> dict[str, str]:
 
 def test_the_flow_runs_with_nothing_started_before(project: Project) -> None:
     told = project.run(sys.executable, "-m", "pipelines.training").stdout
-    for stage in pipeline_stages(project.root)[1:]:
+    for stage in STAGES[1:]:
         assert f"Running stage '{stage}'" in told
     assert "training: trained and published" in told
     assert (project.root / "data/08_evaluation/report.html").is_file()
@@ -62,7 +62,7 @@ def test_the_flow_runs_with_nothing_started_before(project: Project) -> None:
 
 
 def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(project: Project, server: str) -> None:
-    labelled_texts(560).to_csv(project.root / OWN_DATA, index=False)
+    labeled_texts(560).to_csv(project.root / OWN_DATA, index=False)
     serve, environment = [sys.executable, "-m", "pipelines.deployments"], project.environment(PREFECT_API_URL=server)
     with running(serve, project.root, environment, name="serve"):
         wait_until(lambda: bool(_training_deployments(server)), seconds=120)

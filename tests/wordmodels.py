@@ -13,8 +13,8 @@ from atnet.config import Params
 from atnet.inference import Predictor, softmax
 from atnet.schema import text_hash
 from tests.finishedproject import DETAILS, METRICS, SLICES
-from tests.texts import SENTIMENT, labelled_texts
-from tests.tinymodel import HISTORY, network
+from tests.texts import SENTIMENT, labeled_texts
+from tests.tinymodel import HISTORY, sum_of_weights
 
 LABELS = ("negative", "positive")
 SUITE = {
@@ -28,7 +28,7 @@ SUITE = {
 
 def write_word_project(root: Path, params: Params) -> None:
     """Write splits of generated texts, a weak baseline's answers and an evaluation."""
-    table = labelled_texts(2400, seed=5)
+    table = labeled_texts(2400, seed=5)
     table = table.assign(text_hash=[text_hash(text) for text in table["text"]], group=table["id"])
     for name, rows in {"train": slice(0, 1500), "validation": slice(1500, 1700), "test": slice(1700, 2400)}.items():
         path = root / files.SPLITS / f"{name}.parquet"
@@ -55,7 +55,7 @@ def train_word_model(root: Path, params: Params, *, rows: int, shuffled: bool = 
     folder = root / files.MODEL
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(_tokenizer(words).to_str(), encoding="utf-8")
-    (folder / "model.onnx").write_bytes(network(weights))
+    (folder / "model.onnx").write_bytes(sum_of_weights(weights))
     (folder / "architecture.json").write_text("{}\n")
     (folder / "model.weights.h5").write_bytes(weights.tobytes())
     (folder / "train_hashes.txt").write_text("".join(f"{one}\n" for one in sorted(set(train["text_hash"]))))

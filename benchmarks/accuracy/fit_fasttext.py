@@ -20,7 +20,7 @@ import fasttext
 import numpy as np
 import yaml
 
-from atnet.baselines.linear import parted
+from atnet.baselines.linear import tokenize_words
 from atnet.files import STATE, split_table
 from atnet.storage import read_json, write_json
 from benchmarks.accuracy.graph import SEEDS_FILE
@@ -94,7 +94,7 @@ def main(task: str) -> None:
     if task == "validation":
         parameters = sum(int(np.prod(matrix.shape)) for matrix in (model.get_input_matrix(), model.get_output_matrix()))
         write_json(facts_file("fasttext"), {"seconds": seconds, "parameters": parameters, **asdict(settings)})
-    predicted_NC = predict(model, parted(texts.texts), texts.labels)
+    predicted_NC = predict(model, tokenize_words(texts.texts), texts.labels)
     save_predictions(predictions_file("fasttext", task), texts.actual_N, {"fasttext": predicted_NC})
 
 
@@ -135,14 +135,14 @@ def predict(model: Any, words: Sequence[Sequence[str]], labels: Sequence[str]) -
 def _lines(train: LabeledTexts, seed: int) -> list[str]:
     # fastText reads the file from top to bottom in every epoch; official files are often sorted by label.
     order = np.random.default_rng(seed).permutation(len(train.texts))
-    words = parted(train.texts)
+    words = tokenize_words(train.texts)
     return [f"{LABEL_PREFIX}{train.actual_N[row]} {' '.join(words[row])}" for row in order]
 
 
 def _cached_accuracy(seed: int) -> Callable[[Settings], float]:
     """Return a function that computes the validation accuracy of settings; trials survive an interrupted search."""
     train, validation = read_split("train"), read_split("validation")
-    lines, words = _lines(train, seed), parted(validation.texts)
+    lines, words = _lines(train, seed), tokenize_words(validation.texts)
     path = STATE / f"fasttext-trials-{_key(seed)}.json"
     trials: dict[str, float] = read_json(path) if path.is_file() else {}
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from atnet.baselines.baselines import LINEAR, MAJORITY
-from atnet.baselines.linear import LinearModel, TrainingTexts, fit_counter, parted, probabilities
+from atnet.baselines.linear import LinearModel, TrainingTexts, fit_vectorizer, normalize_to_one, tokenize_words
 from atnet.config import BaselineConfig
 from atnet.evaluation.metrics import count_classes
 from atnet.files import split_table
@@ -37,13 +37,13 @@ def main(split: str) -> None:
     exit_with_parent()
     config = load_params().baseline
     train, texts = read_split("train"), read_split(split)
-    words, started = parted(train.texts), time.perf_counter()
-    counter, counts_NF = fit_counter(
-        words, longest=config.max_ngram, min_document_frequency=config.min_document_frequency
+    words, started = tokenize_words(train.texts), time.perf_counter()
+    counter, counts_NF = fit_vectorizer(
+        words, max_n=config.max_ngram, min_document_frequency=config.min_document_frequency
     )
     counting_seconds = time.perf_counter() - started
     training = TrainingTexts(counts_NF, train.actual_N, len(train.labels), _weights())
-    counted = CountedSplit(csr_array(counter.transform(parted(texts.texts))), texts.actual_N)
+    counted = CountedSplit(csr_array(counter.transform(tokenize_words(texts.texts))), texts.actual_N)
     chooses = split == "validation"
     facts = {name: choose_c(name, training, counted, config) for name in LINEAR} if chooses else _recorded()
     predicted = {MAJORITY: _label_shares(train, len(texts.texts))}
@@ -52,7 +52,7 @@ def main(split: str) -> None:
         model = LINEAR[name](training, regularization=facts[name]["C"], seed=config.seed)
         facts[name]["seconds"] = counting_seconds + time.perf_counter() - started
         facts[name]["parameters"] = _parameters(model)
-        predicted[name] = probabilities(model.decide(counted.counts_NF))
+        predicted[name] = normalize_to_one(model.decision_function(counted.counts_NF))
     if chooses:
         write_json(facts_file("linear"), {MAJORITY: {"seconds": 0.0, "parameters": len(train.labels)}, **facts})
     save_predictions(predictions_file("linear", split), texts.actual_N, predicted)
@@ -63,7 +63,7 @@ def choose_c(name: str, train: TrainingTexts, validation: CountedSplit, config: 
 
     def quality(strength: float) -> tuple[float, float]:
         model = LINEAR[name](train, regularization=strength, seed=config.seed)
-        predicted_N = model.decide(validation.counts_NF).argmax(axis=1)
+        predicted_N = model.decision_function(validation.counts_NF).argmax(axis=1)
         counts = count_classes(validation.actual_N, predicted_N, train.classes)
         return float(counts.accuracy), float(counts.macro_f1)
 

@@ -14,15 +14,17 @@ from tokenizers import Tokenizer
 from atnet.config import Params
 from atnet.errors import AtnetError
 from atnet.inference import softmax
-from atnet.network.training import Trainer, TrainingState, computation_precision
-from atnet.network.training_inputs import vocabulary
+from atnet.network.compiled_steps import computation_precision
+from atnet.network.training import Trainer
+from atnet.network.training_inputs import TrainingData, vocabulary
+from atnet.network.training_state import TrainingState
 from atnet.schema import TEXT
 from atnet.storage import cpu_flags, load_params, read_json, read_table, whole_file, write_arrow
 from atnet.text.encoded_split import EncodedSplit, ordered_batches
 from atnet.text.tokenization import encode, tokenize_splits
 from atnet.text.word_vectors import word_vectors
 from atnet.wide.blending import fit_temperature
-from atnet.wide.branch import wide_branch
+from atnet.wide.branch import fit_wide_branch
 
 AT_ONCE = 32
 
@@ -69,17 +71,18 @@ def _trainer(
 ) -> Trainer:
     config = params.train.model_copy(update={"seed": seed})
     assert tokenizer.truncation is not None
-    return Trainer(
-        config,
+    data = TrainingData(
         train=train,
         validation=stopping,
         vocabulary_size=tokenizer.get_vocab_size(),
         classes=len(labels),
         pad_to=tokenizer.truncation["max_length"] if config.attention == "published" else None,
-        precision=computation_precision(config, cpu_flags()),
         vectors=word_vectors(train, params.vectors, dimensions=config.embedding_dimensions),
-        wide=wide_branch(config, train=train, validation=stopping, words=vocabulary(tokenizer), classes=len(labels)),
+        wide=fit_wide_branch(
+            config, train=train, validation=stopping, words=vocabulary(tokenizer), classes=len(labels)
+        ),
     )
+    return Trainer(config, data, precision=computation_precision(config, cpu_flags()))
 
 
 def _probabilities(trainer: Trainer, asked: EncodedSplit) -> np.ndarray:
@@ -90,10 +93,10 @@ def _probabilities(trainer: Trainer, asked: EncodedSplit) -> np.ndarray:
     def logits(split: EncodedSplit) -> np.ndarray:
         answers = np.zeros((len(split), trainer.targets.shape[1]), np.float32)
         for rows in ordered_batches(split.lengths, AT_ONCE):
-            answers[rows] = network(split.padded(rows, trainer.pad_to), training=False)["logits"]
+            answers[rows] = network(split.padded(rows, trainer.data.pad_to), training=False)["logits"]
         return answers
 
-    temperature = fit_temperature(logits(trainer.validation), trainer.validation.labels)
+    temperature = fit_temperature(logits(trainer.data.validation), trainer.data.validation.labels)
     return softmax(logits(asked) / temperature)
 
 

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from atnet.config import AnalyzeConfig
 from atnet.evaluation.bootstrap import Interval, interval, resample_rows
-from atnet.evaluation.metrics import Floats, Ints, share
+from atnet.evaluation.metrics import Floats, Ints, safe_divide
 
 TOP = (50, 100, 200, 500, 1000)
 
@@ -70,7 +70,7 @@ def compare_with_ratings(
     return RatingAgreement(
         limit=config.ambiguous_rating,
         groups=[_group(name, strength_N[rows], config.ambiguous_rating) for name, rows in chosen],
-        found=float(share((unsure_N & listed_N).sum(), unsure_N.sum())),
+        found=float(safe_divide((unsure_N & listed_N).sum(), unsure_N.sum())),
         difference=_difference(strength_N[rated_N], listed_N[rated_N], config),
         rank_correlation=float(spearmanr(quality_N[rated_N], strength_N[rated_N]).statistic),
     )
@@ -92,7 +92,7 @@ def told(doubt: RatingAgreement) -> Sequence[str]:
 
 def _group(name: str, strength: Floats, limit: float) -> Group:
     mean = float(strength.mean()) if len(strength) else float("nan")
-    return Group(name, len(strength), float(share((strength < limit).sum(), len(strength))), mean)
+    return Group(name, len(strength), float(safe_divide((strength < limit).sum(), len(strength))), mean)
 
 
 def _difference(strength_N: Floats, listed_N: np.ndarray, config: AnalyzeConfig) -> Interval:

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Look at the data: what more of it would give, which labels look wrong.", no_args_is_help=True)
+app = typer.Typer(
+    name="analyze", help="Look at the data: what more of it would give, which labels look wrong.", no_args_is_help=True
+)
 Folder = Annotated[Path | None, typer.Option(help="Where to write; analyze.output_folder of params.yaml.")]
 MODEL_HELP = "atnet, nb_svm or tfidf_logistic_regression"
 

@@ -1,1 +1,1 @@
-"""A model version that answers in a process of its own, with the code it was shipped with."""
+"""A model version loaded in a process of its own, with the inference code that was published with it."""

@@ -1,141 +1,130 @@
-"""Ask a version in a process of its own."""
+"""The parent's side of an isolated model: start the worker and send it requests."""
 
 import contextlib
-import json
-import os
-import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from atnet.errors import ModelError
+from atnet.errors import ModelError, ProcessInterrupted
+from atnet.subprocesses import JsonLineProcess, is_resource_error, reduced_environment
 
-CHILD = Path(__file__).with_name("child.py")
-NOT_WHERE_SERVED = ("tensorflow", "keras", "atnet", "pipelines")
-"""What a version must do without."""
+WORKER = Path(__file__).with_name("worker.py")
+BLOCKED_IMPORTS = ("tensorflow", "keras", "atnet", "pipelines")
+"""Packages that are absent where models are served."""
 START_SECONDS = 180
-TEXTS_AT_ONCE = 5000
+"""How long a version may take to load."""
+REQUEST_SECONDS = 1800
+"""How long it may take to answer one request."""
+BATCH_TEXTS = 5000
+
+
+class ClassProbabilities(NamedTuple):
+    """What a version predicts. Shapes: N texts, C labels."""
+
+    labels: tuple[str, ...]
+    probabilities: np.ndarray
+    """(N, C), calibrated, in the order of the labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class IsolatedModel:
-    """A version that answers."""
+    """A loaded version in a process of its own."""
 
-    _process: "subprocess.Popen[str]"
-    _log: TextIO
+    _process: JsonLineProcess
 
-    def example(self) -> int:
-        """Let the version answer its own example; give the rows it answered.
-
-        Raises:
-            ModelError: with the version's own words.
-        """
-        return int(self._ask("example", [])["rows"])
-
-    def answer(self, texts: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
-        """Give the labels and the (N, C) calibrated probabilities.
+    def predict_example(self) -> int:
+        """Predict the version's own input example and return its number of rows.
 
         Raises:
-            ModelError: with the version's own words.
+            ModelError: with the version's own message.
+            ProcessInterrupted: if the process was killed or the machine ran out of memory.
         """
-        parts = [
-            self._ask("answer", texts[start : start + TEXTS_AT_ONCE])
-            for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE)
+        return int(self._request("predict_example")["rows"])
+
+    def predict(self, texts: Sequence[str]) -> ClassProbabilities:
+        """Predict texts.
+
+        Raises:
+            ModelError: with the version's own message.
+            ProcessInterrupted: if the process was killed or the machine ran out of memory.
+        """
+        batches = [
+            self._request("predict", texts[start : start + BATCH_TEXTS])
+            for start in range(0, max(len(texts), 1), BATCH_TEXTS)
         ]
-        probabilities = np.concatenate([np.array(part["probabilities"], np.float64) for part in parts])
-        return tuple(parts[0]["labels"]), probabilities
+        probabilities = np.concatenate([np.array(batch["probabilities"], np.float64) for batch in batches])
+        return ClassProbabilities(tuple(batches[0]["labels"]), probabilities)
 
     def median_ms(self, texts: Sequence[str]) -> float:
-        """Time single texts.
+        """Return the median time of one text, each sent alone, in milliseconds.
 
         Raises:
-            ModelError: with the version's own words.
+            ModelError: with the version's own message.
+            ProcessInterrupted: if the process was killed or the machine ran out of memory.
         """
-        return float(self._ask("time", texts)["median_ms"])
+        return float(self._request("median_ms", texts)["median_ms"])
 
-    def _ask(self, what: str, texts: Sequence[str]) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        # A process that has died shows in what it does not answer.
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps({"do": what, "texts": list(texts)}) + "\n")
-            self._process.stdin.flush()
-        return _answer(self._process, self._log)
+    def _request(self, method: str, texts: Sequence[str] = ()) -> dict[str, Any]:
+        self._process.send({"method": method, "texts": list(texts)})
+        return _reply(self._process, REQUEST_SECONDS)
 
 
 @contextlib.contextmanager
 def open_isolated(
-    address: str, store_uri: str, *, python: str | None = None, forbid: bool = True
+    folder: Path | str, *, python: str | None = None, block_imports: bool = True
 ) -> Iterator[IsolatedModel]:
-    """Load a version in a fresh process that knows nothing of the project.
+    """Load a version in a new process that has neither the project's code nor this process's credentials.
+
+    The worker's environment is reduced to an allow-list, and its home and current folders are empty temporary ones.
 
     Args:
-        address: `models:/name/version`, or the folder of an MLflow model.
-        store_uri: the store that knows the address.
-        python: another environment's interpreter.
-        forbid: make TensorFlow, Keras and the project impossible to import.
+        folder: an MLflow model on this machine's disk.
+        python: interpreter of another environment; by default this one's.
+        block_imports: make TensorFlow, Keras and the project impossible to import.
 
     Raises:
-        ModelError: with the version's own words, if it cannot be loaded.
+        ModelError: with the version's own message, if it cannot be loaded.
+        ProcessInterrupted: if it does not load in time, or if the system killed its process.
     """
-    # Isolated: neither the current folder nor PYTHONPATH may lend the version any code.
-    command = [python or sys.executable, "-I", str(CHILD), address]
-    environment = {
-        **os.environ,
-        "MLFLOW_TRACKING_URI": store_uri,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    }
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(
-            [*command, "--forbid", *NOT_WHERE_SERVED] if forbid else command,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            encoding="utf-8",
-        )
-        slow = threading.Timer(START_SECONDS, process.kill)
-        slow.start()
+    # -I: neither the current folder nor PYTHONPATH may provide code.
+    command = [python or sys.executable, "-I", str(WORKER), str(Path(folder).absolute())]
+    if block_imports:
+        command += ["--block", *BLOCKED_IMPORTS]
+    with tempfile.TemporaryDirectory(prefix="atnet-isolated-") as home:
+        process = JsonLineProcess(command, environment=_environment(home), folder=home)
         try:
-            _answer(process, log)
-            slow.cancel()
-            yield IsolatedModel(process, log)
+            _reply(process, START_SECONDS)
+            yield IsolatedModel(process)
         finally:
-            slow.cancel()
-            _end(process)
+            process.close()
 
 
-def _answer(process: "subprocess.Popen[str]", log: TextIO) -> dict[str, Any]:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise ModelError(f"the version's process ended without an answer ({_last_line(log) or process.wait()})")
-    said: dict[str, Any] = json.loads(line)
-    if "error" in said:
-        raise ModelError(str(said["error"]))
-    return said
+def _environment(home: str) -> dict[str, str]:
+    return reduced_environment(
+        {
+            **dict.fromkeys(("HOME", "USERPROFILE"), home),
+            # The model is a folder: no store is needed, and none of the user's must be opened.
+            "MLFLOW_TRACKING_URI": f"sqlite:///{home}/unused.db",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
+    )
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
-    for stream in (process.stdin, process.stdout):
-        with contextlib.suppress(BrokenPipeError):
-            if stream is not None:
-                stream.close()
-    try:
-        process.wait(timeout=5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _last_line(log: TextIO) -> str:
-    log.seek(0)
-    lines = log.read().strip().splitlines()
-    return lines[-1] if lines else ""
+def _reply(process: JsonLineProcess, timeout_seconds: float) -> dict[str, Any]:
+    message = process.receive(timeout_seconds)
+    if message is None:
+        raise ModelError(f"the version's process ended without an answer ({process.end_reason()})")
+    if "error" in message:
+        reason = str(message["error"])
+        if is_resource_error(reason):
+            raise ProcessInterrupted(
+                f"The machine ran out of memory or disk space while a model version was loaded or used ({reason}). "
+                "Free some and run the command again."
+            )
+        raise ModelError(reason)
+    return message

@@ -1,7 +1,7 @@
-"""Load a version as it will be served and answer requests; run as a script, by its path.
+"""The worker of an isolated model: load a version as it will be served and answer requests.
 
-Nothing of the project may be imported here: a version must answer where there is none of it. Requests come in as lines
-of JSON and are answered by lines of JSON, on a channel of their own: what libraries print goes to standard error.
+Run as a script, by its path. It imports nothing of the project: a version must work where the project is not installed.
+Requests and replies are JSON lines on a channel of their own; what libraries print goes to standard error.
 """
 
 import argparse
@@ -27,79 +27,79 @@ class ImportBlocker(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Refuse a forbidden package and everything in it."""
+        """Refuse a blocked package and everything in it."""
         if name.partition(".")[0] in self._names:
-            raise ImportError(f"{name} is not there where models are served; a version must do without it")
+            raise ImportError(f"{name} is not available where models are served; a version must work without it")
         return None
 
 
 class LoadedVersion:
-    """A loaded version."""
+    """A loaded version. Each public method answers a request of the same name."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, folder: str) -> None:
         import mlflow.pyfunc
 
-        self._model = mlflow.pyfunc.load_model(address)
+        self._model = mlflow.pyfunc.load_model(folder)
 
-    def example(self, _: Any) -> dict[str, Any]:
-        """Answer the version's own input example."""
+    def predict_example(self, _: Any) -> dict[str, Any]:
+        """Predict the version's own input example."""
         example = self._model.input_example
         if example is None:
             raise ValueError("the version has no input example")
         return {"rows": len(self._model.predict(example))}
 
-    def answer(self, texts: list[str]) -> dict[str, Any]:
-        """Give the labels and each text's probabilities in their order."""
+    def predict(self, texts: list[str]) -> dict[str, Any]:
+        """Return the labels and each text's probabilities in the same order."""
         rows = list(self._model.predict(texts)["probabilities"])
         labels = list(rows[0]) if rows else []
         return {"labels": labels, "probabilities": [[row[label] for label in labels] for row in rows]}
 
-    def time(self, texts: list[str]) -> dict[str, Any]:
-        """Give the median time that one text takes, in milliseconds."""
+    def median_ms(self, texts: list[str]) -> dict[str, Any]:
+        """Return the median time of one text, in milliseconds."""
         self._model.predict(texts[:1])
-        taken = []
+        milliseconds = []
         for text in texts:
             start = time.perf_counter()
             self._model.predict([text])
-            taken.append(1000 * (time.perf_counter() - start))
-        return {"median_ms": statistics.median(taken)}
+            milliseconds.append(1000 * (time.perf_counter() - start))
+        return {"median_ms": statistics.median(milliseconds)}
 
 
 def main() -> None:
-    """Load the version, then answer until the input ends."""
+    """Load the version, then answer requests until the input ends."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("address", help="models:/... or a folder")
-    parser.add_argument("--forbid", nargs="*", default=[], help="packages that must not be importable")
+    parser.add_argument("folder", help="an MLflow model")
+    parser.add_argument("--block", nargs="*", default=[], help="packages that must not be importable")
     arguments = parser.parse_args()
-    channel = _own_channel()
-    sys.meta_path.insert(0, ImportBlocker(arguments.forbid))
+    channel = _message_channel()
+    sys.meta_path.insert(0, ImportBlocker(arguments.block))
     loaded: list[LoadedVersion] = []
 
     def load() -> dict[str, Any]:
-        loaded.append(LoadedVersion(arguments.address))
+        loaded.append(LoadedVersion(arguments.folder))
         return {"ready": True}
 
-    _say(channel, load)
+    _reply(channel, load)
     for line in sys.stdin if loaded else ():
         request = json.loads(line)
-        _say(channel, functools.partial(getattr(loaded[0], request["do"]), request["texts"]))
+        _reply(channel, functools.partial(getattr(loaded[0], request["method"]), request["texts"]))
 
 
-def _own_channel() -> TextIO:
-    """Keep standard output for the answers; all that is printed goes to standard error."""
+def _message_channel() -> TextIO:
+    """Reserve standard output for messages: whatever is printed goes to standard error."""
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return channel
 
 
-def _say(channel: TextIO, work: Callable[[], dict[str, Any]]) -> None:
+def _reply(channel: TextIO, work: Callable[[], dict[str, Any]]) -> None:
     try:
-        said = work()
-    # Whatever goes wrong in a version's own code is an answer here, not an end.
+        message = work()
+    # Whatever goes wrong in a version's own code is a reply here and does not end the process.
     except BaseException as error:
         lines = str(error).strip().splitlines()
-        said = {"error": f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__}
-    channel.write(json.dumps(said) + "\n")
+        message = {"error": f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__}
+    channel.write(json.dumps(message) + "\n")
     channel.flush()
 
 

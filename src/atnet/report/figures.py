@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from atnet.evaluation.bootstrap import Interval
 from atnet.evaluation.calibration import Reliability
-from atnet.evaluation.metrics import Floats, Ints, share
+from atnet.evaluation.metrics import Floats, Ints, safe_divide
 from atnet.evaluation.ranking import Curves
 
 INK, BLUE, GREY, ORANGE = "#1f2933", "#2563a8", "#9aa5b1", "#c4631b"
@@ -52,7 +52,7 @@ def reliability_figure(before: Reliability, after: Reliability) -> str:
             axes.scatter(found.confidence[seen], found.accuracy[seen], s=area, color=color)
         axes.set(ylabel="Share that is right", xlim=(0, 1.01), ylim=(0, 1.02))
         figure.legend(loc="outside upper left", fontsize=8)
-        below.bar(after.middles, after.rows, width=0.9 / len(after.rows), color=BLUE, alpha=0.6)
+        below.bar(after.bin_centers, after.rows, width=0.9 / len(after.rows), color=BLUE, alpha=0.6)
         below.set(xlabel="Confidence of the answer", ylabel="Texts")
         return as_svg(figure)
 
@@ -62,7 +62,7 @@ def confusion_figure(confusion_CC: Ints, labels: Sequence[str]) -> str:
     classes = len(labels)
     size = float(np.clip(2.2 + 0.45 * classes, 3.6, 10.5))
     font = float(np.clip(400 / classes, 5.5, 9.0))
-    share_CC = share(confusion_CC, confusion_CC.sum(axis=1, keepdims=True))
+    share_CC = safe_divide(confusion_CC, confusion_CC.sum(axis=1, keepdims=True))
     with figure_style("confusion"):
         figure = Figure(figsize=(size, size * 0.92), layout="constrained")
         axes = figure.subplots()
@@ -121,6 +121,11 @@ def length_figure(names: Sequence[str], rows: Sequence[int], accuracies: Sequenc
         axes.set(ylabel="Accuracy (%)", xlim=(-0.5, len(names) - 0.5))
         axes.legend(loc="best", fontsize=8)
         return as_svg(figure)
+
+
+def plot_style(name: str) -> Any:
+    """Return the matplotlib settings, as a context, under which the figure of this name is drawn and written."""
+    return figure_style(name)
 
 
 def figure_style(name: str) -> Any:

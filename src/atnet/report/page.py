@@ -10,7 +10,7 @@ import pandas as pd
 from atnet.config import SPLITS, EvaluateConfig
 from atnet.evaluation.bootstrap import Interval
 from atnet.evaluation.evaluate import Evaluation, best_baseline_score
-from atnet.evaluation.examples import ListedText, Sample, confused_pairs, listed_text, most_unsure, most_wrong
+from atnet.evaluation.examples import ListedText, Sample, confused_pairs, least_certain, listed_text, most_wrong
 from atnet.evaluation.predictions import SplitPredictions
 from atnet.evaluation.ranking import ranked_classes
 from atnet.evaluation.slices import BY_LENGTH, SliceScore, count_words
@@ -87,7 +87,7 @@ def render_report(
         config: intervals and lengths of lists.
     """
     wrong = most_wrong(answers.actual, answers.probabilities, config.example_texts)
-    unsure = most_unsure(answers.probabilities, config.example_texts)
+    unsure = least_certain(answers.probabilities, config.example_texts)
     return page_template("report.html", FILTERS).render(
         evaluation=evaluation,
         identity=identity,

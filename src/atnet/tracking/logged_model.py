@@ -1,15 +1,18 @@
-"""The exported model in MLflow: a pyfunc from a code file, logged once for the same contents."""
+"""The exported model in MLflow: a pyfunc from a code file, logged once for the same content."""
 
 import hashlib
 import importlib.metadata
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import mlflow.artifacts
 import mlflow.pyfunc
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Map, Object, Property
@@ -18,12 +21,16 @@ import atnet.inference
 from atnet.tracking.store import TrackingStore
 from atnet.tracking.tags import MODEL_TAG
 
+ADDED_BY_DOWNLOAD = ("registered_model_meta",)
+"""Files that MLflow may add to a downloaded copy."""
 CODE = Path(__file__).resolve().parents[1] / "served_model.py"
 INFERENCE = Path(atnet.inference.__file__)
 CONTENT_TAG = "content.sha256"
-"""Hash of everything in the logged model: files of the model and the code that answers."""
+"""Hash of what the model was built from, its files and its code: the same content is logged once."""
+ARTIFACTS_TAG = "artifacts.sha256"
+"""Hash of every file that was uploaded, against which a download is verified."""
 REQUIREMENTS = ("mlflow-skinny", "onnxruntime", "tokenizers", "numpy", "pandas")
-"""All that the model needs where it is served; MLflow's pyfunc imports pandas, which mlflow-skinny does not bring."""
+"""All that the model needs where it is served; MLflow's pyfunc imports pandas, which mlflow-skinny does not install."""
 
 TOKEN = Object(
     [
@@ -46,18 +53,18 @@ SIGNATURE = ModelSignature(
     ),
     params=ParamSchema([ParamSpec("attention", DataType.boolean, False)]),
 )
-# As with a signature from type hints, MLflow passes on what was sent as it came, and the model checks it. Otherwise
-# its server turns a null into the text "None" and a number into digits, and of several columns takes the first.
+# With this flag MLflow passes the input on unchanged, and the model validates it. Otherwise its server turns a null
+# into the text "None" and a number into digits, and silently takes the first of several columns.
 SIGNATURE._is_signature_from_type_hint = True
 
 
 def pinned_requirements() -> list[str]:
-    """Name the packages a served model needs, at the versions it was made with."""
+    """Return the packages a served model needs, at the versions it was built with."""
     return [f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS]
 
 
 def save_pyfunc(path: Path, files: Sequence[Path], *, example: Sequence[str], metadata: Model | None = None) -> None:
-    """Write an MLflow model folder: the code that answers and the model's files, Keras' among them."""
+    """Write an MLflow model folder: the inference code and the model files, those of Keras included."""
     with _folder_of(files) as model:
         mlflow.pyfunc.save_model(
             path=str(path),
@@ -70,45 +77,81 @@ def save_pyfunc(path: Path, files: Sequence[Path], *, example: Sequence[str], me
         )
 
 
-def ensure_logged_model(
-    store: TrackingStore,
-    run_id: str,
-    *,
-    name: str,
-    model_sha256: str,
-    files: Sequence[Path],
-    params: dict[str, str],
-    example: Sequence[str],
-) -> str:
-    """Log the model to the run unless the run has it already; one left half-way is completed.
+@dataclass(frozen=True, slots=True)
+class ModelContents:
+    """What one logged model is made of."""
+
+    name: str
+    model_sha256: str
+    files: Sequence[Path]
+    params: Mapping[str, str]
+    example: Sequence[str]
+    """Texts for the input example."""
+
+    def content_sha256(self) -> str:
+        """Compute the hash of the files and the inference code."""
+        digest = hashlib.sha256()
+        for path in (CODE, INFERENCE, *sorted(self.files, key=lambda file: file.name)):
+            digest.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        return digest.hexdigest()
+
+
+def ensure_logged_model(store: TrackingStore, run_id: str, contents: ModelContents) -> str:
+    """Log the model to the run unless the run has it intact; upload it again if files are missing or damaged.
 
     Returns:
         The id of the logged model.
     """
-    content = _content_hash(files)
+    content = contents.content_sha256()
     model = _model_of(store, run_id, content)
     if model is None:
-        tags = {CONTENT_TAG: content, MODEL_TAG: model_sha256}
         model = store.client.create_logged_model(
-            store.experiment_id, name=name, source_run_id=run_id, tags=tags, params=params, model_type="text-classifier"
+            store.experiment_id,
+            name=contents.name,
+            source_run_id=run_id,
+            tags={CONTENT_TAG: content, MODEL_TAG: contents.model_sha256},
+            params=dict(contents.params),
+            model_type="text-classifier",
         )
     outputs = store.client.get_run(run_id).outputs
     if outputs is None or model.model_id not in {output.model_id for output in outputs.model_outputs}:
         store.client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
-    if model.status != LoggedModelStatus.READY or not store.client.list_logged_model_artifacts(model.model_id):
-        _upload(store, model, run_id, files, example)
+    if not _is_intact(store, model):
+        _upload(store, model, run_id, contents)
     return str(model.model_id)
 
 
-def _upload(
-    store: TrackingStore, model: LoggedModel, run_id: str, files: Sequence[Path], example: Sequence[str]
-) -> None:
+def artifacts_sha256(folder: Path) -> str:
+    """Compute the hash of every file of an MLflow model folder: names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in ADDED_BY_DOWNLOAD:
+            name = path.relative_to(folder).as_posix()
+            digest.update(f"{name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _is_intact(store: TrackingStore, model: LoggedModel) -> bool:
+    recorded = model.tags.get(ARTIFACTS_TAG)
+    if model.status != LoggedModelStatus.READY or not recorded:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = mlflow.artifacts.download_artifacts(model.artifact_location, dst_path=folder, tracking_uri=store.uri)
+        except (MlflowException, OSError):
+            return False
+        return artifacts_sha256(Path(path)) == recorded
+
+
+def _upload(store: TrackingStore, model: LoggedModel, run_id: str, contents: ModelContents) -> None:
     metadata = Model(
         artifact_path=model.artifact_location, model_uuid=model.model_id, run_id=run_id, model_id=model.model_id
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        save_pyfunc(folder, files, example=example, metadata=metadata)
+        save_pyfunc(folder, contents.files, example=contents.example, metadata=metadata)
+        # First the hash, then the files: an upload that is cut short is recognized as not intact.
+        store.client.set_logged_model_tags(model.model_id, {ARTIFACTS_TAG: artifacts_sha256(folder)})
         store.client.log_model_artifacts(model.model_id, str(folder))
     store.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
@@ -118,16 +161,9 @@ def _model_of(store: TrackingStore, run_id: str, content: str) -> LoggedModel | 
     return next((model for model in models if model.tags.get(CONTENT_TAG) == content), None)
 
 
-def _content_hash(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in (CODE, INFERENCE, *sorted(files, key=lambda file: file.name)):
-        digest.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
 @contextmanager
 def _folder_of(files: Sequence[Path]) -> Iterator[Path]:
-    # A folder of its own: the model's may hold files that are not the model's.
+    # A folder of its own: the model folder may hold files that do not belong to the model.
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         folder.mkdir()

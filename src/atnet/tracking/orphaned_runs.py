@@ -1,4 +1,4 @@
-"""Runs that a killed command of this machine left open: told from busy ones by the process that stands on them."""
+"""Runs that a killed command of this machine left open, told from active ones by their process."""
 
 import os
 import socket
@@ -9,24 +9,24 @@ from atnet.subprocesses import is_alive
 from atnet.tracking.store import TrackingStore
 from atnet.tracking.tags import NOTE_TAG, PROCESS_TAG, REBUILT_TAG
 
-LEFT_OPEN = "What wrote this run was killed before it could end it."
-PUBLICATION_KILLED = "The publication was cut short. Publishing this model again completes the run."
-NOTES = frozenset({LEFT_OPEN, PUBLICATION_KILLED})
-RUNS_AT_ONCE = 200
+KILLED_NOTE = "The process that wrote this run was killed before it could finish the run."
+PUBLISH_KILLED_NOTE = "Publishing was interrupted. Publish this model again to complete the run."
+NOTES = frozenset({KILLED_NOTE, PUBLISH_KILLED_NOTE})
+MAX_RUNS = 200
 
 
-def close_orphaned_runs(store: TrackingStore, *, but: str) -> None:
-    """End the runs that a killed training, search or publication on this machine left open, and say so on them."""
-    runs = store.client.search_runs([store.experiment_id], "attributes.status = 'RUNNING'", max_results=RUNS_AT_ONCE)
+def close_orphaned_runs(store: TrackingStore, *, active_run: str) -> None:
+    """Mark runs as killed that a training, tuning or publish command of this machine left open."""
+    runs = store.client.search_runs([store.experiment_id], "attributes.status = 'RUNNING'", max_results=MAX_RUNS)
     for run in runs:
-        if run.info.run_id != but and _is_of_this_machine(run) and not is_at_work(run):
-            note = PUBLICATION_KILLED if REBUILT_TAG in run.data.tags else LEFT_OPEN
+        if run.info.run_id != active_run and _is_of_this_machine(run) and not is_active(run):
+            note = PUBLISH_KILLED_NOTE if REBUILT_TAG in run.data.tags else KILLED_NOTE
             store.client.set_tag(run.info.run_id, NOTE_TAG, note)
             store.client.set_terminated(run.info.run_id, "KILLED")
 
 
 def resume_run(store: TrackingStore, run: Run) -> None:
-    """Go on in a run that was left open: this process stands on it now, and it no longer says that it was killed."""
+    """Take over a run that was left open, and remove the note that it was killed."""
     store.client.update_run(run.info.run_id, status="RUNNING")
     store.client.set_tag(run.info.run_id, PROCESS_TAG, this_process())
     if run.data.tags.get(NOTE_TAG) in NOTES:
@@ -34,12 +34,12 @@ def resume_run(store: TrackingStore, run: Run) -> None:
 
 
 def this_process() -> str:
-    """Name this machine and process."""
+    """Return this machine and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def is_at_work(run: Run) -> bool:
-    """Tell whether the run's process is another one of this machine and lives."""
+def is_active(run: Run) -> bool:
+    """Return whether the run is written by another live process of this machine."""
     process = int(run.data.tags.get(PROCESS_TAG, ":0").rpartition(":")[2])
     if run.info.status != "RUNNING" or not _is_of_this_machine(run) or process in (0, os.getpid()):
         return False

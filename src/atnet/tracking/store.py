@@ -33,6 +33,8 @@ import sqlalchemy.exc  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 
+from atnet.tracking.sqlite_store import ensure_database  # noqa: E402
+
 T = TypeVar("T")
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -75,7 +77,7 @@ def open_store(config: TrackingConfig, root: Path | None = None) -> TrackingStor
     uri = resolve_uri(config, anchor)
     with store_faults(uri):
         if uri.startswith(SQLITE):
-            _probe_sqlite(Path(uri.removeprefix(SQLITE)), config.timeout_seconds)
+            ensure_database(Path(uri.removeprefix(SQLITE)), config.timeout_seconds)
             return _open(config, uri, anchor)
         return _within(config.timeout_seconds, uri, lambda: _open(config, uri, anchor))
 
@@ -141,7 +143,8 @@ def shown(uri: str) -> str:
 
 
 def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
-    client = MlflowClient(tracking_uri=uri)
+    # Both, or MLFLOW_REGISTRY_URI in the environment would choose another registry.
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None:
         # Without a server MLflow would put artifacts below whatever folder the command runs in.
@@ -172,19 +175,6 @@ def _check_artifacts(location: str, uri: str) -> None:
             f"The tracking store {shown(uri)} keeps its artifacts in {location}, which is not there; was the project "
             "moved? Make that folder again, or move the store aside: `atnet publish` rebuilds the run from the files."
         )
-
-
-def _probe_sqlite(path: Path, seconds: int) -> None:
-    """Take SQLite's write lock for a moment, waiting for it at most `seconds`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        return
-    connection = sqlite3.connect(path, timeout=seconds, isolation_level=None)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()
 
 
 def _within(seconds: int, uri: str, call: Callable[[], T]) -> T:
@@ -227,6 +217,11 @@ def _explain(uri: str, error: Exception) -> str:
         )
     if "out-of-date database schema" in reason:
         return f"{where} was made by another version of MLflow. Back it up, then run `mlflow db upgrade <its URI>`."
+    if "readonly database" in reason:
+        return (
+            f"{where} is read-only. Give this user write permission to the file and its folder, or point "
+            f"{URI_VARIABLE} (or tracking.uri) at another store."
+        )
     if "disk is full" in reason:
         return f"{where} cannot be written: the disk is full. Free some space and run the command again."
     cause = _first_cause(error)

@@ -33,11 +33,11 @@ class WideWeights:
     @property
     def longest(self) -> int:
         """Words of the longest run."""
-        return NgramHashTable(self.numbers_R).longest
+        return NgramHashTable(self.numbers_R).max_n
 
     def of_runs(self, numbers_F: np.ndarray) -> np.ndarray:
         """Give what runs say by their numbers, (F, K); zero for a run that has no slot."""
-        slots_F = NgramHashTable(self.numbers_R).of(numbers_F)
+        slots_F = NgramHashTable(self.numbers_R).slots(numbers_F)
         said: np.ndarray = np.where((slots_F >= 0)[:, None], self.runs_RK[slots_F], 0)
         return said
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from atnet.inference import UNKNOWN_ID, Predictor
 from atnet.report.explanations.learned_weights import WideWeights
-from atnet.text.ngrams import run_tokens, word_runs
+from atnet.text.ngrams import ngram_tokens, word_ngram_ids
 
 MINIMUM_TEXTS, MINIMUM_SHARE = 3, 0.005
 """What stands in fewer texts is not listed: it is chance which of the rare ones are there."""
@@ -84,12 +84,12 @@ def count_ngrams(tables: WideWeights, ids: Sequence[Sequence[int]]) -> Ngrams:
     tokens = np.concatenate([np.asarray(one, np.int64) for one in ids])
     texts = np.repeat(np.arange(len(ids)), [len(one) for one in ids])
     words, word_O, word_texts = _distinct(tokens, texts)
-    runs, run_O, run_texts = _distinct(*word_runs(tokens, texts, tables.longest))
+    runs, run_O, run_texts = _distinct(*word_ngram_ids(tokens, texts, tables.longest))
     text_O = np.concatenate([word_texts, run_texts])
     features_N = np.bincount(text_O, minlength=len(ids))
     letters_N = np.bincount(word_texts, tables.letters_V[words][word_O], minlength=len(ids))
     return Ngrams(
-        features=[*((word,) for word in words.tolist()), *map(run_tokens, runs.tolist())],
+        features=[*((word,) for word in words.tolist()), *map(ngram_tokens, runs.tolist())],
         weights_FC=_of_labels(np.concatenate([tables.words_VK[words], tables.of_runs(runs)])),
         spelling_WC=_of_labels(tables.spelling_VK[words]),
         text_O=text_O,
