@@ -69,7 +69,7 @@ def test_a_published_run_shows_everything(params: Params, root: Path, store: Tra
     assert run.info.run_name == f"pooled 84.0% {sha256[:8]}"
     assert run.data.tags[MODEL_TAG] == sha256
     assert run.data.tags["git.dirty"] == "true"
-    assert run.data.tags[NOTE_TAG].startswith("AtNet gives 84.0%")
+    assert run.data.tags[NOTE_TAG].startswith("AtNet predicts the right label for 84.0%")
     assert run.data.params["train.seed"] == str(params.train.seed)
     assert run.data.metrics["test/accuracy"] == 0.84
     assert run.data.metrics["test_slice/domain.movie.accuracy"] == 0.8
@@ -158,7 +158,7 @@ def test_the_run_of_an_interrupted_publish_is_closed_when_another_model_is_publi
     published = publish_from_files(params, root)
     again = store.client.get_run(published.run_id)
     assert (again.info.run_id, again.info.status) == (left.info.run_id, "FINISHED")
-    assert again.data.tags[NOTE_TAG].startswith("AtNet gives 84.0%")
+    assert again.data.tags[NOTE_TAG].startswith("AtNet predicts the right label for 84.0%")
     assert PROCESS_TAG not in again.data.tags
 
 
@@ -196,7 +196,7 @@ def test_another_evaluation_of_the_same_model_updates_its_run(params: Params, ro
     assert publish_from_files(changed, root).run_id == first.run_id
     run = store.client.get_run(first.run_id)
     assert run.data.metrics["test/accuracy"] == 0.86
-    assert run.data.tags[NOTE_TAG].startswith("AtNet gives 86.0%")
+    assert run.data.tags[NOTE_TAG].startswith("AtNet predicts the right label for 86.0%")
     assert run.info.run_name.startswith("pooled 86.0%")
     assert json.loads((Path(run.info.artifact_uri) / "evaluation" / "settings.json").read_text())["seed"] == 7
 

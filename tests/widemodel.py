@@ -28,22 +28,22 @@ def wide_predictor(deep: dict[str, list[float]], wide: dict[str, list[float]] | 
 def wide_tables(
     wide: dict[str, list[float]],
     *,
-    spelling: dict[str, list[float]] | None = None,
-    letters: int = 0,
-    pairs: dict[tuple[str, str], list[float]] | None = None,
+    char_ngrams: dict[str, list[float]] | None = None,
+    char_ngram_count: int = 0,
+    bigrams: dict[tuple[str, str], list[float]] | None = None,
 ) -> WideWeights:
-    """Build the tables of a wide branch for two labels; each word has `letters` character n-grams."""
+    """Make the tables of a wide branch for two labels; every word has the same number of character n-grams."""
     words = _vocabulary(wide)
-    numbers_R, runs_RK = np.full(SLOTS, -1), np.zeros((SLOTS, 1), np.float32)
-    for (first, second), weights in (pairs or {}).items():
-        number = words.index(first) * NGRAM_BASE + words.index(second)
-        numbers_R[number % SLOTS], runs_RK[number % SLOTS] = number, weights[1] - weights[0]
+    ids_S, weights_SK = np.full(SLOTS, -1), np.zeros((SLOTS, 1), np.float32)
+    for (first, second), logits in (bigrams or {}).items():
+        ngram_id = words.index(first) * NGRAM_BASE + words.index(second)
+        ids_S[ngram_id % SLOTS], weights_SK[ngram_id % SLOTS] = ngram_id, logits[1] - logits[0]
     return WideWeights(
-        words_VK=_column(_table(words, wide, 2)),
-        runs_RK=runs_RK,
-        numbers_R=numbers_R,
-        spelling_VK=_column(_table(words, spelling or {}, 2)),
-        letters_V=np.full(len(words), letters, np.float32),
+        word_weights_VK=_column(_table(words, wide, 2)),
+        ngram_weights_SK=weights_SK,
+        ngram_ids_S=ids_S,
+        char_ngram_weights_VK=_column(_table(words, char_ngrams or {}, 2)),
+        char_ngram_counts_V=np.full(len(words), char_ngram_count, np.float32),
     )
 
 
