@@ -121,7 +121,7 @@ def test_a_rollback_takes_seconds(story: Story) -> None:
 def test_the_lineage_goes_from_text_and_file_to_the_live_alias(story: Story) -> None:
     told = story.atnet("lineage", "champion").stdout
     assert "version 3: promoted, alias champion" in told
-    split = story.atnet("lineage", str(files.split_table('train'))).stdout
+    split = story.atnet("lineage", str(files.split_table("train"))).stdout
     assert "the train split" in split
     first = pd.read_parquet(story.root / files.SPLITS / "train.parquet")["text"].iloc[60]
     told = story.atnet("lineage", "--text", first).stdout

@@ -96,6 +96,4 @@ def _without_own_modules(node: Any) -> Any:
         return node
     registered = ">" in (node.get("registered_name") or "")
     # The key has to stay: without it Keras reads the layer as one of its legacy format.
-    return {
-        key: None if registered and key == "module" else _without_own_modules(value) for key, value in node.items()
-    }
+    return {key: None if registered and key == "module" else _without_own_modules(value) for key, value in node.items()}
