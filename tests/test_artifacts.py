@@ -145,6 +145,7 @@ def test_files_that_were_not_published_are_not_handed_out(registry: Registry, pa
     with verified_files(registry, version) as folder:
         assert not (folder / "artifacts" / "__pycache__" / bytecode.name).exists()
         assert (folder / "artifacts" / "inference.py").is_file()
+    assert bytecode.is_file(), "only the copy is changed"
 
 
 def test_a_damaged_artifact_of_the_run_is_uploaded_again(registry: Registry, params: Params) -> None:

@@ -124,6 +124,12 @@ def _run(project: ReleaseProject, command: tuple[str, ...]) -> Outcome:
     return Outcome(result.exit_code, aliases(project.registry), states, project.actions())
 
 
+def _open_runs(project: ReleaseProject) -> list[str]:
+    client = project.registry.store.client
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return [run.info.run_name for run in client.search_runs(experiments, "attributes.status = 'RUNNING'")]
+
+
 @pytest.mark.parametrize(
     "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 )
@@ -151,3 +157,4 @@ def test_a_command_killed_after_any_write_and_run_again_does_its_work_once(
         assert find_faults(read_ledger(project.registry), local_lines(project.registry)) == [], moment
         assert PENDING_TAG not in versions.model_tags(project.registry), moment
         assert list((project.root / INTERRUPTED).iterdir()) == [], moment
+        assert _open_runs(project) == [], moment

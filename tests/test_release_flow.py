@@ -2,13 +2,12 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from atnet.errors import AtnetError, ReleaseError
 from atnet.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, aliases
-from atnet.release.gate.result import Decision
 from atnet.release.gate_inputs import IsolationOptions
 from atnet.release.workflow import ReleaseOptions, ReleaseOutcome
 from atnet.release.workflow import release as release_command
@@ -110,6 +109,6 @@ def test_the_flow_by_hand_has_the_exit_codes_of_the_command(
         flow_run.project.model = "one"
     elif result == "pending_approval":
         flow_run.project.require_approval()
-    flow_run.project.decision = cast(Decision, "reject" if result == "rejected" else "promote")
+    flow_run.project.decision = "reject" if result == "rejected" else "promote"
     monkeypatch.setattr(release, "release_flow", lambda return_state: flow_run.run())
     assert release.main() == code

@@ -54,7 +54,8 @@ def _release(registry: Registry, root: Path, name: str) -> ReleaseOutcome:
 
     def run_gate(*arguments: object) -> GateResult:
         candidate = next(argument for argument in arguments if isinstance(argument, Candidate))
-        return gate_result("promote", candidate.challenger.sha256, candidate.champion and candidate.champion.sha256)
+        champion = candidate.champion.sha256 if candidate.champion else None
+        return gate_result("promote", candidate.challenger.sha256, champion)
 
     # This process is killed: nothing has to be restored.
     workflow._published_model = publish

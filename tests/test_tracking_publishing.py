@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +29,8 @@ from atnet.tracking.run_contents import PublishedRun
 from atnet.tracking.tags import MODEL_TAG, NOTE_TAG, PROCESS_TAG, REBUILT_TAG, milliseconds
 from tests.finishedproject import METRICS, interval, write_finished_project
 from tests.killing import Killed, killed_after
+from tests.projects import ROOT, Project
+from tests.servers import mlflow_server
 from tests.tinymodel import write_tiny_model
 
 
@@ -128,7 +132,7 @@ def test_an_emptied_store_is_filled_again(params: Params, root: Path, empty_stor
     assert other.client.get_run(published.run_id).data.tags["rebuilt"] == "true"
 
 
-@pytest.mark.parametrize("step", ["_upload", "ensure_logged_model", "_write_descriptions"])
+@pytest.mark.parametrize("step", ["upload_artifacts", "ensure_logged_model", "_write_descriptions"])
 def test_an_interrupted_publish_is_completed_in_the_same_run(
     params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -168,7 +172,7 @@ def test_the_run_of_an_interrupted_publish_is_closed_when_another_model_is_publi
     params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("atnet.tracking.publishing._upload", _interrupt)
+        patch.setattr("atnet.tracking.publishing.upload_artifacts", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             publish_from_files(params, root)
     (left,) = _runs(store)
@@ -218,6 +222,27 @@ def test_two_clones_that_publish_one_model_at_once_share_one_run(
     store = open_store(params.tracking, root)
     assert [run.info.status for run in _runs(store)] == ["FINISHED"]
     assert len(store.client.search_logged_models([store.experiment_id])) == 1
+
+
+@pytest.mark.slow
+def test_two_clones_that_publish_to_a_server_at_once_share_one_run(
+    params: Params, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    clones = [write_finished_project(tmp_path_factory.mktemp("clone"), params) for _ in range(2)]
+    environment = Project(clones[0]).environment(PYTHONPATH=os.pathsep.join([str(ROOT / "src"), str(ROOT)]))
+    with mlflow_server(tmp_path_factory.mktemp("server"), environment) as address:
+        command, environment = (
+            [sys.executable, "-m", "atnet.cli", "publish"],
+            {**environment, "MLFLOW_TRACKING_URI": address},
+        )
+        processes = [subprocess.Popen(command, cwd=clone, env=environment) for clone in clones]
+        assert [process.wait(300) for process in processes] == [0, 0]
+        client = MlflowClient(tracking_uri=address)
+        experiment = client.get_experiment_by_name(params.tracking.experiment).experiment_id
+        (run,) = client.search_runs([experiment])
+        assert run.info.status == "FINISHED"
+        (model,) = client.search_logged_models([experiment])
+        assert str(model.status) == "READY"
 
 
 def test_on_a_server_the_run_that_was_created_first_is_kept(

@@ -5,7 +5,7 @@ Tags, not a file: a line is written by itself, so nobody overwrites a line that 
 
 import re
 
-from mlflow.entities import RunTag
+from mlflow.entities import Run, RunTag
 
 from atnet.files import STATE
 from atnet.registry.ledger import Ledger, LedgerEntry, LedgerEvent, entries, head_of, history_markdown, next_entry
@@ -30,15 +30,19 @@ LOCAL_COPY = STATE / "ledger.jsonl"
 def read_ledger(registry: Registry) -> Ledger:
     """Read the shared ledger, writing nothing; it is empty before the first release."""
     experiment = registry.store.client.get_experiment_by_name(_experiment_name(registry))
-    run_id = _find_run(registry, experiment.experiment_id) if experiment else None
-    return Ledger(lines=_lines(registry, run_id) if run_id else {}, head=model_tags(registry).get(HEAD_TAG))
+    run = _find_run(registry, experiment.experiment_id) if experiment else None
+    return Ledger(lines=_lines(registry, run.info.run_id) if run else {}, head=model_tags(registry).get(HEAD_TAG))
 
 
 @store_call
 def append(registry: Registry, event: LedgerEvent) -> LedgerEntry:
     """Add an event unless the ledger has it already, and complete what a kill interrupted."""
     experiment = _open_experiment(registry)
-    run_id = _find_run(registry, experiment) or _create_run(registry, experiment)
+    run = _find_run(registry, experiment) or _create_run(registry, experiment)
+    run_id = run.info.run_id
+    # It trains nothing, so it never shows as running.
+    if run.info.status != "FINISHED":
+        registry.store.client.set_terminated(run_id, "FINISHED")
     lines = _lines(registry, run_id)
     present = entries(Ledger(lines, None))
     entry = next((known for known in present if known.event.id == event.id), None)
@@ -91,21 +95,19 @@ def _open_experiment(registry: Registry) -> str:
     return open_store(config, registry.root).experiment_id
 
 
-def _find_run(registry: Registry, experiment: str) -> str | None:
+def _find_run(registry: Registry, experiment: str) -> Run | None:
     runs = registry.store.client.search_runs(
         [experiment],
         f"tags.`{RUN_TAG}` = '{registry.model}'",
         max_results=1,
         order_by=["attributes.start_time ASC"],
     )
-    return str(runs[0].info.run_id) if runs else None
+    return runs[0] if runs else None
 
 
-def _create_run(registry: Registry, experiment: str) -> str:
-    client = registry.store.client
-    run = client.create_run(experiment, tags={RUN_TAG: registry.model}, run_name=f"release ledger of {registry.model}")
-    client.set_terminated(run.info.run_id, "FINISHED")
-    return str(run.info.run_id)
+def _create_run(registry: Registry, experiment: str) -> Run:
+    name = f"release ledger of {registry.model}"
+    return registry.store.client.create_run(experiment, tags={RUN_TAG: registry.model}, run_name=name)
 
 
 def _lines(registry: Registry, run_id: str) -> dict[int, str]:

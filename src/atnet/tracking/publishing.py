@@ -1,26 +1,22 @@
 """Complete the MLflow run of a model. Every step first reads what the run has, so all of it may be repeated."""
 
-import contextlib
-import hashlib
 import json
-import tempfile
 import time
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run, RunTag
-from mlflow.exceptions import MlflowException
 from mlflow.types import ColSpec, Schema
 
 from atnet.config import Params
 from atnet.errors import StoreError
-from atnet.files import DVC_LOCK, PARAMS_FILE, STATE
+from atnet.files import DVC_LOCK, STATE
 from atnet.git_dvc import git_state
 from atnet.storage import exclusive_lock, project_root
 from atnet.tracking.collect import collect_run_contents
 from atnet.tracking.descriptions import Links, is_own_note, model_note, run_note
 from atnet.tracking.logged_model import ModelContents, ensure_logged_model
 from atnet.tracking.orphaned_runs import close_orphaned_runs, resume_run, this_process, wait_for_other_process
+from atnet.tracking.run_artifacts import upload_artifacts
 from atnet.tracking.run_contents import PublishedRun, RunContents, SplitFile, file_sha256
 from atnet.tracking.store import MODEL_TRAINING_PAGE, SQLITE, TrackingStore, open_store, store_faults
 from atnet.tracking.tags import (
@@ -36,8 +32,6 @@ from atnet.tracking.tags import (
     write_absent_params,
 )
 
-MANIFEST = "published.json"
-"""Artifact that lists the hash of every uploaded file; uploaded last."""
 LOCK_SECONDS = 600
 BUSY = f"Another command has been publishing for {LOCK_SECONDS} s: it holds {{path}}. Wait for it, or end it."
 SETTLE_SECONDS = 1.0
@@ -80,7 +74,7 @@ def _publish(store: TrackingStore, params: Params, contents: RunContents, root: 
     write_absent_params(store, run_id, contents.params)
     _write_curves(store, run_id, contents)
     store.client.log_inputs(run_id, datasets=[_dataset(split) for split in contents.splits])
-    _upload(store, run_id, _artifacts(contents, root), {"evaluation/settings.json": _json(contents.settings)})
+    upload_artifacts(store, run_id, contents, root)
     model = ModelContents(
         name=params.tracking.model_name,
         model_sha256=contents.model_sha256,
@@ -207,46 +201,3 @@ def _dataset(split: SplitFile) -> DatasetInput:
         profile=json.dumps({"num_rows": split.rows, "num_elements": split.rows * len(split.columns)}),
     )
     return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", split.name)])
-
-
-def _artifacts(contents: RunContents, root: Path) -> dict[str, Path]:
-    records = {name: root / name for name in (str(DVC_LOCK), str(PARAMS_FILE)) if (root / name).exists()}
-    return {**contents.artifacts, **records}
-
-
-def _upload(store: TrackingStore, run_id: str, files: Mapping[str, Path], texts: Mapping[str, str]) -> None:
-    """Upload what the run does not have with the same contents; the manifest comes last."""
-    wanted = {name: file_sha256(path) for name, path in files.items()}
-    wanted |= {name: _text_sha256(text) for name, text in texts.items()}
-    texts = {**texts, MANIFEST: _json(wanted)}
-    wanted[MANIFEST] = _text_sha256(texts[MANIFEST])
-    stored = _stored_hashes(store, run_id, wanted)
-    for name in [name for name in wanted if stored.get(name) != wanted[name]]:
-        if name in texts:
-            store.client.log_text(run_id, texts[name], name)
-        else:
-            store.client.log_artifact(run_id, str(files[name]), str(Path(name).parent) if "/" in name else None)
-
-
-def _stored_hashes(store: TrackingStore, run_id: str, names: Iterable[str]) -> dict[str, str]:
-    """Compute the hash of each of these artifacts that the run has: a file may have been damaged in the store."""
-    present = {entry.path for entry in store.client.list_artifacts(run_id)}
-    hashes: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for top in present.intersection(Path(name).parts[0] for name in names):
-            # What cannot be fetched is uploaded again.
-            with contextlib.suppress(MlflowException, OSError):
-                store.client.download_artifacts(run_id, top, folder)
-        for name in names:
-            path = Path(folder, name)
-            if path.is_file():
-                hashes[name] = file_sha256(path)
-    return hashes
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def _text_sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from atnet.config import TrackingConfig
 from atnet.errors import StoreError
-from atnet.file_system import is_file_system_error
+from atnet.file_system import file_system_message, is_file_system_error
 from atnet.storage import project_root
 
 QUIET = {
@@ -136,7 +136,8 @@ def store_faults(uri: str) -> Iterator[None]:
         raise StoreError(_with_log_file(_explain(uri, error), error)) from error
     except OSError as error:
         if is_file_system_error(error):
-            raise
+            where = f"The tracking store {shown(uri)}"
+            raise StoreError(f"{where} cannot be written: {file_system_message(error)}") from error
         raise StoreError(_with_log_file(_explain(uri, error), error)) from error
 
 
