@@ -134,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _rate(rows: int, gain: float, arguments: argparse.Namespace) -> float:
     trials = arguments.trials if gain else arguments.null_trials
-    return promotions(Scenario(rows=rows, gain=gain), trials) / trials
+    return float(promotions(Scenario(rows=rows, gain=gain), trials) / trials)
 
 
 def _other_scenarios() -> dict[str, Scenario]:
