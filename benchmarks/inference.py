@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from benchmarks.measure import busy, machine, table, versions
+from benchmarks.measure import machine, markdown_table, system_load, versions
 
 TOKENS = (8, 20, 121, 578, 1157, 2048)
 EXPLAINED_TOKENS = (8, 20, 100, 121, 578)
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repetitions", type=int, default=30)
     arguments = parser.parse_args(argv)
-    print(f"{machine()}; {busy()}; {versions('onnxruntime', 'tokenizers', 'numpy')}\n")
+    print(f"{machine()}; {system_load()}; {versions('onnxruntime', 'tokenizers', 'numpy')}\n")
     folders = {"this": (OWN_CODE, arguments.model)}
     if arguments.rival_model:
         folders["rival"] = (arguments.rival_code, arguments.rival_model)
@@ -190,7 +190,7 @@ def _ratio(seconds: Mapping[str, float]) -> list[str]:
 
 
 def _titled(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    return f"{title}:\n\n{table(header, rows, left=left)}\n"
+    return f"{title}:\n\n{markdown_table(header, rows, left=left)}\n"
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ def main() -> None:
     config = load_params(arguments.project / PARAMS_FILE).train.model_copy(update={"epochs": arguments.epochs})
     loaded = time.perf_counter()
     inputs = TrainingInputs.load(arguments.project)
-    trainer = Trainer(config, inputs.training_data(config), precision=computation_precision(config, cpu_flags()))
+    data = inputs.training_data(config)
+    trainer = Trainer(config, data, precision=computation_precision(config, cpu_flags()))
     setup = time.perf_counter() - loaded
     timer = EpochTimer()
     trainer.run(TrainingState(), on_epoch=timer.on_epoch, on_step=timer.on_step)
@@ -46,7 +47,7 @@ def main() -> None:
         json.dumps(
             {
                 "rows": len(inputs.train),
-                "tokens": int(sum(inputs.train.padded(rows, trainer.pad_to).size for rows in batches)),
+                "tokens": int(sum(inputs.train.padded(rows, data.pad_to).size for rows in batches)),
                 "setup_seconds": setup,
                 "anonymous_bytes": timer.anonymous_bytes,
                 "epochs": timer.epochs,

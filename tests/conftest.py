@@ -3,9 +3,12 @@
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy
 
 from atnet.config import Params
 from atnet.storage import load_params
@@ -19,6 +22,19 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sqlite_without_sync() -> Iterator[None]:
+    """Let SQLite skip waiting for the disk in this process: MLflow and Optuna commit hundreds of times."""
+
+    def relax(connection: Any, record: object) -> None:
+        if type(connection).__module__.startswith("sqlite3"):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", relax)
+    yield
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", relax)
 
 
 @pytest.fixture(scope="session")

@@ -171,6 +171,15 @@ def test_every_source_file_in_the_docs_exists() -> None:
     expect_none(str(quote) for quote, path in paths if not (ROOT / path).exists())
 
 
+def test_the_guide_explains_every_part_of_the_report() -> None:
+    templates_folder = ROOT / "src" / "atnet" / "report" / "templates"
+    pages = [templates_folder / name for name in ("report.html", "explanations.html")]
+    parts = [part for page in pages for part in re.findall(r"<h2>(.+?)</h2>", page.read_text(encoding="utf-8"))]
+    guide = (ROOT / "docs" / "reading-a-run.md").read_text(encoding="utf-8").lower()
+    assert len(parts) > 8
+    expect_none(part for part in parts if part.lower() not in guide and part != "Data and methods")
+
+
 def test_prose_wraps_at_120_characters() -> None:
     long = [quote for quote in docpages.prose_lines() if len(quote.text) > 120 and not NO_LIMIT.search(quote.text)]
     expect_none(f"{quote.page}:{quote.line} ({len(quote.text)})" for quote in long)

@@ -48,6 +48,12 @@ def equal(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(params: Params) -> TrainingState:
+    """Train once with the settings of `config`, for the tests that compare another training with it."""
+    return run(params.train.model_copy(update={**SMALL, "soft_target_slope": None}))
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_it_learns(config: TrainConfig, classes: int) -> None:
     config = config.model_copy(update={"epochs": 12, "patience": 12, "embedding_dropout": 0.0, "dropout": 0.0})
@@ -64,7 +70,9 @@ def test_the_same_seed_gives_the_same_bits(config: TrainConfig, precision: str) 
     assert not equal(first.best_weights, other.best_weights)
 
 
-def test_an_interrupted_training_ends_with_the_same_bits(config: TrainConfig, tmp_path: Path) -> None:
+def test_an_interrupted_training_ends_with_the_same_bits(
+    config: TrainConfig, uninterrupted: TrainingState, tmp_path: Path
+) -> None:
     class Killed(Exception):
         pass
 
@@ -76,7 +84,6 @@ def test_an_interrupted_training_ends_with_the_same_bits(config: TrainConfig, tm
     with pytest.raises(Killed):
         run(config, on_epoch=save_and_die)
     resumed = run(config, load_state(tmp_path / "state.npz"))
-    uninterrupted = run(config)
     assert resumed.history == uninterrupted.history
     assert equal(resumed.weights, uninterrupted.weights)
     assert equal(resumed.best_weights, uninterrupted.best_weights)
