@@ -46,7 +46,7 @@ def check_inputs(params: Params) -> list[str]:
         if path == DEFAULT_DATA:
             return [f"{path} does not exist yet: the sample stage will download the default data."]
         raise missing_file_error(path)
-    table = read_labeled_texts(path, params.data)
+    table = read_labeled_texts(path, params.data).table
     labeled = map_labels(table, params.validate_)
     with_label = labeled.table[labeled.table[LABEL].notna()]
     labels = list(with_label[LABEL].unique())

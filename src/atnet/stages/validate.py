@@ -19,8 +19,8 @@ def validate(params: Params, root: Path) -> str:
     """Write the reports first, then the table if no critical check failed."""
     (root / VALIDATED_TABLE).unlink(missing_ok=True)
     runner = ExpectationRunner()
-    table = read_labeled_texts(root / params.data.path, params.data)
-    result = validate_table(table, params.validate_, runner)
+    texts = read_labeled_texts(root / params.data.path, params.data)
+    result = validate_table(texts.table, params.validate_, runner)
     write_table(root / QUARANTINE, result.quarantine)
     write_json(root / VALIDATION_REPORT, validation_report(result))
     write_text(root / VALIDATION_PAGE, render_validation_page(result, params.data))
