@@ -1,13 +1,9 @@
 """Read CSV and its relatives: any one-character separator, quoted line breaks, byte-order mark, any text encoding."""
 
-import codecs
-import csv
-import io
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,21 +11,19 @@ import pyarrow.csv
 
 from atnet.config import DataConfig
 from atnet.data.columns import check_columns, required_columns
-from atnet.data.encodings import canonical_name, encoding_error
+from atnet.data.delimited_layout import DelimitedLayout, delimited_layout
+from atnet.data.encodings import encoding_error
 from atnet.data.quoting import QuoteFault, QuoteScanner, Suspect
 from atnet.data.raw_bytes import no_rows_error, open_bytes
-from atnet.errors import ConfigurationError, DataFileError
+from atnet.data.scanned_stream import ScannedStream, is_transparent
+from atnet.errors import DataFileError
 
-SEPARATORS = (",", ";", "\t", "|")
-HEAD_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 24
 """A row must fit into a block; a larger one means that a quote was left open, or that this is not a table of texts."""
-ASCII_TRANSPARENT = ("utf-8", "ascii", "iso8859", "cp125", "cp437", "cp85", "cp86", "koi8", "mac")
-"""Encodings in which the bytes of quotes, separators and line breaks mean nothing else."""
-EXCEL_SEPARATOR = re.compile(r'"?sep=([^\r\n])"?\r?\n')
-"""First line that Excel reads and does not show."""
 MAX_KEY_VALUES = 1_000
-QUOTING_ADVICE = 'Double the quotes inside a text (""), or set data.quoting: none in params.yaml if quotes are plain text in this file.'
+QUOTING_ADVICE = (
+    'Double the quotes inside a text (""), or set data.quoting: none in params.yaml if quotes are text in it.'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +38,6 @@ class DelimitedTable:
     """Lines that are not empty, without the header; more than rows if cells contain line breaks."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What the first lines of a file tell."""
-
-    separator: str
-    header: list[str]
-    skipped_rows: int
-    """1 if the first line is Excel's `sep=`."""
-
-
 def read_delimited(path: Path, data: DataConfig) -> DelimitedTable:
     """Read the required columns, all as strings; an empty cell is an empty string.
 
@@ -63,7 +47,7 @@ def read_delimited(path: Path, data: DataConfig) -> DelimitedTable:
             columns, or a quote cannot be read to the letter.
         DataContractError: if a column is missing.
     """
-    layout = _layout(path, data)
+    layout = delimited_layout(path, data)
     if "\ufffd" in "".join(layout.header):
         raise encoding_error(path, data.encoding)
     check_columns(layout.header, data.columns, source=path)
@@ -88,18 +72,17 @@ def read_delimited(path: Path, data: DataConfig) -> DelimitedTable:
 
 def quote_error(path: Path, fault: QuoteFault) -> DataFileError:
     """Return the error for a quote that cannot be read to the letter, with its line."""
-    where = f"{path}: the quoted cell that opens in line {fault.line:,}"
+    line = f"that opens in line {fault.line:,}"
     messages = {
-        "open": f"{path}: the quote that opens in line {fault.line:,} is never closed, so it would swallow the rows "
-        f"below it. {QUOTING_ADVICE}",
-        "text after the closing quote": f"{where} has text after its closing quote. {QUOTING_ADVICE}",
-        "backslash": f"{where} has a quote escaped by a backslash. {QUOTING_ADVICE}",
-        "too long": f"{path}: a row is longer than {BLOCK_BYTES >> 20} MiB, most likely because a quote is never closed: "
-        f"the one that opens in line {fault.line:,}. {QUOTING_ADVICE}",
-        "records": f"{where} contains whole records, so the quote is probably text. {QUOTING_ADVICE} "
-        "If the cell is right, set data.quoting: standard.",
+        "open": f"the quote {line} is never closed, so it would swallow the rows below it.",
+        "text after the closing quote": f"the quoted cell {line} has text after its closing quote.",
+        "backslash": f"the quoted cell {line} has a quote escaped by a backslash.",
+        "too long": f"a row is longer than {BLOCK_BYTES >> 20} MiB, most likely because a quote is never closed: the "
+        f"one {line}.",
+        "records": f"the quoted cell {line} contains whole records, so the quote is probably text. If the cell is "
+        "right, set data.quoting: standard.",
     }
-    return DataFileError(messages[fault.fault])
+    return DataFileError(f"{path}: {messages[fault.fault]} {QUOTING_ADVICE}")
 
 
 class _ParseError(Exception):
@@ -110,88 +93,8 @@ class _ParseError(Exception):
         self.error, self.scanner = error, scanner
 
 
-class _ScannedStream(io.RawIOBase):
-    """A stream of UTF-8 or ASCII-transparent bytes that passes what is read through a scanner."""
-
-    def __init__(self, source: IO[bytes], scanner: QuoteScanner, encoding: str) -> None:
-        super().__init__()
-        self._source, self._scanner = source, scanner
-        self._decoder = None if _is_transparent(encoding) else codecs.getincrementaldecoder(encoding)()
-        self._pending = b""
-        self._at_start = True
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes."""
-        chunk = self._source.read(size) if self._decoder is None else self._decode(size)
-        if self._at_start and chunk:
-            self._at_start, chunk = False, chunk.removeprefix(codecs.BOM_UTF8)
-        self._scanner.feed(chunk)
-        return chunk
-
-    def _decode(self, size: int) -> bytes:
-        assert self._decoder is not None
-        while not self._pending:
-            raw = self._source.read(size)
-            self._pending = self._decoder.decode(raw, final=not raw).encode()
-            if not raw:
-                break
-        # The parser must not get more bytes than it has asked for.
-        chunk, self._pending = self._pending[:size], self._pending[size:]
-        return chunk
-
-    def drain(self) -> None:
-        """Scan the rest of the source."""
-        try:
-            while self.read(BLOCK_BYTES):
-                pass
-        except UnicodeDecodeError:
-            return
-
-
-def _is_transparent(encoding: str) -> bool:
-    return canonical_name(encoding).replace("_", "-").startswith(ASCII_TRANSPARENT)
-
-
-def _layout(path: Path, data: DataConfig) -> _Layout:
-    with open_bytes(path) as stream:
-        start = stream.read(HEAD_BYTES)
-    head = codecs.getincrementaldecoder(data.encoding)("replace").decode(start).removeprefix("\ufeff").lstrip("\r\n")
-    excel = EXCEL_SEPARATOR.match(head)
-    head = head[excel.end() :] if excel else head
-
-    def header(separator: str) -> list[str]:
-        quoting: Any = csv.QUOTE_NONE if data.quoting == "none" else csv.QUOTE_MINIMAL
-        return next(csv.reader(io.StringIO(head, newline=""), delimiter=separator, quoting=quoting), [])
-
-    separator = _separator(path, data, header, excel.group(1) if excel else None)
-    return _Layout(separator, header(separator), skipped_rows=1 if excel else 0)
-
-
-def _separator(path: Path, data: DataConfig, header: Callable[[str], list[str]], excel: str | None) -> str:
-    configured = data.separator
-    if configured == "auto":
-        if excel is not None:
-            return excel
-        # Only the header decides: texts are full of commas. Ties go to the first; in a .tsv file that is the tab.
-        order = ("\t", *SEPARATORS) if ".tsv" in (suffix.lower() for suffix in path.suffixes) else SEPARATORS
-        required = set(required_columns(data.columns))
-        return max(order, key=lambda candidate: _header_score(header(candidate), required))
-    if len(configured) != 1 or not configured.isascii() or configured in '"\r\n':
-        raise ConfigurationError(
-            f"data.separator is {configured!r}: it must be auto or one plain character such as ';' (a tab is \"\\t\")."
-        )
-    return configured
-
-
-def _header_score(header: list[str], required: set[str]) -> tuple[int, int]:
-    return len(required.intersection(header)), len(header)
-
-
 def _read(
-    path: Path, data: DataConfig, layout: _Layout, *, quoted: bool, otherwise: DataFileError | None = None
+    path: Path, data: DataConfig, layout: DelimitedLayout, *, quoted: bool, otherwise: DataFileError | None = None
 ) -> tuple[DelimitedTable, QuoteScanner]:
     """Parse the file once, with or without quoting.
 
@@ -201,7 +104,7 @@ def _read(
     """
     scanner = QuoteScanner(layout.separator.encode(), len(layout.header))
     with open_bytes(path) as source:
-        stream = _ScannedStream(source, scanner, data.encoding)
+        stream = ScannedStream(source, scanner, data.encoding)
         try:
             table = _parse(path, stream, data, layout, quoted=quoted)
         except DataFileError as error:
@@ -216,7 +119,7 @@ def _read(
     return DelimitedTable(table, layout.separator, quoting, lines), scanner
 
 
-def _parse(path: Path, stream: _ScannedStream, data: DataConfig, layout: _Layout, *, quoted: bool) -> pa.Table:
+def _parse(path: Path, stream: ScannedStream, data: DataConfig, layout: DelimitedLayout, *, quoted: bool) -> pa.Table:
     ragged_rows: list[Any] = []
 
     def reject_row(row: Any) -> str:
@@ -224,7 +127,7 @@ def _parse(path: Path, stream: _ScannedStream, data: DataConfig, layout: _Layout
         return "error"
 
     columns = required_columns(data.columns)
-    encoding = data.encoding if _is_transparent(data.encoding) else "utf8"
+    encoding = data.encoding if is_transparent(data.encoding) else "utf8"
     read = pa.csv.ReadOptions(
         use_threads=False, encoding=encoding, block_size=BLOCK_BYTES, skip_rows=layout.skipped_rows
     )
@@ -261,7 +164,9 @@ def _csv_error(path: Path, encoding: str, reason: str, ragged_rows: list[Any]) -
     return DataFileError(f"{path} cannot be read as CSV ({reason}). Save it again, or set data.format in params.yaml.")
 
 
-def _records_fault(scanner: QuoteScanner, table: pa.Table, data: DataConfig, layout: _Layout) -> QuoteFault | None:
+def _records_fault(
+    scanner: QuoteScanner, table: pa.Table, data: DataConfig, layout: DelimitedLayout
+) -> QuoteFault | None:
     """Return the first quoted cell whose lines all look like records of the table."""
     if not scanner.suspects:
         return None

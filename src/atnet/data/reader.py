@@ -19,6 +19,8 @@ from atnet.data.records import read_json_lines, read_parquet
 from atnet.errors import DataContractError, DataFileError
 
 Format = Literal["csv", "jsonl", "parquet"]
+MAX_ROWS = 5
+"""Rows listed in a warning."""
 FORMATS: Mapping[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -97,6 +99,7 @@ def read_raw_columns(path: Path, data: DataConfig) -> tuple[pd.DataFrame, Source
         raise no_rows_error(path)
     warnings = () if file_format == "parquet" else _encoding_warnings(table[data.columns.text], data.encoding)
     frame: pd.DataFrame = table.to_pandas()
+    warnings += _header_warnings(frame)
     return frame, SourceFile(file_format, len(frame), lines, separator, quoting, warnings)
 
 
@@ -129,6 +132,16 @@ def _check_width(path: Path, start: bytes, encoding: str) -> None:
     is_wide = wide_encoding(start) is not None
     if is_wide != canonical_name(encoding).startswith(("utf-16", "utf-32")) and (is_wide or b"\0" not in start):
         raise DataFileError(f"{path} is not {encoding}. {encoding_advice(path, encoding)}")
+
+
+def _header_warnings(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Warn of rows that repeat the header, as in a file that was put together from several ones."""
+    suspects = frame[frame.iloc[:, 0] == frame.columns[0]]
+    rows = suspects.index[(suspects == list(frame.columns)).all(axis="columns")] + 1
+    if len(rows) == 0:
+        return ()
+    listed = ", ".join(f"{row:,}" for row in rows[:MAX_ROWS]) + (", …" if len(rows) > MAX_ROWS else "")
+    return (f"data row {listed} repeats the header. Remove it from the file.",)
 
 
 def _encoding_warnings(texts: pa.ChunkedArray, encoding: str) -> tuple[str, ...]:
