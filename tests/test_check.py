@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from atnet.cli.check import check_inputs, check_project, setting_notes
+from atnet.cli.check import check_inputs, setting_notes
 from atnet.config import Params
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataFileError
 from atnet.stages.validate import main as validate
@@ -234,8 +234,3 @@ def test_a_label_column_beside_the_rating_rule_is_refused() -> None:
 )
 def test_settings_that_switch_another_off_are_noted(change: dict[str, dict[str, Any]], expected: str) -> None:
     assert expected in "\n".join(setting_notes(params_with(LABELED, change), labels=2))
-
-
-def test_a_project_without_a_repository_is_named_with_the_way_on(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"is not a git repository.*`git init`.*core.no_scm true"):
-        check_project(tmp_path)

@@ -89,13 +89,13 @@ def test_the_card_contains_what_a_reader_must_know(values: CardValues) -> None:
         "Behavior",
         "Data",
         "The gate",
-        "How it was trained",
+        "Parameters",
     ]
     assert "| **this model** | 84.0% (82.0% to 86.0%) | 0.830 (0.810 to 0.850) |" in card
     assert "`data/03_splits/train.parquet` | `dddddddddddddddddddddddddddddddd`" in card
-    assert "7 were excluded for both models" in card
+    assert "7 rows were excluded for both" in card
     assert '"good\\" film, João."' in card
-    assert "| domain: tweets | 15 | too few |  |" in card
+    assert "| domain: tweets | 15 | too few texts |  |" in card
 
 
 def test_the_limits_describe_what_the_metrics_show(values: CardValues) -> None:
@@ -108,7 +108,7 @@ def test_the_limits_describe_what_the_metrics_show(values: CardValues) -> None:
 def test_the_card_of_a_model_before_the_gate_has_no_gate_section(values: CardValues) -> None:
     card = card_markdown(replace(values, gate=None, commit=None))
     assert "## The gate" not in card
-    assert "No behavior suite was run." in card
+    assert "No behavior tests were run." in card
 
 
 def test_the_card_of_a_rejected_model_names_the_failed_checks_at_the_top(values: CardValues) -> None:

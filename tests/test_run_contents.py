@@ -89,9 +89,9 @@ def test_a_run_name_identifies_the_model() -> None:
     assert run_name("pooled", METRICS, "0123456789") == "pooled 84.0% 01234567"
 
 
-def test_the_note_shows_model_and_baselines_with_intervals(contents: RunContents) -> None:
+def test_the_note_shows_the_result_beside_the_baselines_with_intervals(contents: RunContents) -> None:
     note = run_note(contents, LINKS, 0.95)
-    assert note.startswith("AtNet gives 84.0% of 40 test texts the right label (95% interval 82.0% to 86.0%)")
+    assert note.startswith("AtNet predicts the right label for 84.0% of 40 test texts (95% interval 82.0% to 86.0%)")
     assert "| **AtNet** | 84.0% (82.0% to 86.0%) | 0.830 (0.810 to 0.850) |" in note
     assert "| NB-SVM | 80.0% (78.0% to 82.0%) | 0.790 (0.770 to 0.810) |" in note
     assert note.index("NB-SVM | 80") < note.index("majority class | 55")

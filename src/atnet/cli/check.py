@@ -16,7 +16,7 @@ from atnet.data.label_mapping import expected_labels, fold_label_settings, map_l
 from atnet.data.quality_report import describe_failures, notes, top_reasons
 from atnet.data.reader import LabeledTexts, read_labeled_texts
 from atnet.data.validation import ValidationResult, validate_table
-from atnet.diagnosis.pipeline import check_git
+from atnet.diagnosis.pipeline import require_runnable
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataError, DataFileError
 from atnet.files import DATA_FOLDERS, DEFAULT_DATA, RAW
 from atnet.schema import LABEL
@@ -32,20 +32,10 @@ LABEL_CHECKS = frozenset({"label_count", "mean_rows_per_label", "rows_per_label"
 @app.command()
 def check() -> None:
     """Check parameters and data before DVC deletes any output."""
-    for line in (*check_project(Path.cwd()), *check_inputs(load_params())):
+    params = load_params()
+    require_runnable(Path.cwd())
+    for line in check_inputs(params):
         print(f"check: {line}")
-
-
-def check_project(root: Path) -> list[str]:
-    """Check that DVC can work in the project.
-
-    Raises:
-        ConfigurationError: if it is not in a git repository.
-    """
-    finding = check_git(root)
-    if finding.level == "fault":
-        raise ConfigurationError(finding.message)
-    return []
 
 
 def check_inputs(params: Params) -> list[str]:

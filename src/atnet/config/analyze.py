@@ -1,4 +1,4 @@
-"""Section of the analyses: learning curve and label issues."""
+"""Section `analyze`: learning curves and label issues."""
 
 from itertools import pairwise
 from typing import Annotated
@@ -21,7 +21,7 @@ class AnalyzeConfig(Section):
 
     @field_validator("train_fractions")
     @classmethod
-    def _increases_to_one(cls, fractions: list[float]) -> list[float]:
+    def _check_increase(cls, fractions: list[float]) -> list[float]:
         if any(first >= second for first, second in pairwise(fractions)) or fractions[-1] != 1:
             raise ValueError("must increase and end with 1.0")
         return fractions

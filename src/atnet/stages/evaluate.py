@@ -13,10 +13,10 @@ from atnet.evaluation.examples import attention_samples
 from atnet.evaluation.predictions import collect_predictions
 from atnet.evaluation.slices import count_words, unknown_shares
 from atnet.inference import UNKNOWN_ID, Predictor, UnusableModelError, model_hash
-from atnet.report.explanations.global_explanation import global_view
+from atnet.report.explanations.global_explanation import global_explanation
 from atnet.report.explanations.learned_weights import LearnedWeights
-from atnet.report.page import Identity, render_report
-from atnet.report.sentences import verdict
+from atnet.report.report_page import ModelIdentity, ReportInputs, render_report
+from atnet.report.sentences import summarize
 from atnet.schema import TEXT
 from atnet.stages.command import run_stage
 from atnet.storage import read_json, read_table, write_csv, write_json, write_table, write_text
@@ -35,10 +35,11 @@ def evaluate(params: Params, root: Path) -> str:
     words = count_words(texts)
     samples = attention_samples(predictions.actual, predictions.probabilities, words, config.explained_texts)
     explanations = predictor.explain([texts[sample.row] for sample in samples])
-    weights = LearnedWeights.load(root / files.WEIGHTS)
-    overview = global_view(predictor, table, weights, minimum_rows=config.min_slice_rows)
-    identity = Identity(sha256, predictor.temperature, read_json(root / files.SPLIT_REPORT))
-    page = render_report(table, predictions, evaluation, metrics, samples, explanations, overview, identity, config)
+    learned = LearnedWeights.load(root / files.WEIGHTS)
+    overview = global_explanation(predictor, table, learned, min_slice_rows=config.min_slice_rows)
+    identity = ModelIdentity(sha256, predictor.temperature, read_json(root / files.SPLIT_REPORT))
+    inputs = ReportInputs(table, predictions, evaluation, metrics, samples, explanations, overview, identity)
+    page = render_report(inputs, config)
 
     write_table(root / files.PREDICTIONS, serialize.prediction_table(table, predictions))
     for name, plot in serialize.plot_tables(evaluation, predictions, words, config.length_quantiles).items():
@@ -47,7 +48,7 @@ def evaluate(params: Params, root: Path) -> str:
     write_json(root / files.METRIC_DETAILS, serialize.details(evaluation))
     write_json(root / files.METRICS, metrics)
     write_text(root / files.REPORT, page)
-    return verdict(metrics, config.confidence)[0]
+    return summarize(metrics, config.confidence)[0]
 
 
 def _load(model: Path) -> tuple[Predictor, str]:

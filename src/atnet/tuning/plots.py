@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from atnet.config.tune import SECTION, ParamValue
-from atnet.report.figures import BLUE, GREY, INK, ORANGE, plot_style
+from atnet.report.figures import BLUE, GRAY, INK, ORANGE, plot_style
 from atnet.tuning.trials import HIGHER_IS_BETTER, Objective, TrialResult, current_trial, ranking
 
 DPI = 130
@@ -71,7 +71,7 @@ def _mark_pruned(axes: Axes, numbers: Sequence[int]) -> None:
     """Mark pruned trials on the lower edge: their values cannot be compared with those of complete trials."""
     if numbers:
         low = axes.get_ylim()[0]
-        axes.scatter(numbers, [low] * len(numbers), color=GREY, marker="x", s=22, label="pruned trial", clip_on=False)
+        axes.scatter(numbers, [low] * len(numbers), color=GRAY, marker="x", s=22, label="pruned trial", clip_on=False)
         axes.set_ylim(bottom=low)
 
 
@@ -92,7 +92,7 @@ def _parallel_coordinates(
         is_current = reference is not None and trial.number == reference.number
         _draw_trial(axes, heights, colors.to_rgba(trial.best_epoch[objective]), trial is best[0], is_current)
     for position, (_, ticks) in enumerate(scales):
-        axes.axvline(position, color=GREY, linewidth=0.8, zorder=1)
+        axes.axvline(position, color=GRAY, linewidth=0.8, zorder=1)
         for height, label in ticks:
             axes.text(position + 0.03, height, label, fontsize=8, color=INK, va="center", zorder=5, bbox=_label_box())
     axes.set_xticks(range(len(names)), [_wrapped(name.removeprefix(SECTION)) for name in names])
