@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from atnet.cli.check import check_inputs
+from atnet.cli.check import check_inputs, setting_notes
 from atnet.config import Params
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataFileError
-from tests.settings import LABELED, params_with
+from atnet.stages.validate import main as validate
+from tests.settings import LABELED, params_file, params_with
 from tests.texts import labeled_texts
 
 
@@ -30,11 +31,11 @@ def test_a_valid_file_is_summarized_in_one_line() -> None:
 
 
 def test_rows_in_the_neutral_band_are_counted() -> None:
-    rows = "".join(f"{n},text {n},{rating},web\n" for n, rating in enumerate([-2, 2, 0.1]))
+    rows = "".join(f"{n},text {n},{rating},web\n" for n, rating in enumerate([-2, 2] * 20 + [0.1]))
     Path("own.csv").write_text("id,text,rating,domain\n" + rows)
 
     assert check_inputs(params_with({"data": {"path": "own.csv"}})) == [
-        "own.csv: 3 rows, 1 excluded by neutral_band, 2 labels (negative, positive)."
+        "own.csv: 41 rows, 1 excluded by neutral_band, 2 labels (negative, positive)."
     ]
 
 
@@ -100,3 +101,136 @@ def test_a_label_that_never_occurs_in_train_is_refused(split: str) -> None:
 def test_an_unknown_encoding_is_refused_even_if_the_file_is_missing() -> None:
     with pytest.raises(ConfigurationError, match="no text encoding"):
         check_inputs(params_with({"data": {"encoding": "utf-88"}}))
+
+
+def test_with_only_the_path_changed_one_run_lists_everything_left_to_set() -> None:
+    labeled_texts(40)[["text", "label"]].to_csv("own.csv", index=False)
+    with pytest.raises(DataContractError) as raised:
+        check_inputs(params_with({"data": {"path": "own.csv"}}))
+    settings = [line.partition("  #")[0].strip() for line in str(raised.value).splitlines()[1:]]
+
+    assert settings == [
+        "data.columns.id: null",
+        "data.columns.rating: null",
+        "data.columns.slices: []",
+        "validate.label_from_rating: null",
+        "data.columns.label: label",
+    ]
+    changes: dict[str, dict[str, Any]] = {"data": {"path": "own.csv"}}
+    for setting in settings:
+        key, _, value = setting.partition(": ")
+        section, _, name = key.rpartition(".")
+        changes.setdefault(section, {})[name] = {"null": None, "[]": []}.get(value, value)
+    lines = check_inputs(params_with(changes))
+    assert lines[0] == "own.csv: 40 rows, 2 labels (negative, positive)."
+
+
+@pytest.mark.parametrize(
+    ("columns", "proposed"),
+    [
+        ("review,class", ["data.columns.text: review", "data.columns.label: class"]),
+        ("texto,categoria", ["data.columns.text: texto", "data.columns.label: categoria"]),
+        ("Text,Label", ["data.columns.text: Text", "data.columns.label: Label"]),
+        ("a,b", ["data.columns.text: <one of 'a', 'b'>", "data.columns.label: <one of 'a', 'b'>"]),
+    ],
+)
+def test_names_are_proposed_only_where_one_column_is_likely(columns: str, proposed: list[str]) -> None:
+    Path("own.csv").write_text(f"{columns}\nfine,x\nbad,y\n", encoding="utf-8")
+    with pytest.raises(DataContractError) as raised:
+        check_inputs(params_with({"data": {"path": "own.csv"}}))
+
+    for setting in proposed:
+        assert setting in str(raised.value)
+
+
+TWICE = labeled_texts(60).to_csv(index=False)
+WHAT_VALIDATE_REFUSES = {
+    "a rare label": (TWICE + "a,odd one,rare\nb,odd two,rare\n", {}, "'rare': 2 rows"),
+    "blank rows": (TWICE + ",,\n" * 40, {}, "text_not_blank in 40 rows"),
+    "a second header": (TWICE + "id,text,label\n", {}, "data row 61 repeats the header"),
+    "labels that are not allowed": (TWICE, {"labels": ["negative", "Positive"]}, "did you mean 'positive'"),
+    "one label": ("id,text,label\n" + "".join(f"{n},t{n},x\n" for n in range(9)), {}, "only the label 'x'"),
+    "repeated ids": ("id,text,label\n" + "".join(f"1,t{n},{n % 2}\n" for n in range(40)), {}, "unique_id in 39 rows"),
+    "duplicates": (
+        "id,text,label\n" + "".join(f"{n},t,{n % 2}\n" for n in range(40)),
+        {"duplicates": {"max_fraction": 0.2, "severity": "critical"}},
+        "duplicates is 0.975, allowed at most 0.2",
+    ),
+    "a label map that matches nothing": (TWICE, {"label_map": {"neg": "bad"}}, "no row has the label 'neg'"),
+    "long texts": (TWICE, {"text_words": {"min_value": 1, "max_value": 3, "severity": "critical"}}, "text_words in 60"),
+}
+
+
+@pytest.mark.parametrize("case", WHAT_VALIDATE_REFUSES)
+def test_check_refuses_what_validate_refuses(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    contents, values, expected = WHAT_VALIDATE_REFUSES[case]
+    params = own_data(contents, {"validate": values})
+    with pytest.raises(AtnetError) as raised:
+        check_inputs(params)
+    assert expected in str(raised.value)
+
+    params_file(Path(), LABELED, {"data": {"path": "own.csv"}, "validate": values})
+    assert validate([]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_check_and_validate_print_the_same_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    contents = TWICE + "x, ,positive\ny,fine,Positive \n" + "".join(f"z{n},text {n},POSITIVE\n" for n in range(8))
+    lines = check_inputs(own_data(contents, {"validate": {"rows_per_label": {"min_rows": 3, "severity": "off"}}}))
+    params_file(
+        Path(),
+        LABELED,
+        {"data": {"path": "own.csv"}, "validate": {"rows_per_label": {"min_rows": 3, "severity": "off"}}},
+    )
+    assert validate([]) == 0
+    printed = capsys.readouterr().out
+
+    assert "1 quarantined (text_not_blank 1" in lines[0]
+    assert "1 quarantined (text_not_blank 1" in printed
+    noted = [line for line in lines if line.startswith("note: ") and "soft_target_slope" not in line]
+    assert len(noted) == 2
+    assert all(line in printed for line in noted)
+
+
+def test_several_faults_of_a_file_are_named_at_once() -> None:
+    contents = "id,text,label,r,w,s\n1,a,x,good,0,train\n2,b,y,1,1,holdout\n"
+    columns = {"rating": "r", "weight": "w", "split": "s"}
+    with pytest.raises(DataContractError) as raised:
+        check_inputs(own_data(contents, {"data.columns": columns}))
+
+    for expected in (
+        "the split of data row 2 is 'holdout'",
+        "the rating of data row 1 is 'good'",
+        "the weight of data",
+    ):
+        assert expected in str(raised.value)
+
+
+def test_contradictions_of_settings_and_a_missing_file_are_named_at_once() -> None:
+    with pytest.raises(AtnetError) as raised:
+        check_inputs(
+            params_with(LABELED, {"data": {"path": "no.csv", "encoding": "utf-88"}, "validate": {"labels": ["x"]}})
+        )
+
+    for expected in ("no text encoding 'utf-88'", "fewer than two labels", "no.csv is missing"):
+        assert expected in str(raised.value)
+
+
+def test_a_label_column_beside_the_rating_rule_is_refused() -> None:
+    Path("own.csv").write_text("id,text,label,rating,domain\n1,a,x,1,web\n2,b,y,-1,web\n", encoding="utf-8")
+    params = params_with({"data": {"path": "own.csv"}, "data.columns": {"label": "label"}})
+
+    with pytest.raises(ConfigurationError, match=r"data.columns.label \(label\) would be ignored"):
+        check_inputs(params)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"train": {"soft_target_slope": 1.0}}, "train.soft_target_slope has no effect"),
+        ({"train": {"attention": "published", "wide": True}}, "train.wide has no effect"),
+        ({"tokenize": {"max_length": 4000}}, "tokenize.max_length_limit has no effect"),
+    ],
+)
+def test_settings_that_switch_another_off_are_noted(change: dict[str, dict[str, Any]], expected: str) -> None:
+    assert expected in "\n".join(setting_notes(params_with(LABELED, change), labels=2))

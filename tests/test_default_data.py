@@ -106,7 +106,7 @@ def test_validate_reads_the_table_that_the_stage_writes(
     assert main(["--root", str(tmp_path)]) == 0
 
     assert table.read_bytes() == contents
-    assert list(read_labeled_texts(table, params_with().data)["text"]) == list(parse_archive(archive)["text"])
+    assert list(read_labeled_texts(table, params_with().data).table["text"]) == list(parse_archive(archive)["text"])
 
 
 @pytest.mark.parametrize(

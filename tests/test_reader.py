@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from atnet.data.reader import read_labeled_texts, read_raw_columns
@@ -17,7 +19,7 @@ ROWS = [("a", "NA", "x"), ("b", 'null; or, "quoted"\nand broken', "y"), ("c", "n
 
 def read(path: Path, **data: Any) -> pd.DataFrame:
     columns = data.pop("columns", {})
-    return read_labeled_texts(path, params_with(LABELED, {"data": data, "data.columns": columns}).data)
+    return read_labeled_texts(path, params_with(LABELED, {"data": data, "data.columns": columns}).data).table
 
 
 def write(tmp_path: Path, contents: bytes | str, name: str = "texts.csv") -> Path:
@@ -129,7 +131,7 @@ def test_columns_are_renamed_typed_and_ordered(tmp_path: Path) -> None:
 
 
 def test_only_the_required_columns_are_read(tmp_path: Path) -> None:
-    raw = read_raw_columns(write(tmp_path, "id,text,label,huge\n1,a,b,c\n"), params_with(LABELED).data)
+    raw, _ = read_raw_columns(write(tmp_path, "id,text,label,huge\n1,a,b,c\n"), params_with(LABELED).data)
 
     assert sorted(raw.columns) == ["id", "label", "text"]
 
@@ -282,22 +284,28 @@ def test_a_ragged_row_is_reported_with_its_number(tmp_path: Path, row: str) -> N
 def test_an_open_quote_that_swallows_the_rest_of_the_file_is_reported(tmp_path: Path) -> None:
     message = error_message(write(tmp_path, 'id,label,text\n1,x,a\n2,y,"b\n3,x,c\n4,y,d\n'), DataFileError)
 
-    assert "a quote opened in data row 2, the last row read, is never closed" in message
+    assert "the quote that opens in line 3 is never closed, so it would swallow the rows below it" in message
+    assert "data.quoting: none" in message
 
 
 def test_an_open_quote_that_swallows_megabytes_is_reported(tmp_path: Path) -> None:
     rows = "".join(f"{row},x,{'a' * 900}\n" for row in range(40_000))
     message = error_message(write(tmp_path, 'id,label,text\n1,x,"a\n' + rows), DataFileError)
 
-    assert "a row is longer than 16 MiB, most likely because a quote is never closed" in message
+    assert (
+        "a row is longer than 16 MiB, most likely because a quote is never closed: the one that opens in line 2"
+        in message
+    )
 
 
 def test_a_quoted_line_break_in_the_last_cell_is_not_an_open_quote(tmp_path: Path) -> None:
     assert list(read(write(tmp_path, 'id,label,text\n1,x,"a\nb"\n\n'))["text"]) == ["a\nb"]
 
 
-def test_a_zip_archive_is_recognized(tmp_path: Path) -> None:
-    assert "is a zip archive or a workbook" in error_message(write(tmp_path, b"PK\x03\x04abc", "t.xlsx"), DataFileError)
+def test_a_workbook_is_recognized(tmp_path: Path) -> None:
+    assert "is an Excel workbook (.xlsx)" in error_message(
+        write(tmp_path, b"PK\x03\x04abc xl/workbook.xml", "t.xlsx"), DataFileError
+    )
 
 
 @pytest.mark.parametrize("value", ["1,5", "good", "nan", "inf"])
@@ -319,3 +327,76 @@ def test_an_unknown_split_is_reported_with_its_row(tmp_path: Path) -> None:
     path = write(tmp_path, "id,text,label,s\n1,a,x,train\n2,b,y,holdout\n")
 
     assert "the split of data row 2 is 'holdout'" in error_message(path, DataContractError, columns={"split": "s"})
+
+
+@pytest.mark.parametrize(
+    ("name", "contents"),
+    [
+        ("t.csv", "id,text,label\n1,a,x\n2,,\n"),
+        ("t.csv", 'id,text,label\n1,a,x\n2,"",""\n'),
+        ("t.jsonl", '{"id": 1, "text": "a", "label": "x"}\n{"id": 2, "text": null, "label": null}\n'),
+        ("t.jsonl", '{"id": 1, "text": "a", "label": "x"}\n{"id": 2}\n'),
+        ("t.jsonl", '{"id": 1, "text": "a", "label": "x"}\n{"id": 2, "text": NaN, "label": NaN}\n'),
+    ],
+)
+def test_a_missing_value_is_missing_in_the_spelling_of_its_format(tmp_path: Path, name: str, contents: str) -> None:
+    table = read(write(tmp_path, contents, name))
+
+    assert table["label"].isna().tolist() == [False, True]
+    assert table["text"].fillna("").tolist() == ["a", ""]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32(), pa.dictionary(pa.int32(), pa.float64())])
+def test_nan_and_null_are_missing_in_parquet(tmp_path: Path, kind: pa.DataType, missing: float | None) -> None:
+    labels = pa.array([1.5, missing], pa.float64(), from_pandas=False)
+    labels = labels.dictionary_encode() if pa.types.is_dictionary(kind) else labels.cast(kind)
+    pq.write_table(pa.table({"id": ["1", "2"], "text": ["a", "b"], "label": labels}), tmp_path / "t.parquet")
+
+    assert read(tmp_path / "t.parquet")["label"].fillna("missing").tolist() == ["1.5", "missing"]
+
+
+@pytest.mark.parametrize("word", ["NA", "None", "null", "nan", "N/A", "NaN"])
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_a_word_that_looks_like_a_missing_value_stays_a_word(tmp_path: Path, name: str, word: str) -> None:
+    frame = pd.DataFrame({"id": ["1", "2"], "text": [word, "b"], "label": ["x", word]})
+    path = tmp_path / name
+    if name == "t.parquet":
+        frame.to_parquet(path)
+    else:
+        path.write_text(frame.to_csv(index=False) if name == "t.csv" else frame.to_json(orient="records", lines=True))
+
+    table = read(path)
+    assert table["text"].tolist() == [word, "b"]
+    assert table["label"].tolist() == ["x", word]
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.csv", "t"])
+def test_json_lines_are_recognized_whatever_the_name(tmp_path: Path, name: str) -> None:
+    table = read(write(tmp_path, '{"id": "001", "text": "007", "label": "x"}\n', name))
+
+    assert table.iloc[0].tolist() == ["001", "007", "x"]
+
+
+@pytest.mark.parametrize("first", ["sep=;\r\n", '"sep=;"\r\n', "sep=;\n"])
+def test_excels_own_first_line_is_skipped(tmp_path: Path, first: str) -> None:
+    texts = read_labeled_texts(write(tmp_path, f"{first}id;text;label\n1;a, b;x\n"), params_with(LABELED).data)
+
+    assert texts.table["text"].tolist() == ["a, b"]
+    assert (texts.source.separator, texts.source.lines) == (";", 1)
+
+
+def test_the_source_has_lines_and_line_breaks_in_cells(tmp_path: Path) -> None:
+    contents = 'id,text,label\n1,"a\nb\n\nc",x\n\n2,d,y\n'
+    source = read_labeled_texts(write(tmp_path, contents), params_with(LABELED).data).source
+
+    assert (source.rows, source.lines, source.line_breaks) == (2, 4, 2)
+    assert source.describe()["line_breaks_in_cells"] == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "shift_jis", "gb18030"])
+def test_encodings_of_several_bytes_per_character_are_read(tmp_path: Path, encoding: str) -> None:
+    contents = 'id,text,label\n1,"日本, ""言""\n語",x\n' + "2,テキスト|b,y\n" * 3
+    table = read(write(tmp_path, contents.encode(encoding)), encoding=encoding)
+
+    assert table["text"].tolist() == ['日本, "言"\n語', *["テキスト|b"] * 3]

@@ -49,7 +49,9 @@ def test_valid_rows_become_the_canonical_table(tmp_path: Path, capsys: pytest.Ca
     assert len(table) == 60
     assert files(tmp_path) == REPORTS | {"table.parquet"}
     assert (tmp_path / VALIDATED / "docs" / "index.html").is_file()
-    assert capsys.readouterr().out == "validate: 61 rows read, 60 valid, 1 quarantined\n"
+    assert capsys.readouterr().out == (
+        "validate: 61 rows read, 60 valid, 1 quarantined (text_not_blank 1, text_characters 1, text_words 1)\n"
+    )
 
 
 def test_portuguese_texts_and_slices_are_kept_unchanged(tmp_path: Path) -> None:

@@ -10,14 +10,17 @@ import pytest
 from atnet.data.expectations import ExpectationRunner
 from atnet.data.label_checks import check_label_settings
 from atnet.data.label_mapping import map_labels
+from atnet.data.quality_report import quality_report, require_passed, summarize
+from atnet.data.reader import SourceFile
 from atnet.data.row_statistics import earlier_ids, measure_rows
 from atnet.data.table_statistics import text_keys
-from atnet.data.validation import ValidationResult, require_passed, summarize, validate_table, validation_report
+from atnet.data.validation import ValidationResult, validate_table
 from atnet.errors import ConfigurationError, DataContractError
 from tests.settings import LABELED, params_with
 from tests.texts import labeled_texts
 
 ANY_WORDS = {"min_value": 1, "max_value": 10, "severity": "off"}
+SOURCE = SourceFile("csv", rows=100, lines=100, separator=",", quoting="standard", warnings=())
 OFF = {"max_fraction": 0.0, "severity": "off"}
 
 
@@ -52,7 +55,7 @@ def test_valid_rows_are_kept_unchanged() -> None:
     assert result.warnings == []
     pd.testing.assert_frame_equal(result.valid, table.reset_index(drop=True))
     assert len(result.quarantine) == 0
-    assert summarize(result) == "100 rows read, 100 valid, 0 quarantined"
+    assert summarize(result, SOURCE) == "100 rows read, 100 valid, 0 quarantined"
 
 
 def test_an_invalid_row_is_quarantined_with_all_its_reasons() -> None:
@@ -100,7 +103,7 @@ def test_rows_with_a_warning_are_counted_and_stay_valid() -> None:
     assert len(result.valid) == 101
     assert [warning.check.name for warning in result.warnings] == ["text_not_blank"]
     assert result.warnings[0].observed == 1
-    assert summarize(result).endswith("; warnings: text_not_blank")
+    assert summarize(result, SOURCE).endswith("; warnings: text_not_blank in 1 rows")
 
 
 def test_a_check_that_is_off_does_not_run() -> None:
@@ -139,7 +142,7 @@ def test_the_report_is_complete_even_if_all_rows_are_invalid() -> None:
 
     assert len(result.quarantine) == 2
     assert {"label_count", "mean_rows_per_label", "rows_per_label"} <= failed(result)
-    assert validation_report(result)["rows"] == {"read": 2, "valid": 0, "excluded": 0, "quarantined": 2}
+    assert quality_report(result, SOURCE)["rows"] == {"read": 2, "valid": 0, "excluded": 0, "quarantined": 2}
 
 
 def test_a_single_label_fails() -> None:
@@ -203,13 +206,16 @@ def test_rows_excluded_by_a_rule_are_counted_apart_from_invalid_rows() -> None:
     table = rated(*[-2.0, 2.0] * 20, 0.1, 0.2, None)
     table.loc[42, "text"] = ""
     result = validate_table(table, params_with().validate_, ExpectationRunner())
-    report = validation_report(result)
+    report = quality_report(result, SOURCE)
 
     assert report["rows"] == {"read": 43, "valid": 40, "excluded": 1, "quarantined": 2}
     assert report["excluded_by_rule"] == {"neutral_band": 1}
     assert reasons(result) == {42: "text_not_blank; text_characters; text_words", 43: "label_not_null"}
     assert result.quarantine["label"].isna().all()
-    assert summarize(result) == "43 rows read, 40 valid, 1 excluded by neutral_band, 2 quarantined"
+    assert summarize(result, SOURCE) == (
+        "43 rows read, 40 valid, 1 excluded by neutral_band, 2 quarantined "
+        "(text_not_blank 1, text_characters 1, text_words 1, …)"
+    )
 
 
 def test_a_label_map_may_swap_labels_and_keeps_other_labels() -> None:
@@ -251,6 +257,31 @@ def test_texts_are_measured_in_characters_not_bytes() -> None:
     np.testing.assert_allclose(measured["nonprinting_fraction"].to_numpy(), [0, 0, 0, np.nan, 2 / 6])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u200b\u200c",  # zero-width
+        "\ufeff",
+        "\u2060\u00ad",  # word joiner, soft hyphen
+        "\x00\x07",  # control characters
+        "\u200e\u202e",  # direction marks
+        "\ufe0f",  # a variation selector alone
+        "\u2800",  # braille blank
+        "\u3164\u115f",  # Hangul fillers
+        " \u3000\t\n",
+    ],
+)
+def test_a_text_that_nobody_can_read_is_blank(text: str) -> None:
+    result = validate(with_invalid(("a", text, "positive")), nonprinting_characters=OFF, text_words=ANY_WORDS)
+
+    assert reasons(result) == {101: "text_not_blank"}
+
+
+@pytest.mark.parametrize("text", [".", "\u2764\ufe0f", "a\u200b", "\u0645\u200c\u06cc", "\u6211", "\ufffd"])
+def test_a_text_with_a_visible_character_is_not_blank(text: str) -> None:
+    assert measure_rows(canonical([("a", text, "x")]))["readable"].tolist() == [1]
+
+
 def test_batches_give_the_same_values_as_the_whole_table() -> None:
     table = with_invalid(("a", None, "x"), ("b", "\ufffd", "y"))
     batches = [table.iloc[:30], table.iloc[30:101], table.iloc[101:]]
@@ -269,7 +300,7 @@ def test_only_later_rows_count_as_repeated_ids() -> None:
 
 
 def test_the_report_has_the_number_and_limit_of_each_check() -> None:
-    report = validation_report(validate(with_invalid(("a", "", "positive"))))
+    report = quality_report(validate(with_invalid(("a", "", "positive"))), SOURCE)
     checks = {check["name"]: check for check in (*report["row_checks"], *report["table_checks"])}
 
     assert checks["text_not_blank"]["failing_rows"] == 1

@@ -10,12 +10,14 @@ import pytest
 
 from atnet.config import DataConfig
 from atnet.data.expectations import ExpectationRunner
+from atnet.data.reader import SourceFile
 from atnet.data.validation import ValidationResult, validate_table
 from atnet.report.data_docs import render_data_docs
 from atnet.report.validation_page import MAX_LABELS, label_bars, length_bars, render_validation_page
 from tests.settings import LABELED, params_with
 from tests.texts import labeled_texts
 
+SOURCE = SourceFile("csv", rows=105, lines=107, separator=";", quoting="standard", warnings=("look <here>.",))
 HOSTILE = '<script>alert("x")</script>'
 
 
@@ -59,7 +61,7 @@ def data() -> DataConfig:
 
 @pytest.fixture(scope="module")
 def page(result: ValidationResult, data: DataConfig) -> str:
-    return render_validation_page(result, data)
+    return render_validation_page(result, SOURCE, data)
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +79,19 @@ def test_the_report_needs_no_network_and_no_script(page: str) -> None:
 
 def test_the_report_has_counts_checks_and_examples(page: str) -> None:
     assert "Validation passed: 100 of 105 rows are valid." in page
-    assert "5 rows were quarantined, most often because of text_not_blank (3)" in page
+    assert "5 rows were quarantined, most often because of text_not_blank 3" in page
     assert "at least 1 and at most 20,000" in page
     assert "one of negative, positive" in page
     assert "3 (2.9%)" in page
     assert "(blank)" in page
     assert "blank-0" in page
     assert "… (cut)" in page
+
+
+def test_the_report_compares_rows_with_lines_and_lists_notes(page: str) -> None:
+    assert "105 rows from 107 lines; difference 2" in page
+    assert "<li>Look &lt;here&gt;.</li>" in page
+    assert "separator <code>;</code>, standard quoting" in page
 
 
 def test_values_of_the_data_are_escaped(page: str, docs: dict[str, str]) -> None:
@@ -99,14 +107,14 @@ def test_a_failed_validation_is_the_first_sentence(runner: ExpectationRunner, da
     table = labeled_texts(40).assign(label="same").set_axis(pd.RangeIndex(1, 41))
     failed = validate_table(table, params_with(LABELED).validate_, ExpectationRunner())
 
-    assert "Validation failed: label_count. No table was written" in render_validation_page(failed, data)
+    assert "Validation failed: label_count. No table was written" in render_validation_page(failed, SOURCE, data)
 
 
 def test_a_table_without_valid_rows_has_a_report_too(data: DataConfig) -> None:
     table = labeled_texts(4).assign(text="").set_axis(pd.RangeIndex(1, 5))
     empty = validate_table(table, params_with(LABELED).validate_, ExpectationRunner())
 
-    assert "There are no valid rows." in render_validation_page(empty, data)
+    assert "There are no valid rows." in render_validation_page(empty, SOURCE, data)
 
 
 def test_the_data_docs_need_no_network_and_their_links_lead_to_pages(docs: dict[str, str]) -> None:
@@ -135,7 +143,7 @@ def test_the_data_docs_describe_the_checks_and_their_results(docs: dict[str, str
         *(f"{kind}/{suite}.html" for kind in ("validations", "expectations") for suite in ("rows", "table")),
     }
     assert "Share of rows whose text also has another label." in docs["expectations/table.html"]
-    assert "The text is more than white space." in docs["expectations/rows.html"]
+    assert "The text has a visible character." in docs["expectations/rows.html"]
     assert "3 unexpected values found" in docs["validations/rows.html"]
     assert "expect_column_values_to_be_in_set" in docs["index.html"]
     assert re.search(r"quarantined_fraction.+0\.0476", docs["validations/table.html"], re.DOTALL)

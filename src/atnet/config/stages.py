@@ -33,6 +33,7 @@ class DataConfig(Section):
     format: Literal["auto", "csv", "jsonl", "parquet"]
     encoding: str
     separator: str
+    quoting: Literal["auto", "standard", "none"]
     columns: ColumnsConfig
 
 

@@ -1,13 +1,13 @@
 """Map the columns of the data file to the canonical table (see `atnet.schema`): names, types and missing columns."""
 
-import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from atnet.config import ColumnsConfig, SplitName
+from atnet.data.column_settings import column_settings, listed_columns, propose_settings
 from atnet.errors import DataContractError
 from atnet.schema import BUILT_IN_SLICES, CANONICAL, ID, LABEL, RATING, SPLIT, TEXT, WEIGHT
 
@@ -20,18 +20,14 @@ SPLIT_NAMES: Mapping[str, SplitName] = {
     "dev": "validation",
     "test": "test",
 }
-MAX_LISTED = 20
-"""Columns listed in a message."""
 
 
-def column_settings(columns: ColumnsConfig) -> Iterator[tuple[str, str]]:
-    """Yield each parameter that names a column of the file, with the column's name."""
-    for key in (TEXT, LABEL, ID, SPLIT, RATING, WEIGHT):
-        name = getattr(columns, key)
-        if name is not None:
-            yield f"data.columns.{key}", name
-    for name in columns.slices:
-        yield "data.columns.slices", name
+class MissingColumnsError(DataContractError):
+    """A file lacks configured columns; carries the columns that it has."""
+
+    def __init__(self, message: str, present: Sequence[str]) -> None:
+        super().__init__(message)
+        self.present = tuple(present)
 
 
 def required_columns(columns: ColumnsConfig) -> list[str]:
@@ -46,18 +42,20 @@ def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Pat
         DataContractError: if a column is missing (with the columns of the file and the closest name), occurs twice, or
             if a slice column has a reserved name.
     """
-    for key, name in column_settings(columns):
-        if name not in present:
-            closest = difflib.get_close_matches(name, present, n=1, cutoff=0.5)
-            hint = f" Did you mean {closest[0]!r}?" if closest else ""
-            listed = ", ".join(repr(column) for column in present[:MAX_LISTED])
-            listed += ", …" if len(present) > MAX_LISTED else ""
-            raise DataContractError(
-                f"{source} has no column {name!r} (its columns: {listed}).{hint} "
-                f"Set {key} in params.yaml to a column of the file."
-            )
-        if present.count(name) > 1:
-            raise DataContractError(f"{source} has two columns {name!r}. Rename one of them in the file.")
+    missing = [name for name in required_columns(columns) if name not in present]
+    if missing:
+        settings = propose_settings(present, columns)
+        proposed = [setting.value for setting in settings if setting.value in present]
+        hint = f" Did you mean {', '.join(map(repr, proposed))}?" if proposed else ""
+        plural = "s" if len(missing) > 1 else ""
+        raise MissingColumnsError(
+            f"{source} has no column{plural} {', '.join(map(repr, missing))} (its columns: {listed_columns(present)})."
+            f"{hint} Set {'; '.join(map(str, settings))} in params.yaml.",
+            present,
+        )
+    repeated = [name for name in required_columns(columns) if present.count(name) > 1]
+    if repeated:
+        raise DataContractError(f"{source} has two columns {repeated[0]!r}. Rename one of them in the file.")
     reserved = (*CANONICAL, *BUILT_IN_SLICES)
     for name in columns.slices:
         if name in reserved:
@@ -78,19 +76,27 @@ def to_canonical(raw: pd.DataFrame, columns: ColumnsConfig, *, first_row: int = 
         first_row: position of the first row, if `raw` is a later batch of a file.
 
     Raises:
-        DataContractError: if a rating or weight is not a number, or a split name is unknown.
+        DataContractError: if a rating or weight is not a number, or a split name is unknown; with all such columns.
     """
     rows = pd.RangeIndex(first_row, first_row + len(raw))
     raw = raw.set_axis(rows, axis="index")
     canonical: dict[str, pd.Series] = {ID: _ids(raw, columns.id), TEXT: raw[columns.text]}
     if columns.label is not None:
         canonical[LABEL] = _blank_to_null(raw[columns.label])
-    if columns.split is not None:
-        canonical[SPLIT] = _splits(raw[columns.split])
-    if columns.rating is not None:
-        canonical[RATING] = _numbers(raw[columns.rating], "rating")
-    if columns.weight is not None:
-        canonical[WEIGHT] = _weights(raw[columns.weight])
+    problems = []
+    conversions = (
+        (SPLIT, columns.split, _splits),
+        (RATING, columns.rating, _ratings),
+        (WEIGHT, columns.weight, _weights),
+    )
+    for key, name, convert in conversions:
+        if name is not None:
+            try:
+                canonical[key] = convert(raw[name])
+            except DataContractError as error:
+                problems.append(str(error))
+    if problems:
+        raise DataContractError(" Also: ".join(problems))
     for name in columns.slices:
         canonical[name] = raw[name].fillna("")
     return pd.DataFrame(canonical, index=rows)
@@ -121,6 +127,10 @@ def _numbers(values: pd.Series, role: str) -> pd.Series:
             f"or set data.columns.{role} to another column."
         )
     return numbers
+
+
+def _ratings(values: pd.Series) -> pd.Series:
+    return _numbers(values, "rating")
 
 
 def _weights(values: pd.Series) -> pd.Series:

@@ -41,7 +41,9 @@ def row_checks(config: ValidateConfig) -> list[DataCheck]:
     checks = [
         # A row without a text or a label cannot be used, so these two have no severity to choose.
         DataCheck("text_not_null", "critical", "text", "The row has a text."),
-        DataCheck("text_not_blank", config.text_not_blank, "words", "The text is more than white space.", min_value=1),
+        DataCheck(
+            "text_not_blank", config.text_not_blank, "readable", "The text has a visible character.", min_value=1
+        ),
         DataCheck(
             "text_characters",
             length.severity,

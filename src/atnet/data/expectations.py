@@ -10,6 +10,7 @@ import pandas as pd
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.row_conditions import Column
 
+from atnet.data.check_results import DataCheckResult
 from atnet.data.data_checks import DataCheck
 
 # Its classes are not exported in the way that type checkers need.
@@ -17,18 +18,6 @@ gxe: Any = gx.expectations
 # Without unexpected_index_column_names the frame's index identifies the failing rows: the same numbers, many times
 # faster if a large share of a million rows fails.
 RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
-
-
-@dataclass(frozen=True, slots=True)
-class DataCheckResult:
-    """The result of one check."""
-
-    check: DataCheck
-    passed: bool
-    observed: float
-    """The number of failing rows of a row check; the number that a table check reads."""
-    failing_rows: Sequence[int] = ()
-    """Index of each failing row of a row check."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from atnet.config import DataConfig
@@ -17,12 +18,19 @@ from atnet.data.raw_bytes import open_bytes
 from atnet.errors import DataContractError, DataFileError
 
 BATCH_LINES = 100_000
-DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+
+
+def _constant(name: str) -> str | None:
+    """Return what stands for NaN or an infinity, which JSON does not have: pandas and others write NaN for missing."""
+    return None if name == "NaN" else name
+
+
+DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_constant)
 """Keeps numbers as they are written. Created once: json.loads would create one for each line."""
 
 
 def read_json_lines(path: Path, data: DataConfig) -> pa.Table:
-    """Read one object per line; numbers keep the digits they are written with, a missing key is null.
+    """Read one object per line; numbers keep the digits they are written with, a missing key and NaN are null.
 
     Raises:
         DataFileError: with the number of the line that is not a JSON object.
@@ -90,7 +98,7 @@ def _to_string(path: Path, number: int, name: str, value: Any) -> str | None:
 
 
 def read_parquet(path: Path, data: DataConfig) -> pa.Table:
-    """Read the required columns of a Parquet file, cast to strings.
+    """Read the required columns of a Parquet file, cast to strings; NaN is null.
 
     Raises:
         DataFileError: if the file is damaged or not Parquet.
@@ -114,7 +122,10 @@ def read_parquet(path: Path, data: DataConfig) -> pa.Table:
 
 def _cast(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     try:
-        return column.cast(pa.string())
+        values = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        if pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), None, values)
+        return values.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataContractError(
             f"{path}: column {name!r} contains {column.type}, not text. Write it as strings or numbers."

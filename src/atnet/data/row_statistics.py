@@ -8,6 +8,11 @@ from atnet.schema import ID, LABEL, TEXT
 
 CONTROL_CHARACTERS = "[\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F\\x7F-\\x{9F}]"
 """RE2: everything of Unicode's class Cc except tab, newline and carriage return."""
+VISIBLE_CHARACTER = (
+    "[^\\p{Cc}\\p{Cf}\\p{Z}\\x{034F}\\x{115F}\\x{1160}\\x{17B4}\\x{17B5}\\x{180B}-\\x{180F}"
+    "\\x{2800}\\x{3164}\\x{FE00}-\\x{FE0F}\\x{FFA0}\\x{E0000}-\\x{E0FFF}]"
+)
+"""RE2: no control, format or white space character, no filler, no variation selector."""
 BATCH_ROWS = 100_000
 
 
@@ -23,8 +28,8 @@ def measure_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Measure each text of a batch; a row without a text has nulls.
 
     Returns:
-        Same index; `characters`, `words` (separated by white space) and, per character, `replacement_fraction` and
-        `nonprinting_fraction`.
+        Same index; `characters`, `words` (separated by white space), `readable` (1 if a character is visible, else 0)
+        and, per character, `replacement_fraction` and `nonprinting_fraction`.
     """
     texts = pa.array(table[TEXT], pa.large_string())
     characters = pc.utf8_length(texts)
@@ -33,6 +38,7 @@ def measure_rows(table: pd.DataFrame) -> pd.DataFrame:
     measures = {
         "characters": characters,
         "words": pa.array([None if text is None else len(text.split()) for text in texts.to_pylist()], pa.int64()),
+        "readable": pc.cast(pc.match_substring_regex(texts, VISIBLE_CHARACTER), pa.int8()),
         "replacement_fraction": pc.divide(pc.count_substring(texts, "\ufffd"), divisor),
         "nonprinting_fraction": pc.divide(pc.count_substring_regex(texts, CONTROL_CHARACTERS), divisor),
     }

@@ -1,7 +1,6 @@
 """Collect what the gate looks at: both models' predictions, each from a process of its own. Nothing is decided here."""
 
 import logging
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,8 @@ from atnet.release.behavior.runner import run_suites
 from atnet.release.behavior.suites import Suite
 from atnet.release.gate.result import CheckResult, CheckStatus
 from atnet.release.gate.scored_models import GateInputs, GoldenPredictions, ModelPredictions, ScoredModel
-from atnet.schema import ID, LABEL, TEXT
+from atnet.release.golden import read_golden
+from atnet.schema import ID, TEXT
 from atnet.storage import read_table
 
 logger = logging.getLogger(__name__)
@@ -173,30 +173,3 @@ def _predict_golden(
         return None
     table = read_golden(root / config.golden.path)
     return GoldenPredictions(table, challenger.predict(table), champion.predict(table) if champion else None)
-
-
-def read_golden(path: Path) -> pd.DataFrame:
-    """Read the golden set: CSV, JSON Lines or Parquet with the columns id, text and label.
-
-    Raises:
-        DataFileError: if it is missing, damaged or lacks a column.
-    """
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".csv": pd.read_csv,
-        ".jsonl": lambda file: pd.read_json(file, lines=True),
-        ".parquet": pd.read_parquet,
-    }
-    if path.suffix not in readers:
-        raise DataFileError(f"{path} is not a golden set: its name must end in {', '.join(readers)}.")
-    try:
-        table = readers[path.suffix](path)
-    except FileNotFoundError:
-        raise DataFileError(
-            f"{path} is missing: release.golden.path names it. Put the file there or set release.golden to null."
-        ) from None
-    except (ValueError, OSError) as error:
-        raise DataFileError(f"{path} cannot be read ({str(error).splitlines()[0]}).") from error
-    missing = [name for name in (ID, TEXT, LABEL) if name not in table.columns]
-    if missing or table.empty:
-        raise DataFileError(f"{path} lacks {', '.join(missing) or 'rows'}: it needs the columns id, text and label.")
-    return table.assign(**{name: table[name].astype(str) for name in (ID, TEXT, LABEL)})

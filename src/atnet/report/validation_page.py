@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from atnet.config import DataConfig
+from atnet.data.check_results import DataCheckResult
 from atnet.data.data_checks import DataCheck
-from atnet.data.expectations import DataCheckResult
+from atnet.data.quality_report import notes, top_reasons
+from atnet.data.reader import SourceFile
 from atnet.data.validation import ValidationResult
 from atnet.report.rendering import page_template
 
@@ -64,19 +66,22 @@ class Bar:
     """Length of the bar in percent of the longest."""
 
 
-def render_validation_page(result: ValidationResult, data: DataConfig) -> str:
+def render_validation_page(result: ValidationResult, source: SourceFile, data: DataConfig) -> str:
     """Render the page; the same result gives the same bytes.
 
     Args:
         result: the checked rows.
-        data: how the file was read.
+        source: how the file was read.
+        data: the settings for reading it.
     """
     counts = result.statistics
     return page_template("validation.html", {"count": _count, "percent": _percent}).render(
         data=data,
+        source=source,
         counts=counts,
         excluded=result.excluded,
         sentences=list(_sentences(result)),
+        notes=list(notes(result, source)),
         row_checks=[_row_check(row, result) for row in result.row_results],
         table_checks=[_table_check(number) for number in result.table_results],
         labels=label_bars(counts.labels),
@@ -122,10 +127,7 @@ def _sentences(result: ValidationResult) -> Iterator[str]:
     else:
         yield f"Validation passed: {counts.valid:,} of {counts.read:,} rows are valid."
     if counts.quarantined:
-        reasons = [row for row in result.row_results if row.check.severity == "critical" and not row.passed]
-        reasons.sort(key=lambda row: -row.observed)
-        listed = ", ".join(f"{row.check.name} ({int(row.observed):,})" for row in reasons[:3])
-        yield f"{counts.quarantined:,} rows were quarantined, most often because of {listed}."
+        yield f"{counts.quarantined:,} rows were quarantined, most often because of {top_reasons(result)}."
     for rule, rows in result.excluded.items():
         yield f"{rows:,} rows were excluded by the rule {rule}."
     if result.warnings:

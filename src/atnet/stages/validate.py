@@ -6,8 +6,10 @@ from pathlib import Path
 
 from atnet.config import Params
 from atnet.data.expectations import ExpectationRunner
+from atnet.data.label_checks import check_label_source
+from atnet.data.quality_report import quality_report, require_passed, summarize
 from atnet.data.reader import read_labeled_texts
-from atnet.data.validation import require_passed, summarize, validate_table, validation_report
+from atnet.data.validation import validate_table
 from atnet.files import DATA_DOCS, QUARANTINE, VALIDATED_TABLE, VALIDATION_PAGE, VALIDATION_REPORT
 from atnet.report.data_docs import render_data_docs
 from atnet.report.validation_page import render_validation_page
@@ -18,16 +20,17 @@ from atnet.storage import write_folder, write_json, write_table, write_text
 def validate(params: Params, root: Path) -> str:
     """Write the reports first, then the table if no critical check failed."""
     (root / VALIDATED_TABLE).unlink(missing_ok=True)
+    check_label_source(params.data.columns, params.validate_)
     runner = ExpectationRunner()
-    table = read_labeled_texts(root / params.data.path, params.data)
-    result = validate_table(table, params.validate_, runner)
+    texts = read_labeled_texts(root / params.data.path, params.data)
+    result = validate_table(texts.table, params.validate_, runner)
     write_table(root / QUARANTINE, result.quarantine)
-    write_json(root / VALIDATION_REPORT, validation_report(result))
-    write_text(root / VALIDATION_PAGE, render_validation_page(result, params.data))
+    write_json(root / VALIDATION_REPORT, quality_report(result, texts.source))
+    write_text(root / VALIDATION_PAGE, render_validation_page(result, texts.source, params.data))
     write_folder(root / DATA_DOCS, render_data_docs(runner.suite_runs))
     require_passed(result, VALIDATION_REPORT)
     write_table(root / VALIDATED_TABLE, result.valid)
-    return summarize(result)
+    return summarize(result, texts.source)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
