@@ -35,7 +35,7 @@ class OfflinePageView(DefaultJinjaPageView):
         self._element_numbers = count(1)
 
     def generate_html_element_uuid(self, prefix: str | None = None) -> str:
-        """Number the elements of a page instead of drawing a UUID for each."""
+        """Replace UUIDs by numbers in the elements of a page instead of drawing a UUID for each."""
         return f"{prefix or ''}{next(self._element_numbers)}"
 
     @jinja2.pass_context
