@@ -57,7 +57,8 @@ def acts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Acts:
     acts = Acts()
     for name in ("stage_task", "search", "show_trials"):
         monkeypatch.setattr(tuning, name, getattr(acts, name))
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     monkeypatch.chdir(tmp_path)
     return acts
 
