@@ -23,7 +23,9 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from atnet.environment import prepare_process
 from atnet.errors import ConfigurationError, StoreError
+from atnet.redaction import redact
 
 DECLARATIONS = Path("prefect.yaml")
 DEFAULT_PORT = 4200
@@ -98,11 +100,12 @@ def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
 
 def main() -> int:
     """Serve every declared deployment until interrupted."""
+    prepare_process()
     given = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()
     default = f"http://127.0.0.1:{DEFAULT_PORT}/api"
     with contextlib.ExitStack() as stack:
         address = given or (default if answers(default) else stack.enter_context(local_server()))
-        print(f"Prefect UI: {address.removesuffix('/api')}", flush=True)
+        print(f"Prefect UI: {redact(address.removesuffix('/api'))}", flush=True)
         stack.enter_context(temporary_settings({PREFECT_API_URL: address}))
         # The schedules stay on when this process stops: a restart goes on with them.
         serve(*declared_deployments(), pause_on_shutdown=False)

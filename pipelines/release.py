@@ -18,6 +18,7 @@ from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
 from atnet.cli.release import EXIT_CODES
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.release.approval import approve, reject
 from atnet.release.gate_inputs import ReleaseOptions
@@ -72,6 +73,7 @@ def decide(version: int, decision: Decision) -> str:
 @flow(name="release", persist_result=True)
 def release_flow(isolated: bool = False, allow_unchecked: bool = False, again: bool = False) -> State:
     """Judge the published model; where a person must approve, wait for one."""
+    prepare_process()
     try:
         with pipeline_lock(Path.cwd()):
             outcome = judge_model(isolated, allow_unchecked, again)

@@ -16,6 +16,7 @@ from prefect.states import Completed, Failed
 
 from atnet.cli.refresh import refresh
 from atnet.cli.summary import read_metrics, score_rows
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.files import REPORT
 from atnet.git_dvc import out_of_date
@@ -78,6 +79,7 @@ def show_result() -> None:
 @flow(name="training")
 def training() -> State:
     """Retrain what new data or changed settings touch; end early when there is nothing to do."""
+    prepare_process()
     try:
         with pipeline_lock(Path.cwd()):
             return _train()

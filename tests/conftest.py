@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 from atnet.config import Params
+from atnet.environment import prepare_process
 from atnet.storage import load_params
 
 # Before anything imports Prefect: it reads these once, and must never touch the user's own server or home.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+# As every command does: foreign settings must not change a test.
+prepare_process()
 
 # A shell may start what runs in its background deaf to Ctrl-C, children too; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -22,6 +22,7 @@ NOT_IN_DEPS = frozenset(
         # What matters of the configuration is in the stage's `params`.
         "atnet.config",
         "atnet.errors",
+        "atnet.redaction",
         "atnet.files",
         "atnet.stages.command",
         # Adapters: a change in how something is written to disk, MLflow or DVC must not retrain a model.
@@ -29,6 +30,8 @@ NOT_IN_DEPS = frozenset(
         "atnet.tracking",
         "atnet.registry",
         "atnet.git_dvc",
+        # It keeps foreign settings from changing an output.
+        "atnet.environment",
         # What the terminal shows cannot change an output.
         "atnet.stages.progress",
         "atnet.stderr",

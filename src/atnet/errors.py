@@ -13,9 +13,14 @@ AtnetError                 anything below; a command prints its message and exit
 A message says what was found, where, and what to do next.
 """
 
+from atnet.redaction import redact
+
 
 class AtnetError(Exception):
-    """Anything the user can mend; its message is all they need to see."""
+    """Anything the user can mend; its message is all they need to see, and contains no secret."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class ConfigurationError(AtnetError):

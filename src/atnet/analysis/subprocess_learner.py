@@ -14,6 +14,7 @@ import pandas as pd
 
 from atnet.analysis.tasks import Learner, Task, TaskPredictions
 from atnet.config import Params
+from atnet.environment import TENSORFLOW_SETTINGS
 from atnet.errors import ModelError
 from atnet.schema import TEXT
 from atnet.storage import write_table, write_text
@@ -33,7 +34,7 @@ def network_learner(params: Params, seeds: Sequence[int]) -> Learner:
             write_text(folder / "params.json", params.model_dump_json(by_alias=True))
             process = JsonLineProcess(
                 [sys.executable, "-m", WORKER_MODULE, name],
-                environment=reduced_environment({"TF_CPP_MIN_LOG_LEVEL": "3"}, training=True),
+                environment=reduced_environment(TENSORFLOW_SETTINGS, training=True),
             )
             try:
                 for number, task in enumerate(tasks):

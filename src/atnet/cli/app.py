@@ -12,7 +12,9 @@ import typer
 
 from atnet.cli import analyze, release, tune
 from atnet.cli.terminal import configure_logging
+from atnet.environment import environment_notes, prepare_process
 from atnet.errors import AtnetError, StoreError
+from atnet.redaction import redact
 
 app = typer.Typer(
     name="atnet",
@@ -34,9 +36,9 @@ def check() -> None:
     from atnet.storage import load_params
 
     params = load_params()
-    from atnet.cli.check import check_inputs
+    from atnet.cli.check import check_inputs, secret_notes
 
-    for line in check_inputs(params):
+    for line in [*check_inputs(params), *environment_notes(Path.cwd()), *secret_notes(params)]:
         print(f"check: {line}")
 
 
@@ -92,7 +94,7 @@ def ui(port: Port = 5000, host: Annotated[str, typer.Option(help="Address to lis
     from atnet.storage import load_params
 
     tracking = load_params().tracking
-    from atnet.tracking.store import ui_address, ui_command
+    from atnet.tracking.ui import ui_address, ui_command
 
     with socket.socket() as probe:
         if probe.connect_ex((host, port)) == 0:
@@ -101,12 +103,14 @@ def ui(port: Port = 5000, host: Annotated[str, typer.Option(help="Address to lis
             )
     command = ui_command(tracking, host=host, port=port)
     print(f"MLflow: {ui_address(tracking, host=host, port=port)} (Ctrl-C ends it)", flush=True)
+    print("If a page opens as GenAI, choose Model training at the top left; the browser remembers it.", flush=True)
     # In place of this process: a signal to `atnet ui` would not reach a child, and leave it behind with the port.
     os.execv(command[0], command)
 
 
 def main() -> None:
     """Run a command; a fault the user can mend ends in one message and exit code 1."""
+    prepare_process()
     configure_logging()
     try:
         app()
@@ -119,7 +123,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"atnet: {message}", file=sys.stderr)
+    print(f"atnet: {redact(message)}", file=sys.stderr)
     sys.exit(1)
 
 

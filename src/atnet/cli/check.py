@@ -12,6 +12,7 @@ from atnet.data.raw_bytes import check_encoding
 from atnet.data.reader import load_source
 from atnet.errors import ConfigurationError, DataContractError, DataFileError
 from atnet.files import DATA_FOLDERS, DEFAULT_DATA, RAW
+from atnet.redaction import has_credentials
 from atnet.schema import LABEL, SPLIT
 
 
@@ -40,6 +41,13 @@ def check_inputs(params: Params) -> list[str]:
     found = list(usable[LABEL].unique())
     check_labels(path, usable, expected_labels(params.validate_, found))
     return [_told(path, table, labeled.left_out, found)]
+
+
+def secret_notes(params: Params) -> list[str]:
+    """Warn of a password in params.yaml, which is committed to git."""
+    if not has_credentials(params.tracking.uri):
+        return []
+    return ["tracking.uri in params.yaml contains a password: set MLFLOW_TRACKING_URI in the environment instead"]
 
 
 def check_path(path: Path) -> None:

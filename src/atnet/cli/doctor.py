@@ -16,9 +16,11 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from atnet.config import TrackingConfig
+from atnet.environment import environment_notes
 from atnet.errors import StoreError
 from atnet.files import FLOW_LOCK
 from atnet.git_dvc import damaged_in_cache
+from atnet.redaction import redact
 from atnet.subprocesses import is_alive
 
 Level = Literal["ok", "note", "fault"]
@@ -46,6 +48,7 @@ def examine(root: Path, tracking: TrackingConfig) -> list[Finding]:
         look_at_locks(root),
         look_at_cache(root),
         look_at_store(root, tracking),
+        look_at_environment(root),
         *look_at_prefect(os.environ.get("PREFECT_API_URL", PREFECT_API)),
     ]
 
@@ -102,12 +105,20 @@ def look_at_cache(root: Path) -> Finding:
 
 def look_at_store(root: Path, tracking: TrackingConfig) -> Finding:
     """See whether the MLflow store answers."""
-    from atnet.tracking.store import open_store, shown
+    from atnet.tracking.store import open_store
 
     try:
-        return Finding("MLflow", "ok", f"{shown(open_store(tracking, root).uri)} answers")
+        return Finding("MLflow", "ok", f"{redact(open_store(tracking, root).uri)} answers")
     except StoreError as error:
         return Finding("MLflow", "fault", str(error))
+
+
+def look_at_environment(root: Path) -> Finding:
+    """Name the settings of other projects and tools that this process ignores or uses."""
+    notes = environment_notes(root)
+    if not notes:
+        return Finding("settings", "ok", "no variable of another project or tool is set")
+    return Finding("settings", "note", "; ".join(notes))
 
 
 def look_at_prefect(address: str) -> Iterator[Finding]:
@@ -117,9 +128,11 @@ def look_at_prefect(address: str) -> Iterator[Finding]:
         pools = _ask(address, "work_pools/filter", {})
         late = _ask(address, "flow_runs/filter", {"flow_runs": {"state": {"name": {"any_": ["Late"]}}}})
     except (urllib.error.URLError, OSError, ValueError):
-        yield Finding("Prefect", "note", f"no server at {address}; schedules run only while `make schedule` does")
+        yield Finding(
+            "Prefect", "note", f"no server at {redact(address)}; schedules run only while `make schedule` does"
+        )
         return
-    yield Finding("Prefect", "ok", f"{address} answers; deployments: {len(deployments)}")
+    yield Finding("Prefect", "ok", f"{redact(address)} answers; deployments: {len(deployments)}")
     # A deployment seen a moment ago still counts as ready; its pool knows better.
     idle = {pool["name"] for pool in pools if pool.get("status") != "READY"}
     for deployment in deployments:

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from atnet.errors import ModelError
 from atnet.files import DVC_LOCK
 from atnet.registry.versions import Registry, Version, guarded
+from atnet.tracking.store import client_address
 from atnet.tracking.tags import milliseconds
 
 MODEL_FOLDER = "artifacts/model"
@@ -88,7 +89,7 @@ def _download(registry: Registry, version: Version, path: str, folder: str) -> P
     # MLflow would look a "models:/" address up in whatever store it thinks is the current one.
     source = registry.store.client.get_model_version_download_uri(registry.model, str(version.number))
     try:
-        found = mlflow.artifacts.download_artifacts(source + path, dst_path=folder, tracking_uri=registry.store.uri)
+        found = mlflow.artifacts.download_artifacts(source + path, dst_path=folder, tracking_uri=client_address(registry.store.uri))
     except (MlflowException, OSError) as error:
         words = str(error).strip().splitlines()[0]
         raise ModelError(

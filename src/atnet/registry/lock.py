@@ -17,8 +17,9 @@ from pathlib import Path
 import filelock
 
 from atnet.errors import ReleaseError
+from atnet.redaction import redact
 from atnet.registry.versions import Registry, is_registered, model_tags, set_model_tag
-from atnet.tracking.store import SQLITE, shown
+from atnet.tracking.store import SQLITE
 
 LOCK_TAG = "release.lock"
 WAIT_SECONDS = 20.0
@@ -58,7 +59,7 @@ def _file_lock(registry: Registry, wait_seconds: float) -> Iterator[None]:
             yield
     except filelock.Timeout:
         raise ReleaseError(
-            f"Another command is moving aliases of {registry.model} in {shown(registry.store.uri)}: it has held "
+            f"Another command is moving aliases of {registry.model} in {redact(registry.store.uri)}: it has held "
             f"{path.name} for over {wait_seconds:.0f} s. Run this one again when it has ended."
         ) from None
 

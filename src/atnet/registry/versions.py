@@ -41,8 +41,9 @@ class Registry:
 
     def version_link(self, number: int) -> str:
         """Say where a version is shown."""
-        path = f"#/models/{self.model}/versions/{number}"
-        return f"{self.store.uri.rstrip('/')}/{path}" if self.store.is_server else f"models:/{self.model}/{number}"
+        if not self.store.is_server:
+            return f"models:/{self.model}/{number}"
+        return f"{self.store.address}/#/models/{self.model}/versions/{number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from atnet.config import Params
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.files import PARAMS_FILE
+from atnet.redaction import redact
 from atnet.storage import load_params
 
 # Only what dvc.yaml makes: without a target it would also put back an input file that has just been changed.
@@ -27,6 +29,7 @@ def run_stage(name: str, stage: Stage, argv: Sequence[str] | None) -> int:
     Returns:
         The exit code: 0, 1 for an error that the user can fix, 130 when interrupted.
     """
+    prepare_process()
     parser = argparse.ArgumentParser(prog=f"python -m atnet.stages.{name}")
     parser.add_argument("--root", type=Path, default=Path(), help="the project folder")
     root = parser.parse_args(argv).root
@@ -45,5 +48,5 @@ def run_stage(name: str, stage: Stage, argv: Sequence[str] | None) -> int:
 
 
 def _fail(name: str, message: str) -> int:
-    print(f"{name}: {message}\n{RECOVERY}", file=sys.stderr, flush=True)
+    print(f"{name}: {redact(message)}\n{RECOVERY}", file=sys.stderr, flush=True)
     return 1

@@ -14,6 +14,7 @@ from atnet.config import Params
 from atnet.errors import StoreError
 from atnet.files import DVC_LOCK, PARAMS_FILE, STATE
 from atnet.git_dvc import git_state
+from atnet.redaction import redact
 from atnet.storage import project_root
 from atnet.tracking.collect import collect_run_contents
 from atnet.tracking.descriptions import Links, is_own_note, model_note, run_note
@@ -33,6 +34,7 @@ from atnet.tracking.tags import (
     run_of_model,
     write_absent_params,
 )
+from atnet.tracking.ui import save_runs_view
 
 MANIFEST = "published.json"
 """Artifact that lists what was uploaded, by content."""
@@ -66,10 +68,12 @@ def _publish(store: TrackingStore, params: Params, publication: RunContents, roo
     run, created = _open_run(store, publication, root)
     run_id = run.info.run_id
     close_orphaned_runs(store, but=run_id)
+    save_runs_view(store)
     write_absent_params(store, run_id, publication.params)
     _write_curves(store, run_id, publication)
     store.client.log_inputs(run_id, datasets=[_dataset(split) for split in publication.splits])
-    _upload(store, run_id, _artifacts(publication, root), {"evaluation/settings.json": _json(publication.settings)})
+    texts = {"evaluation/settings.json": _json(publication.settings), **_redacted_params(root)}
+    _upload(store, run_id, _artifacts(publication, root), texts)
     model_id = ensure_logged_model(
         store,
         run_id,
@@ -175,8 +179,14 @@ def _dataset(split: SplitFile) -> DatasetInput:
 
 
 def _artifacts(publication: RunContents, root: Path) -> dict[str, Path]:
-    records = {name: root / name for name in (str(DVC_LOCK), str(PARAMS_FILE)) if (root / name).exists()}
-    return {**publication.artifacts, **records}
+    lock = {str(DVC_LOCK): root / DVC_LOCK} if (root / DVC_LOCK).exists() else {}
+    return {**publication.artifacts, **lock}
+
+
+def _redacted_params(root: Path) -> dict[str, str]:
+    """Read params.yaml without its secrets: more people may see a run than may read the repository."""
+    path = root / PARAMS_FILE
+    return {str(PARAMS_FILE): redact(path.read_text(encoding="utf-8"))} if path.exists() else {}
 
 
 def _upload(store: TrackingStore, run_id: str, files: Mapping[str, Path], texts: Mapping[str, str]) -> None:

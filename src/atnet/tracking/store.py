@@ -4,18 +4,18 @@ import contextlib
 import errno
 import logging
 import os
-import re
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote
 
 from atnet.config import TrackingConfig
 from atnet.errors import StoreError
-from atnet.storage import project_root
+from atnet.redaction import redact, remember_secrets, without_credentials
+from atnet.storage import project_root, sqlite_address
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -29,11 +29,17 @@ for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
 
 import requests  # noqa: E402
-import sqlalchemy.exc  # noqa: E402
+import sqlalchemy  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 
 T = TypeVar("T")
+DRIVER_PACKAGES = {
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+}
+"""Module of a database driver -> the package that provides it, where the names differ."""
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 SQLITE = "sqlite:///"
@@ -57,10 +63,16 @@ class TrackingStore:
         """Tell whether runs are kept by an MLflow server."""
         return self.uri.startswith(("http://", "https://"))
 
+    @property
+    def address(self) -> str:
+        """Return the server's address for links, without credentials."""
+        return without_credentials(self.uri).rstrip("/")
+
     def run_link(self, run_id: str) -> str:
         """Say where a run is shown: an address of the server, or the run's id for a store without one."""
-        path = f"#/experiments/{self.experiment_id}/runs/{run_id}{MODEL_TRAINING_PAGE}"
-        return f"{self.uri.rstrip('/')}/{path}" if self.is_server else f"run {run_id} in {shown(self.uri)}"
+        if not self.is_server:
+            return f"run {run_id} in {readable(self.uri)}"
+        return f"{self.address}/#/experiments/{self.experiment_id}/runs/{run_id}{MODEL_TRAINING_PAGE}"
 
 
 def open_store(config: TrackingConfig, root: Path | None = None) -> TrackingStore:
@@ -77,6 +89,7 @@ def open_store(config: TrackingConfig, root: Path | None = None) -> TrackingStor
         if uri.startswith(SQLITE):
             _probe_sqlite(Path(uri.removeprefix(SQLITE)), config.timeout_seconds)
             return _open(config, uri, anchor)
+        _import_driver(uri)
         return _within(config.timeout_seconds, uri, lambda: _open(config, uri, anchor))
 
 
@@ -87,6 +100,7 @@ def resolve_uri(config: TrackingConfig, anchor: Path) -> str:
         StoreError: for a plain folder, which MLflow no longer keeps runs in.
     """
     uri = os.environ.get(URI_VARIABLE) or config.uri
+    remember_secrets(uri)
     if uri.startswith(SQLITE):
         return f"{SQLITE}{(anchor / uri.removeprefix(SQLITE)).resolve()}"
     if "://" not in uri and uri != "databricks":
@@ -95,27 +109,6 @@ def resolve_uri(config: TrackingConfig, anchor: Path) -> str:
             f"Set tracking.uri (or {URI_VARIABLE}) to something like sqlite:///mlflow.db or https://mlflow.example.org."
         )
     return uri
-
-
-def ui_command(
-    config: TrackingConfig, root: Path | None = None, *, host: str = "127.0.0.1", port: int = 5000
-) -> list[str]:
-    """Give the command that shows the runs in a browser: MLflow's UI, or for a server its own address."""
-    uri = resolve_uri(config, project_root(root))
-    if uri.startswith(("http://", "https://")):
-        return [sys.executable, "-m", "webbrowser", ui_address(config, root)]
-    artifacts = _artifact_location(config, project_root(root))
-    return [
-        *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", uri, "--default-artifact-root", artifacts),
-    ]
-
-
-def ui_address(config: TrackingConfig, root: Path | None = None, *, host: str = "127.0.0.1", port: int = 5000) -> str:
-    """Say where the runs are shown once the command of `ui_command` runs."""
-    uri = resolve_uri(config, project_root(root))
-    server = uri.rstrip("/") if uri.startswith(("http://", "https://")) else f"http://{host}:{port}"
-    return f"{shown(server)}/#/experiments{MODEL_TRAINING_PAGE}"
 
 
 @contextlib.contextmanager
@@ -127,6 +120,10 @@ def store_faults(uri: str) -> Iterator[None]:
     """
     try:
         yield
+    except ImportError as error:
+        if uri.startswith((SQLITE, "http://", "https://")):
+            raise
+        raise StoreError(_missing_driver(uri, error)) from error
     except STORE_FAULTS as error:
         raise StoreError(_explain(uri, error)) from error
     except OSError as error:
@@ -135,43 +132,58 @@ def store_faults(uri: str) -> Iterator[None]:
         raise StoreError(_explain(uri, error)) from error
 
 
-def shown(uri: str) -> str:
-    """Give an address without the password in it."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", uri).removeprefix(SQLITE)
+def client_address(uri: str) -> str:
+    """Return a store's address as MLflow must get it: in a SQLite address, % and ? have a meaning."""
+    return sqlite_address(Path(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else uri
+
+
+def readable(uri: str) -> str:
+    """Return a store's address for messages: the path of a SQLite file, or the address without its secrets."""
+    return redact(uri.removeprefix(SQLITE))
 
 
 def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
-    client = MlflowClient(tracking_uri=uri)
+    # Both: otherwise MLFLOW_REGISTRY_URI would send versions and aliases to another store than the runs.
+    client = MlflowClient(tracking_uri=client_address(uri), registry_uri=client_address(uri))
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None:
         # Without a server MLflow would put artifacts below whatever folder the command runs in.
-        location = None if uri.startswith("http") else _artifact_location(config, anchor)
+        location = None if uri.startswith("http") else artifact_location(config, anchor)
         created = client.create_experiment(config.experiment, artifact_location=location, tags=MODEL_TRAINING)
         return TrackingStore(client, uri, created)
     if experiment.lifecycle_stage != "active":
         raise StoreError(
-            f"The experiment {config.experiment!r} in {shown(uri)} has been deleted. Bring it back with "
+            f"The experiment {config.experiment!r} in {readable(uri)} has been deleted. Bring it back with "
             f"`mlflow experiments restore -x {experiment.experiment_id}`, or set another tracking.experiment."
         )
     _check_artifacts(experiment.artifact_location, uri)
     return TrackingStore(client, uri, experiment.experiment_id)
 
 
-def _artifact_location(config: TrackingConfig, anchor: Path) -> str:
+def artifact_location(config: TrackingConfig, anchor: Path) -> str:
+    """Return where a store without a server puts artifacts; a folder is created where it is missing."""
     if "://" in config.artifact_location:
         return config.artifact_location
     folder = (anchor / config.artifact_location).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)
+    # MLflow decodes a plain path, too: only as an address does one with %20 in it lead to its folder.
+    return folder.as_uri() if unquote(str(folder)) != str(folder) else str(folder)
 
 
 def _check_artifacts(location: str, uri: str) -> None:
     # The store holds an absolute path: it leads nowhere once the project's folder has moved.
-    if location.startswith("/") and uri.startswith(SQLITE) and not Path(location).is_dir():
+    folder = Path(unquote(location.removeprefix("file://")) if location.startswith("file://") else location)
+    if folder.is_absolute() and uri.startswith(SQLITE) and not folder.is_dir():
         raise StoreError(
-            f"The tracking store {shown(uri)} keeps its artifacts in {location}, which is not there; was the project "
+            f"The tracking store {readable(uri)} keeps its artifacts in {folder}, which is not there; was the project "
             "moved? Make that folder again, or move the store aside: `atnet publish` rebuilds the run from the files."
         )
+
+
+def _import_driver(uri: str) -> None:
+    """Import the database's driver before the time runs in which the database must answer."""
+    if "://" in uri and not uri.startswith(("http://", "https://", "databricks")):
+        sqlalchemy.make_url(uri).get_dialect().import_dbapi()
 
 
 def _probe_sqlite(path: Path, seconds: int) -> None:
@@ -206,14 +218,26 @@ def _within(seconds: int, uri: str, call: Callable[[], T]) -> T:
         raise faults[0]
     if not answers:
         raise StoreError(
-            f"The tracking store {shown(uri)} did not answer within {seconds} s. See that it runs and can be reached "
-            f"from here, or point {URI_VARIABLE} (or tracking.uri) at another; tracking.timeout_seconds sets the wait."
+            f"The tracking store {readable(uri)} did not answer within {seconds} s. See that it runs and can be "
+            f"reached from here, or point {URI_VARIABLE} (or tracking.uri) at another; "
+            "tracking.timeout_seconds sets the wait."
         )
     return answers[0]
 
 
+def _missing_driver(uri: str, error: ImportError) -> str:
+    module = (error.name or "").partition(".")[0]
+    package = DRIVER_PACKAGES.get(module, module)
+    if not package:
+        return f"The tracking store {readable(uri)} cannot be used ({error})."
+    return (
+        f"The tracking store {readable(uri)} needs the database driver {module}, which is not installed. "
+        f'Install it in the project\'s environment: `.venv/bin/python -m pip install "{package}"`.'
+    )
+
+
 def _explain(uri: str, error: Exception) -> str:
-    where = f"The tracking store {shown(uri)}"
+    where = f"The tracking store {readable(uri)}"
     reason = str(error)
     if "database is locked" in reason:
         return (
@@ -243,12 +267,14 @@ def _first_cause(error: BaseException) -> BaseException:
 
 def _first_line(reason: str) -> str:
     line = reason.strip().splitlines()[0] if reason.strip() else ""
-    return shown(line if len(line) <= 300 else f"{line[:300]}...")
+    return redact(line if len(line) <= 300 else f"{line[:300]}...")
 
 
 def _quieten(timeout_seconds: int) -> None:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Its warnings are pages of SQLAlchemy's own messages; what matters of them is in the StoreError.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
     # MLflow's own patience is 120 s, seven times over; a training would hang for it at every epoch.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_seconds))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from atnet.config import TrainConfig
+from atnet.environment import TENSORFLOW_SETTINGS
 from atnet.subprocesses import JsonLineProcess, JsonMessage, reduced_environment
 
 WORKER_MODULE = "atnet.tuning.trial_worker"
@@ -62,7 +63,7 @@ class SubprocessPool:
         self.size = size
         self._command = [sys.executable, "-m", WORKER_MODULE, str(root)]
         self._environment = reduced_environment(
-            {"TF_CPP_MIN_LOG_LEVEL": "3", **_thread_variables(threads)}, training=True
+            {**TENSORFLOW_SETTINGS, **_thread_variables(threads)}, training=True
         )
         self._messages: queue.SimpleQueue[WorkerMessage] = queue.SimpleQueue()
         self._processes: dict[int, JsonLineProcess] = {}
