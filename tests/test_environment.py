@@ -9,6 +9,7 @@ import pytest
 
 from atnet.environment import environment_notes, sanitize
 from tests.finishedproject import ROOT
+from tests.settings import LABELLED, params_file
 
 
 def run_python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -119,6 +120,25 @@ def test_warnings_of_libraries_end_no_command(tmp_path: Path) -> None:
     )
     done = run_python(code, tmp_path, PYTHONWARNINGS="error")
     assert done.returncode == 0, done.stderr
+
+
+def test_check_names_what_is_ignored_and_prints_any_label_on_any_terminal(tmp_path: Path) -> None:
+    params_file(tmp_path, LABELLED, {"data": {"path": "own.csv"}})
+    rows = "".join(f"{row},a text {row},{'péssimo' if row % 2 else 'ótimo'}\n" for row in range(20))
+    (tmp_path / "own.csv").write_text(f"id,text,label\n{rows}", encoding="utf-8")
+    done = run_python(
+        "import sys; sys.argv = ['atnet', 'check']; from atnet.cli.app import main; main()",
+        tmp_path,
+        PYTHONIOENCODING="ascii",
+        MLFLOW_REGISTRY_URI="sqlite:///elsewhere.db",
+        KERAS_BACKEND="jax",
+        MLFLOW_RUN_ID="abc",
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"(p\\xe9ssimo, \\xf3timo)" in done.stdout
+    ignored = b"the project does not use them: KERAS_BACKEND, MLFLOW_REGISTRY_URI, MLFLOW_RUN_ID"
+    assert ignored in done.stdout
+    assert done.stderr == b""
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from atnet.stages.publish import main
 from atnet.tracking import TrackingStore, open_store, publish_from_files, training_run
 from atnet.tracking.orphaned_runs import PUBLICATION_KILLED
 from atnet.tracking.run_contents import PublishedRun
-from atnet.tracking.tags import MODEL_TAG, NOTE_TAG, PROCESS_TAG, REBUILT_TAG
+from atnet.tracking.tags import MODEL_TAG, NOTE_TAG, PROCESS_TAG, REBUILT_TAG, milliseconds
 from tests.finishedproject import METRICS, interval, write_finished_project
 from tests.tinymodel import write_tiny_model
 
@@ -199,6 +199,17 @@ def test_another_evaluation_of_the_same_model_updates_its_run(params: Params, ro
     assert run.data.tags[NOTE_TAG].startswith("AtNet predicts the right label for 86.0%")
     assert run.info.run_name.startswith("pooled 86.0%")
     assert json.loads((Path(run.info.artifact_uri) / "evaluation" / "settings.json").read_text())["seed"] == 7
+
+
+def test_the_newest_scores_are_shown_though_the_clock_was_set_back(
+    params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = publish_from_files(params, root).run_id
+    _write_metrics(root, params, 0.86)
+    yesterday = milliseconds() - 24 * 3600 * 1000
+    monkeypatch.setattr("atnet.tracking.publishing.milliseconds", lambda: yesterday)
+    publish_from_files(params, root)
+    assert store.client.get_run(run_id).data.metrics["test/accuracy"] == 0.86
 
 
 def test_what_a_reader_wrote_stays(params: Params, root: Path, store: TrackingStore) -> None:

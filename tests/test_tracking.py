@@ -86,7 +86,7 @@ def test_a_locked_store_is_told_within_the_timeout(config: TrackingConfig, store
     other = sqlite3.connect(root / "mlflow.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     began = time.monotonic()
-    with pytest.raises(StoreError, match=r"mlflow\.db is locked by another process\. Close what holds it open"):
+    with pytest.raises(StoreError, match=r"mlflow\.db is locked by another process\. Close the program that uses it"):
         open_store(config, root)
     assert time.monotonic() - began < config.timeout_seconds + 1
     other.close()
@@ -105,14 +105,16 @@ def test_a_folder_as_store_is_refused(params: Params, tmp_path: Path) -> None:
 
 def test_a_server_that_refuses_is_told(params: Params, tmp_path: Path) -> None:
     began = time.monotonic()
-    with pytest.raises(StoreError, match=r"http://127\.0\.0\.1:9 cannot be used \(.*refused\)\. See that it runs"):
+    with pytest.raises(
+        StoreError, match=r"http://127\.0\.0\.1:9 cannot be used \(.*refused\)\. Check that it is running"
+    ):
         open_store(tracking_config(params, uri="http://127.0.0.1:9"), tmp_path)
     assert time.monotonic() - began < 4
 
 
 def test_a_server_that_hangs_is_told_within_the_timeout(params: Params, tmp_path: Path, silent_server: int) -> None:
     began = time.monotonic()
-    with pytest.raises(StoreError, match=r"did not answer within 2 s\. See that it runs"):
+    with pytest.raises(StoreError, match=r"did not answer within 2 s\. Check that it is running"):
         open_store(tracking_config(params, uri=f"http://127.0.0.1:{silent_server}"), tmp_path)
     assert time.monotonic() - began < 4
 
@@ -127,7 +129,7 @@ def test_a_deleted_experiment_is_told_with_the_way_back(
 
 def test_a_moved_project_is_told(config: TrackingConfig, store: TrackingStore, root: Path) -> None:
     shutil.rmtree(root / "mlartifacts")
-    with pytest.raises(StoreError, match="was the project moved"):
+    with pytest.raises(StoreError, match="Was the project moved"):
         open_store(config, root)
 
 

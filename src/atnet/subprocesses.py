@@ -46,9 +46,7 @@ SYSTEM_VARIABLES = frozenset(
     }
 )
 COMPUTE_PREFIXES = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "CUDA_", "NVIDIA_")
-TRAINING_VARIABLES = frozenset(
-    {"HOME", "USER", "LOGNAME", "USERPROFILE", "XDG_CACHE_HOME"}
-)
+TRAINING_VARIABLES = frozenset({"HOME", "USER", "LOGNAME", "USERPROFILE", "XDG_CACHE_HOME"})
 TRAINING_PREFIXES = (
     *("PYTHON", "XLA_", "TF_CPP_", "TF_ENABLE_", "TF_NUM_", "TF_XLA_", "TF_DETERMINISTIC_"),
     *("TF_FORCE_", "TF_GPU_", "TF_CUDNN_"),
@@ -102,6 +100,7 @@ class JsonLineProcess:
         command: Sequence[str],
         *,
         environment: Mapping[str, str],
+        name: str = "The process",
         folder: str | None = None,
         on_message: Callable[[JsonMessage | None], None] | None = None,
     ) -> None:
@@ -110,10 +109,12 @@ class JsonLineProcess:
         Args:
             command: the program and its arguments.
             environment: the child's whole environment.
+            name: what the process is called in messages.
             folder: the child's current folder; by default that of this process.
             on_message: called from a thread with each message, and with None once the process has closed its output.
                 Without it, messages are queued for `receive`.
         """
+        self._name = name
         self._queue: queue.SimpleQueue[JsonMessage | None] = queue.SimpleQueue()
         # Stays open as long as this object: it is read after the process has ended.
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
@@ -156,7 +157,7 @@ class JsonLineProcess:
         except queue.Empty:
             self.kill()
             raise ProcessInterrupted(
-                f"The process did not answer within {timeout_seconds:g} s and was ended; the machine may be busy. "
+                f"{self._name} did not answer within {timeout_seconds:g} s and was ended; the machine may be busy. "
                 "Run the command again when it is less so."
             ) from None
         if message is None:
@@ -172,13 +173,13 @@ class JsonLineProcess:
         code = self._process.wait()
         if -code in KILL_SIGNALS:
             raise ProcessInterrupted(
-                f"The process was killed by {signal.Signals(-code).name}. The system does that when memory runs out; "
+                f"{self._name} was killed by {signal.Signals(-code).name}. The system does that when memory runs out; "
                 "free some memory and run the command again."
             )
         last_line = self.last_log_line()
         if code != 0 and is_resource_error(last_line):
             raise ProcessInterrupted(
-                f"The machine ran out of memory or disk space ({last_line}). Free some and run the command again."
+                f"{self._name} ran out of memory or disk space ({last_line}). Free some and run the command again."
             )
 
     def end_reason(self) -> str:

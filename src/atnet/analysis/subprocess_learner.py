@@ -35,6 +35,7 @@ def network_learner(params: Params, seeds: Sequence[int]) -> Learner:
             process = JsonLineProcess(
                 [sys.executable, "-m", WORKER_MODULE, name],
                 environment=reduced_environment(TENSORFLOW_SETTINGS, training=True),
+                name="The training process",
             )
             try:
                 for number, task in enumerate(tasks):

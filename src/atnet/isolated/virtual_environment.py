@@ -40,7 +40,7 @@ def _install(folder: Path, python: Path, requirements: str) -> None:
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     command += ["--disable-pip-version-check", "--retries", "1", "-r", str(requirements_file)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=INSTALL_SECONDS)
     except subprocess.TimeoutExpired:
         raise StoreError(f"the requirements were not installed within {INSTALL_SECONDS} s") from None
     if done.returncode != 0:

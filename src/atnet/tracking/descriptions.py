@@ -38,10 +38,13 @@ class Links:
 def run_note(contents: RunContents, links: Links, confidence: float) -> str:
     """Write the description of a run, which a reviewer reads first."""
     rows = {split.name: f"{split.rows:,}" for split in contents.splits}
+    quality, *others = (markdown_text(sentence) for sentence in summarize(contents.results, confidence))
+    # The links come early: MLflow folds a long description.
     parts = [
-        *(markdown_text(sentence) for sentence in summarize(contents.results, confidence)),
+        quality,
         f"[Report]({links.report}) · [Model]({links.model}) · "
         f'load it with `mlflow.pyfunc.load_model("{links.model_uri}")`',
+        *others,
         "### Baselines",
         _baseline_table(contents, confidence),
         "### Labels",

@@ -62,7 +62,7 @@ def save_pyfunc(path: Path, files: Sequence[Path], *, example: Sequence[str], me
         mlflow.pyfunc.save_model(
             path=str(path),
             python_model=str(CODE),
-            artifacts={"model": str(model), "inference": str(INFERENCE)},
+            artifacts={"model": str(model), "inference": str(shutil.copy2(INFERENCE, model.parent))},
             signature=SIGNATURE,
             input_example=list(example),
             pip_requirements=pinned_requirements(),
@@ -127,7 +127,7 @@ def _content_hash(files: Sequence[Path]) -> str:
 
 @contextmanager
 def _folder_of(files: Sequence[Path]) -> Iterator[Path]:
-    # A folder of its own: the model's may hold files that are not the model's.
+    # A temporary folder: the model's may contain other files, and MLflow decodes a path that contains %20.
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         folder.mkdir()

@@ -125,12 +125,25 @@ def _write_metrics(store: TrackingStore, run: Run, publication: RunContents, mod
     test = next(split for split in publication.splits if split.name == "test")
     known, now = run.data.metrics, milliseconds()
     points = [
-        Metric(name, value, now, 0, model_id=model_id, dataset_name=test.name, dataset_digest=test.digest)
+        Metric(
+            name,
+            value,
+            _later_than_logged(store, run.info.run_id, name, now) if name in known else now,
+            0,
+            model_id=model_id,
+            dataset_name=test.name,
+            dataset_digest=test.digest,
+        )
         for name, value in publication.metrics.items()
         if known.get(name) != value
     ]
     for start in range(0, len(points), 500):
         store.client.log_batch(run.info.run_id, metrics=points[start : start + 500])
+
+
+def _later_than_logged(store: TrackingStore, run_id: str, name: str, now: int) -> int:
+    """Return a time after every logged point: MLflow shows the latest one, and the clock may have been set back."""
+    return max([now, *(point.timestamp + 1 for point in store.client.get_metric_history(run_id, name))])
 
 
 def _write_words(

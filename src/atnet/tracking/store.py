@@ -1,4 +1,4 @@
-"""Where runs are kept: found, asked whether it answers, and kept quiet."""
+"""The MLflow tracking store: its address, opening it, and its errors in one message."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Eight processes more for jobs of agents, which outlive the UI when it is ended.
+    # Otherwise the server starts eight more processes for agents' jobs, which outlive it.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 # MLflow starts its telemetry when it is imported, so this cannot wait for a function.
@@ -42,17 +42,19 @@ DRIVER_PACKAGES = {
 """Module of a database driver -> the package that provides it, where the names differ."""
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
+MAX_REASON = 300
+"""Characters of a store's own error message that are shown."""
 SQLITE = "sqlite:///"
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 MODEL_TRAINING_PAGE = "?workflowType=machine_learning"
-"""Without these two MLflow's pages are laid out for prompts and agents."""
+"""Without it, MLflow's pages are laid out for prompts and agents."""
 STORE_FAULTS = (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, requests.RequestException)
-"""What MLflow lets through when its store fails."""
+"""The exceptions that MLflow raises when its store fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingStore:
-    """An MLflow store that has answered, and the experiment in it."""
+    """An open MLflow store, and the project's experiment in it."""
 
     client: MlflowClient
     uri: str
@@ -60,7 +62,7 @@ class TrackingStore:
 
     @property
     def is_server(self) -> bool:
-        """Tell whether runs are kept by an MLflow server."""
+        """Return whether the store is an MLflow server."""
         return self.uri.startswith(("http://", "https://"))
 
     @property
@@ -69,18 +71,18 @@ class TrackingStore:
         return without_credentials(self.uri).rstrip("/")
 
     def run_link(self, run_id: str) -> str:
-        """Say where a run is shown: an address of the server, or the run's id for a store without one."""
+        """Return where a run is shown: a page of the server, or the run's id for a store without one."""
         if not self.is_server:
             return f"run {run_id} in {readable(self.uri)}"
         return f"{self.address}/#/experiments/{self.experiment_id}/runs/{run_id}{MODEL_TRAINING_PAGE}"
 
 
 def open_store(config: TrackingConfig, root: Path | None = None) -> TrackingStore:
-    """Find the tracking store, see that it answers, and make the experiment where it is missing.
+    """Open the tracking store and create the experiment if it is missing.
 
     Raises:
-        StoreError: if the store is locked, out of reach or silent for `timeout_seconds`, or if its experiment
-            cannot be used.
+        StoreError: if the store is locked, unreachable or silent for `timeout_seconds`, or if its experiment cannot
+            be used.
     """
     _quieten(config.timeout_seconds)
     anchor = project_root(root)
@@ -94,10 +96,10 @@ def open_store(config: TrackingConfig, root: Path | None = None) -> TrackingStor
 
 
 def resolve_uri(config: TrackingConfig, anchor: Path) -> str:
-    """Name the tracking store: the environment's, else the configured one; a relative SQLite path is anchored.
+    """Return the store's address: that of the environment, else of params.yaml, with a relative SQLite path anchored.
 
     Raises:
-        StoreError: for a plain folder, which MLflow no longer keeps runs in.
+        StoreError: for a plain folder, which MLflow no longer supports.
     """
     uri = os.environ.get(URI_VARIABLE) or config.uri
     remember_secrets(uri)
@@ -105,7 +107,7 @@ def resolve_uri(config: TrackingConfig, anchor: Path) -> str:
         return f"{SQLITE}{(anchor / uri.removeprefix(SQLITE)).resolve()}"
     if "://" not in uri and uri != "databricks":
         raise StoreError(
-            f"The tracking store {uri!r} is a folder; MLflow keeps runs in a database or on a server. "
+            f"The tracking store {uri!r} is a folder; MLflow stores runs in a database or on a server. "
             f"Set tracking.uri (or {URI_VARIABLE}) to something like sqlite:///mlflow.db or https://mlflow.example.org."
         )
     return uri
@@ -113,10 +115,10 @@ def resolve_uri(config: TrackingConfig, anchor: Path) -> str:
 
 @contextlib.contextmanager
 def store_faults(uri: str) -> Iterator[None]:
-    """Tell any fault of the store in one message.
+    """Turn any error of the store into one message.
 
     Raises:
-        StoreError: with the store's own words and the next step.
+        StoreError: with the store's own reason and the next step.
     """
     try:
         yield
@@ -147,13 +149,13 @@ def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
     client = MlflowClient(tracking_uri=client_address(uri), registry_uri=client_address(uri))
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None:
-        # Without a server MLflow would put artifacts below whatever folder the command runs in.
+        # Without a server, MLflow would put artifacts below the current folder.
         location = None if uri.startswith("http") else artifact_location(config, anchor)
         created = client.create_experiment(config.experiment, artifact_location=location, tags=MODEL_TRAINING)
         return TrackingStore(client, uri, created)
     if experiment.lifecycle_stage != "active":
         raise StoreError(
-            f"The experiment {config.experiment!r} in {readable(uri)} has been deleted. Bring it back with "
+            f"The experiment {config.experiment!r} in {readable(uri)} has been deleted. Restore it with "
             f"`mlflow experiments restore -x {experiment.experiment_id}`, or set another tracking.experiment."
         )
     _check_artifacts(experiment.artifact_location, uri)
@@ -171,12 +173,12 @@ def artifact_location(config: TrackingConfig, anchor: Path) -> str:
 
 
 def _check_artifacts(location: str, uri: str) -> None:
-    # The store holds an absolute path: it leads nowhere once the project's folder has moved.
+    # The store contains an absolute path, which is wrong once the project's folder has moved.
     folder = Path(unquote(location.removeprefix("file://")) if location.startswith("file://") else location)
     if folder.is_absolute() and uri.startswith(SQLITE) and not folder.is_dir():
         raise StoreError(
-            f"The tracking store {readable(uri)} keeps its artifacts in {folder}, which is not there; was the project "
-            "moved? Make that folder again, or move the store aside: `atnet publish` rebuilds the run from the files."
+            f"The tracking store {readable(uri)} has its artifacts in {folder}, which does not exist. Was the project "
+            "moved? Create that folder, or move the store aside: `atnet publish` rebuilds the run from the files."
         )
 
 
@@ -187,7 +189,7 @@ def _import_driver(uri: str) -> None:
 
 
 def _probe_sqlite(path: Path, seconds: int) -> None:
-    """Take SQLite's write lock for a moment, waiting for it at most `seconds`."""
+    """Take SQLite's write lock for a moment, after waiting at most `seconds` for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         return
@@ -200,29 +202,29 @@ def _probe_sqlite(path: Path, seconds: int) -> None:
 
 
 def _within(seconds: int, uri: str, call: Callable[[], T]) -> T:
-    """Wait for an answer at most `seconds`, whatever the network below does."""
-    answers: list[T] = []
-    faults: list[BaseException] = []
+    """Return what a call returns, but wait at most `seconds`, whatever the network does."""
+    results: list[T] = []
+    errors: list[BaseException] = []
 
-    def ask() -> None:
+    def run() -> None:
         try:
-            answers.append(call())
+            results.append(call())
         except BaseException as error:
-            faults.append(error)
+            errors.append(error)
 
-    # A daemon: a call that never comes back must not keep the process alive.
-    thread = threading.Thread(target=ask, daemon=True)
+    # A daemon: a call that never returns must not keep the process alive.
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
-    if faults:
-        raise faults[0]
-    if not answers:
+    if errors:
+        raise errors[0]
+    if not results:
         raise StoreError(
-            f"The tracking store {readable(uri)} did not answer within {seconds} s. See that it runs and can be "
-            f"reached from here, or point {URI_VARIABLE} (or tracking.uri) at another; "
-            "tracking.timeout_seconds sets the wait."
+            f"The tracking store {readable(uri)} did not answer within {seconds} s. Check that it is running and can "
+            f"be reached from here, or set {URI_VARIABLE} (or tracking.uri) to another one; "
+            "tracking.timeout_seconds sets how long to wait."
         )
-    return answers[0]
+    return results[0]
 
 
 def _missing_driver(uri: str, error: ImportError) -> str:
@@ -241,8 +243,8 @@ def _explain(uri: str, error: Exception) -> str:
     reason = str(error)
     if "database is locked" in reason:
         return (
-            f"{where} is locked by another process. Close what holds it open (a database browser, a backup, another "
-            "command of the project) and run the command again."
+            f"{where} is locked by another process. Close the program that uses it (a database browser, a backup, "
+            "another command of the project) and run the command again."
         )
     if "not a database" in reason or "malformed" in reason:
         return (
@@ -253,21 +255,22 @@ def _explain(uri: str, error: Exception) -> str:
         return f"{where} was made by another version of MLflow. Back it up, then run `mlflow db upgrade <its URI>`."
     if "disk is full" in reason:
         return f"{where} cannot be written: the disk is full. Free some space and run the command again."
-    cause = _first_cause(error)
-    words = _first_line(str(cause)) or type(cause).__name__
-    return f"{where} cannot be used ({words}). See that it runs and can be reached."
+    cause = _root_cause(error)
+    summary = _first_line(str(cause)) or type(cause).__name__
+    return f"{where} cannot be used ({summary}). Check that it is running and can be reached from here."
 
 
-def _first_cause(error: BaseException) -> BaseException:
-    # MLflow wraps "Connection refused" in five layers of its own words.
+def _root_cause(error: BaseException) -> BaseException:
+    # MLflow wraps "Connection refused" in five exceptions of its own.
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
     return error
 
 
 def _first_line(reason: str) -> str:
-    line = reason.strip().splitlines()[0] if reason.strip() else ""
-    return redact(line if len(line) <= 300 else f"{line[:300]}...")
+    # Redacted before it is cut: a part of a secret would not be recognized.
+    line = redact(reason.strip().splitlines()[0]) if reason.strip() else ""
+    return line if len(line) <= MAX_REASON else f"{line[:MAX_REASON]}..."
 
 
 def _quieten(timeout_seconds: int) -> None:
@@ -275,6 +278,6 @@ def _quieten(timeout_seconds: int) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Its warnings are pages of SQLAlchemy's own messages; what matters of them is in the StoreError.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
-    # MLflow's own patience is 120 s, seven times over; a training would hang for it at every epoch.
+    # By default MLflow waits 120 s, seven times; a training would hang that long at every epoch.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_seconds))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
