@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from atnet.environment import environment_notes, sanitize
+from atnet.environment import environment_notes, reduced_environment, sanitize
 from tests.finishedproject import ROOT
 from tests.settings import LABELLED, params_file
 
@@ -139,6 +139,24 @@ def test_check_names_what_is_ignored_and_prints_any_label_on_any_terminal(tmp_pa
     ignored = b"the project does not use them: KERAS_BACKEND, MLFLOW_REGISTRY_URI, MLFLOW_RUN_ID"
     assert ignored in done.stdout
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_no_credential_reaches_a_child(training: bool) -> None:
+    source = {
+        "PATH": "/bin",
+        "LC_ALL": "C.UTF-8",
+        "OMP_NUM_THREADS": "2",
+        "PYTHONPATH": "src",
+        "AWS_SECRET_ACCESS_KEY": "a",
+        "MLFLOW_TRACKING_URI": "b",
+        "TF_VAR_password": "c",
+        "PGPASSWORD": "d",
+        "HTTPS_PROXY": "e",
+    }
+    environment = reduced_environment({"MORE": "1"}, training=training, source=source)
+    expected = {"PATH", "LC_ALL", "OMP_NUM_THREADS", "MORE"} | ({"PYTHONPATH"} if training else set())
+    assert set(environment) == expected
 
 
 @pytest.mark.slow

@@ -19,7 +19,8 @@ from mlflow.entities import Run
 from atnet.config import Params, TrackingConfig
 from atnet.errors import StoreError
 from atnet.tracking import TrackingStore, open_store, training_run, ui_address, ui_command
-from atnet.tracking.store import readable, resolve_uri
+from atnet.tracking.store import resolve_uri
+from atnet.tracking.store_errors import readable
 from atnet.tracking.tags import DUPLICATE_TAG, MODEL_TAG, NOTE_TAG, PROCESS_TAG
 from atnet.tracking.ui import VIEW_TAG, save_runs_view
 from tests.finishedproject import ROOT, tracking_config

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from atnet.redaction import install_redaction, redact
@@ -36,6 +36,19 @@ IN_EFFECT = re.compile(
 """Variables that take effect and that a user may have set on purpose."""
 OWN = frozenset({"PREFECT_SERVER_ANALYTICS_ENABLED", "DVC_ROOT", "DVC_STAGE", "DVC_NO_ANALYTICS"})
 """Set by the project's own tools in their children."""
+SYSTEM_VARIABLES = frozenset(
+    {
+        *("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP"),
+        *("SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    }
+)
+COMPUTE_PREFIXES = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "CUDA_", "NVIDIA_")
+TRAINING_VARIABLES = frozenset({"HOME", "USER", "LOGNAME", "USERPROFILE", "XDG_CACHE_HOME"})
+TRAINING_PREFIXES = (
+    *("PYTHON", "XLA_", "TF_CPP_", "TF_ENABLE_", "TF_NUM_", "TF_XLA_", "TF_DETERMINISTIC_"),
+    *("TF_FORCE_", "TF_GPU_", "TF_CUDNN_"),
+)
+
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 DOTENV = Path(".env")
 """Prefect reads settings from this file in the current folder."""
@@ -71,6 +84,26 @@ def sanitize(environment: MutableMapping[str, str]) -> list[str]:
         hosts = [host for host in environment.get(name, "").split(",") if host]
         environment[name] = ",".join([*hosts, *(host for host in LOCAL_HOSTS if host not in hosts)])
     return sorted(ignored)
+
+
+def reduced_environment(
+    extra: Mapping[str, str], *, training: bool = False, source: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Build a child's environment from an allow-list, so that no credential reaches it.
+
+    Args:
+        extra: variables set for the child.
+        training: also pass what configures Python, TensorFlow and the caches in the home folder.
+        source: the environment to choose from; by default that of this process.
+    """
+    names = SYSTEM_VARIABLES | TRAINING_VARIABLES if training else SYSTEM_VARIABLES
+    prefixes = ("LC_", *COMPUTE_PREFIXES, *(TRAINING_PREFIXES if training else ()))
+    allowed = {
+        name: value
+        for name, value in (os.environ if source is None else source).items()
+        if name.upper() in names or name.startswith(prefixes)
+    }
+    return {**allowed, **extra}
 
 
 def environment_notes(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Child processes: JSON lines exchanged with one, the environment it gets, and why it ended."""
+"""Child processes: JSON lines exchanged with one, and why it ended."""
 
 import contextlib
 import json
@@ -39,19 +39,6 @@ RESOURCE_ERRORS = (
 )
 """How Python, NumPy, ONNX Runtime and the C library report that the machine ran out of something."""
 
-SYSTEM_VARIABLES = frozenset(
-    {
-        *("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP"),
-        *("SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
-    }
-)
-COMPUTE_PREFIXES = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "CUDA_", "NVIDIA_")
-TRAINING_VARIABLES = frozenset({"HOME", "USER", "LOGNAME", "USERPROFILE", "XDG_CACHE_HOME"})
-TRAINING_PREFIXES = (
-    *("PYTHON", "XLA_", "TF_CPP_", "TF_ENABLE_", "TF_NUM_", "TF_XLA_", "TF_DETERMINISTIC_"),
-    *("TF_FORCE_", "TF_GPU_", "TF_CUDNN_"),
-)
-
 
 def is_alive(process_id: int) -> bool:
     """Return whether a process with this id is running, whoever owns it."""
@@ -62,26 +49,6 @@ def is_alive(process_id: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def reduced_environment(
-    extra: Mapping[str, str], *, training: bool = False, source: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Build a child's environment from an allow-list, so that no credential reaches it.
-
-    Args:
-        extra: variables set for the child.
-        training: also pass what configures Python, TensorFlow and the caches in the home folder.
-        source: the environment to choose from; by default that of this process.
-    """
-    names = SYSTEM_VARIABLES | TRAINING_VARIABLES if training else SYSTEM_VARIABLES
-    prefixes = ("LC_", *COMPUTE_PREFIXES, *(TRAINING_PREFIXES if training else ()))
-    allowed = {
-        name: value
-        for name, value in (os.environ if source is None else source).items()
-        if name.upper() in names or name.startswith(prefixes)
-    }
-    return {**allowed, **extra}
 
 
 def is_resource_error(message: str) -> bool:

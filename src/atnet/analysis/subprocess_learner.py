@@ -14,11 +14,11 @@ import pandas as pd
 
 from atnet.analysis.tasks import Learner, Task, TaskPredictions
 from atnet.config import Params
-from atnet.environment import TENSORFLOW_SETTINGS
+from atnet.environment import TENSORFLOW_SETTINGS, reduced_environment
 from atnet.errors import ModelError
 from atnet.schema import TEXT
 from atnet.storage import write_table, write_text
-from atnet.subprocesses import JsonLineProcess, reduced_environment
+from atnet.subprocesses import JsonLineProcess
 
 WORKER_MODULE = "atnet.analysis.network_worker"
 SHOWN_LOG_LINES = 15

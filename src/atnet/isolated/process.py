@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from atnet.environment import reduced_environment
 from atnet.errors import ModelError, ProcessInterrupted
-from atnet.subprocesses import JsonLineProcess, is_resource_error, reduced_environment
+from atnet.subprocesses import JsonLineProcess, is_resource_error
 
 WORKER = Path(__file__).with_name("worker.py")
 BLOCKED_IMPORTS = ("tensorflow", "keras", "atnet", "pipelines")

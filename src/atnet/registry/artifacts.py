@@ -89,7 +89,9 @@ def _download(registry: Registry, version: Version, path: str, folder: str) -> P
     # MLflow would look a "models:/" address up in whatever store it thinks is the current one.
     source = registry.store.client.get_model_version_download_uri(registry.model, str(version.number))
     try:
-        found = mlflow.artifacts.download_artifacts(source + path, dst_path=folder, tracking_uri=client_address(registry.store.uri))
+        found = mlflow.artifacts.download_artifacts(
+            source + path, dst_path=folder, tracking_uri=client_address(registry.store.uri)
+        )
     except (MlflowException, OSError) as error:
         words = str(error).strip().splitlines()[0]
         raise ModelError(

@@ -14,8 +14,10 @@ from urllib.parse import unquote
 
 from atnet.config import TrackingConfig
 from atnet.errors import StoreError
-from atnet.redaction import redact, remember_secrets, without_credentials
+from atnet.redaction import remember_secrets, without_credentials
 from atnet.storage import project_root, sqlite_address
+from atnet.tracking.store_errors import SQLITE as SQLITE
+from atnet.tracking.store_errors import explain, missing_driver, readable
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -34,17 +36,7 @@ from mlflow import MlflowClient  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 
 T = TypeVar("T")
-DRIVER_PACKAGES = {
-    "psycopg": "psycopg[binary]",
-    "psycopg2": "psycopg2-binary",
-    "MySQLdb": "mysqlclient",
-}
-"""Module of a database driver -> the package that provides it, where the names differ."""
-
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
-MAX_REASON = 300
-"""Characters of a store's own error message that are shown."""
-SQLITE = "sqlite:///"
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 MODEL_TRAINING_PAGE = "?workflowType=machine_learning"
 """Without it, MLflow's pages are laid out for prompts and agents."""
@@ -125,23 +117,18 @@ def store_faults(uri: str) -> Iterator[None]:
     except ImportError as error:
         if uri.startswith((SQLITE, "http://", "https://")):
             raise
-        raise StoreError(_missing_driver(uri, error)) from error
+        raise StoreError(missing_driver(uri, error)) from error
     except STORE_FAULTS as error:
-        raise StoreError(_explain(uri, error)) from error
+        raise StoreError(explain(uri, error)) from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
-        raise StoreError(_explain(uri, error)) from error
+        raise StoreError(explain(uri, error)) from error
 
 
 def client_address(uri: str) -> str:
     """Return a store's address as MLflow must get it: in a SQLite address, % and ? have a meaning."""
     return sqlite_address(Path(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else uri
-
-
-def readable(uri: str) -> str:
-    """Return a store's address for messages: the path of a SQLite file, or the address without its secrets."""
-    return redact(uri.removeprefix(SQLITE))
 
 
 def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
@@ -225,52 +212,6 @@ def _within(seconds: int, uri: str, call: Callable[[], T]) -> T:
             "tracking.timeout_seconds sets how long to wait."
         )
     return results[0]
-
-
-def _missing_driver(uri: str, error: ImportError) -> str:
-    module = (error.name or "").partition(".")[0]
-    package = DRIVER_PACKAGES.get(module, module)
-    if not package:
-        return f"The tracking store {readable(uri)} cannot be used ({error})."
-    return (
-        f"The tracking store {readable(uri)} needs the database driver {module}, which is not installed. "
-        f'Install it in the project\'s environment: `.venv/bin/python -m pip install "{package}"`.'
-    )
-
-
-def _explain(uri: str, error: Exception) -> str:
-    where = f"The tracking store {readable(uri)}"
-    reason = str(error)
-    if "database is locked" in reason:
-        return (
-            f"{where} is locked by another process. Close the program that uses it (a database browser, a backup, "
-            "another command of the project) and run the command again."
-        )
-    if "not a database" in reason or "malformed" in reason:
-        return (
-            f"{where} is not a readable SQLite database. Move the file aside and run `atnet publish`: "
-            "it rebuilds the run from the files."
-        )
-    if "out-of-date database schema" in reason:
-        return f"{where} was made by another version of MLflow. Back it up, then run `mlflow db upgrade <its URI>`."
-    if "disk is full" in reason:
-        return f"{where} cannot be written: the disk is full. Free some space and run the command again."
-    cause = _root_cause(error)
-    summary = _first_line(str(cause)) or type(cause).__name__
-    return f"{where} cannot be used ({summary}). Check that it is running and can be reached from here."
-
-
-def _root_cause(error: BaseException) -> BaseException:
-    # MLflow wraps "Connection refused" in five exceptions of its own.
-    while (deeper := error.__cause__ or error.__context__) is not None:
-        error = deeper
-    return error
-
-
-def _first_line(reason: str) -> str:
-    # Redacted before it is cut: a part of a secret would not be recognized.
-    line = redact(reason.strip().splitlines()[0]) if reason.strip() else ""
-    return line if len(line) <= MAX_REASON else f"{line[:MAX_REASON]}..."
 
 
 def _quieten(timeout_seconds: int) -> None:

@@ -168,9 +168,7 @@ def same_settings(request: TrialRequest, results: Iterable[TrialResult]) -> Tria
 
 
 def _storage(path: Path) -> optuna.storages.RDBStorage:
-    return optuna.storages.RDBStorage(
-        sqlite_address(path), engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}}
-    )
+    return optuna.storages.RDBStorage(sqlite_address(path), engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
 
 
 def _sampler_seed(study_name: str, seed: int, position: int) -> int:
