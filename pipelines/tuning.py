@@ -14,10 +14,13 @@ from prefect.states import Completed, Failed
 
 from atnet.environment import prepare_process
 from atnet.errors import AtnetError
+from atnet.file_system import file_system_errors
 from atnet.formatting import code_block
 from atnet.storage import load_params
 from atnet.tuning.tune import TuningOptions, TuningOutcome, tune
-from pipelines.dvc_stage import pipeline_lock, stage_task, stages_for
+from pipelines.dvc_stage import pipeline_lock, stage_task
+from pipelines.stage_list import stages_for
+from pipelines.tasks import require_completed, run_flow
 
 ARTIFACT_KEY = "tuning-result"
 NEEDED_STAGES = frozenset({"sample", "validate", "split", "tokenize", "vectors"})
@@ -49,10 +52,10 @@ def tuning(trials: int | None = None, minutes: float | None = None, jobs: int = 
     """Search for better training parameters; params.yaml is changed only with `apply`."""
     prepare_process()
     try:
-        with pipeline_lock(Path.cwd()):
-            for stage in stages_for(load_params()):
+        with file_system_errors(), pipeline_lock(Path.cwd()):
+            for stage in stages_for(load_params(), Path.cwd()):
                 if stage in NEEDED_STAGES:
-                    _raise_unless_completed(stage_task(stage, return_state=True))
+                    require_completed(stage_task(stage, return_state=True))
             outcome = search(TuningOptions(trials, minutes, jobs, apply))
         show_trials(outcome)
         if outcome.store_error is not None:
@@ -62,16 +65,10 @@ def tuning(trials: int | None = None, minutes: float | None = None, jobs: int = 
     return Completed(name="Applied" if outcome.applied else "Searched", message=outcome.summary)
 
 
-def _raise_unless_completed(state: State) -> None:
-    if not state.is_completed():
-        raise AtnetError(state.message or f"A task ended in the state {state.name}.")
-
-
 def main() -> int:
     """Run the flow in this process and return the exit code of its state."""
-    state = tuning(return_state=True)
-    print(f"tuning: {state.message}", file=sys.stdout if state.is_completed() else sys.stderr)
-    return 0 if state.is_completed() else 1
+    state = run_flow(tuning, "tuning")
+    return 0 if state is not None and state.is_completed() else 1
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from atnet.config import Params
 from atnet.errors import AtnetError, ConfigurationError, DataContractError
 from atnet.schema import GROUP, LABEL, SPLIT, TEXT, text_hash
 from atnet.storage import write_table
-from tests.settings import LABELLED, params_file, params_with
-from tests.texts import labelled_texts
+from tests.settings import LABELED, params_file, params_with
+from tests.texts import labeled_texts
 
 SMALL = {
     "analyze": {"bootstrap_samples": 100, "folds": 3, "train_fractions": [0.25, 0.5, 1.0]},
@@ -37,12 +37,12 @@ SMALL = {
 
 @pytest.fixture
 def small() -> Params:
-    return params_with(LABELLED, SMALL)
+    return params_with(LABELED, SMALL)
 
 
 def split_rows(rows: int, *, seed: int = 0, labels: int = 2) -> pd.DataFrame:
     """Make rows as the split stage writes them; every second one is a near duplicate of the row before it."""
-    table = labelled_texts(rows, "en", 6 if labels == 6 else 2, seed)
+    table = labeled_texts(rows, "en", 6 if labels == 6 else 2, seed)
     groups = [text_hash(table[TEXT][row // 2 * 2]) for row in range(rows)]
     return table.assign(text_hash=table[TEXT].map(text_hash), group=groups)
 

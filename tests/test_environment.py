@@ -9,7 +9,7 @@ import pytest
 
 from atnet.environment import environment_notes, reduced_environment, sanitize
 from tests.finishedproject import ROOT
-from tests.settings import LABELLED, params_file
+from tests.settings import LABELED, params_file
 
 
 def run_python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -123,7 +123,8 @@ def test_warnings_of_libraries_end_no_command(tmp_path: Path) -> None:
 
 
 def test_check_names_what_is_ignored_and_prints_any_label_on_any_terminal(tmp_path: Path) -> None:
-    params_file(tmp_path, LABELLED, {"data": {"path": "own.csv"}})
+    params_file(tmp_path, LABELED, {"data": {"path": "own.csv"}})
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     rows = "".join(f"{row},a text {row},{'péssimo' if row % 2 else 'ótimo'}\n" for row in range(20))
     (tmp_path / "own.csv").write_text(f"id,text,label\n{rows}", encoding="utf-8")
     done = run_python(

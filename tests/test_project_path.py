@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.projects import Project, add_own_data, make_project
-from tests.texts import labelled_texts
+from tests.texts import labeled_texts
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ NAME = "a b?é#c%41&d"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(tmp_path_factory.mktemp("folder") / NAME)
-    add_own_data(project, labelled_texts(300))
+    add_own_data(project, labeled_texts(300))
     return project
 
 

@@ -14,12 +14,12 @@ from atnet.errors import DataContractError
 from atnet.evaluation.bootstrap import Interval
 from atnet.evaluation.evaluate import Evaluation, evaluate
 from atnet.evaluation.examples import (
-    SHOWN_CHARACTERS,
+    MAX_CHARACTERS,
     attention_samples,
     confused_pairs,
+    least_certain,
     listed_text,
     margins,
-    most_unsure,
     most_wrong,
 )
 from atnet.evaluation.predictions import SplitPredictions, collect_predictions
@@ -223,7 +223,7 @@ def test_the_tokens_omitted_from_a_long_text_are_summed_up() -> None:
 def test_a_listed_text_is_cut_to_a_readable_length(params: Params) -> None:
     table, answers, _ = evaluated_rows(20, 2, params)
     found = listed_text(ODD_TEXTS.index("a " * 400), table, answers)
-    assert (len(found.text), found.cut) == (SHOWN_CHARACTERS, True)
+    assert (len(found.text), found.cut) == (MAX_CHARACTERS, True)
     assert not listed_text(0, table, answers).cut
 
 
@@ -254,7 +254,7 @@ def test_the_surest_mistakes_and_the_smallest_margins_come_first() -> None:
     given = np.array([[0.9, 0.1], [0.2, 0.8], [0.99, 0.01], [0.45, 0.55]])
     assert most_wrong(actual, given, 5) == [2, 1]
     assert most_wrong(actual, given, 1) == [2]
-    assert most_unsure(given, 2) == [3, 1]
+    assert least_certain(given, 2) == [3, 1]
     assert margins(given).tolist() == pytest.approx([0.8, 0.6, 0.98, 0.1])
 
 
@@ -264,7 +264,8 @@ def test_attention_samples_are_a_mix_without_repeats() -> None:
     given = softmax(rng.normal(size=(200, 3)) + 2 * np.eye(3)[actual])
     samples = attention_samples(actual, given, rng.integers(1, 40, size=200), 12)
     assert len({sample.row for sample in samples}) == 12
-    assert {sample.why for sample in samples} == {"sure and right", "sure and wrong", "unsure", "long", "short"}
+    kinds = {"confident and right", "confident and wrong", "uncertain", "long", "short"}
+    assert {sample.why for sample in samples} == kinds
     assert len(attention_samples(actual[:4], given[:4], np.ones(4, dtype=int), 12)) == 4
 
 
@@ -353,7 +354,7 @@ def test_the_summary_names_the_only_score_that_differs(low: float, high: float, 
 def test_a_label_the_model_does_not_know_is_named() -> None:
     table = pd.DataFrame({"id": ["1"], "text": ["x"], "label": ["new"]})
     predictions = Predictions(("a", "b"), np.zeros((1, 2), np.float32), np.full((1, 2), 0.5))
-    with pytest.raises(DataContractError, match=r"labels the model does not know: new.*dvc repro"):
+    with pytest.raises(DataContractError, match=r"labels that the model does not know: new.*dvc repro"):
         collect_predictions(table, predictions, pd.DataFrame({"id": ["1"], "majority": ["a"]}))
 
 

@@ -16,8 +16,10 @@ from atnet.config import Params
 from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.inference import softmax
-from atnet.network.training import Trainer, TrainingState, computation_precision
-from atnet.network.training_inputs import vocabulary
+from atnet.network.compiled_steps import computation_precision
+from atnet.network.training import Trainer
+from atnet.network.training_inputs import TrainingData, vocabulary
+from atnet.network.training_state import TrainingState
 from atnet.schema import TEXT
 from atnet.storage import cpu_flags, load_params, read_table, whole_file, write_arrow
 from atnet.subprocesses import JsonLineChannel
@@ -25,7 +27,7 @@ from atnet.text.encoded_split import EncodedSplit, ordered_batches
 from atnet.text.tokenization import encode, tokenize_splits
 from atnet.text.word_vectors import word_vectors
 from atnet.wide.blending import fit_temperature
-from atnet.wide.branch import wide_branch
+from atnet.wide.branch import fit_wide_branch
 
 BATCH_TEXTS = 32
 
@@ -66,17 +68,16 @@ def _trainer(
     config, train, validation = params.train.model_copy(update={"seed": seed}), splits["train"], splits["validation"]
     assert tokenizer.truncation is not None
     words = vocabulary(tokenizer)
-    return Trainer(
-        config,
+    data = TrainingData(
         train=train,
         validation=validation,
         vocabulary_size=tokenizer.get_vocab_size(),
         classes=len(labels),
         pad_to=tokenizer.truncation["max_length"] if config.attention == "published" else None,
-        precision=computation_precision(config, cpu_flags()),
         vectors=word_vectors(train, params.vectors, dimensions=config.embedding_dimensions),
-        wide=wide_branch(config, train=train, validation=validation, words=words, classes=len(labels)),
+        wide=fit_wide_branch(config, train=train, validation=validation, words=words, classes=len(labels)),
     )
+    return Trainer(config, data, precision=computation_precision(config, cpu_flags()))
 
 
 def _predict(trainer: Trainer, encoded: EncodedSplit) -> np.ndarray:
@@ -87,10 +88,10 @@ def _predict(trainer: Trainer, encoded: EncodedSplit) -> np.ndarray:
     def logits(split: EncodedSplit) -> np.ndarray:
         logits_NC = np.zeros((len(split), trainer.targets.shape[1]), np.float32)
         for rows in ordered_batches(split.lengths, BATCH_TEXTS):
-            logits_NC[rows] = network(split.padded(rows, trainer.pad_to), training=False)["logits"]
+            logits_NC[rows] = network(split.padded(rows, trainer.data.pad_to), training=False)["logits"]
         return logits_NC
 
-    temperature = fit_temperature(logits(trainer.validation), trainer.validation.labels)
+    temperature = fit_temperature(logits(trainer.data.validation), trainer.data.validation.labels)
     return softmax(logits(encoded) / temperature)
 
 

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from atnet.analysis.label_issues import LabelIssues
 from atnet.config import AnalyzeConfig
 from atnet.evaluation.bootstrap import Interval, interval, resample_rows
-from atnet.evaluation.metrics import Floats, share
+from atnet.evaluation.metrics import Floats, safe_divide
 from atnet.formatting import interval as format_interval
 from atnet.formatting import percent
 
@@ -64,7 +64,7 @@ def compare_with_ratings(ratings_N: Floats, issues: LabelIssues, config: Analyze
     return RatingAgreement(
         ambiguous_rating=config.ambiguous_rating,
         groups=[_group(name, strength_N[rows], config.ambiguous_rating) for name, rows in groups],
-        ambiguous_recall=float(share((ambiguous_N & is_issue_N).sum(), ambiguous_N.sum())),
+        ambiguous_recall=float(safe_divide((ambiguous_N & is_issue_N).sum(), ambiguous_N.sum())),
         mean_abs_rating_difference=_mean_difference(strength_N[rated_N], is_issue_N[rated_N], config),
         rank_correlation=float(spearmanr(issues.quality[rated_N], strength_N[rated_N]).statistic),
     )
@@ -88,7 +88,7 @@ def describe_agreement(agreement: RatingAgreement) -> list[str]:
 
 def _group(name: str, strength: Floats, threshold: float) -> RatingGroup:
     mean = float(strength.mean()) if len(strength) else float("nan")
-    return RatingGroup(name, len(strength), float(share((strength < threshold).sum(), len(strength))), mean)
+    return RatingGroup(name, len(strength), float(safe_divide((strength < threshold).sum(), len(strength))), mean)
 
 
 def _mean_difference(strength_N: Floats, is_issue_N: np.ndarray, config: AnalyzeConfig) -> Interval:

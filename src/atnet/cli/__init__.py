@@ -1,1 +1,1 @@
-"""What stands behind `atnet …`: the commands that have modules of their own, and the acts of the smaller ones."""
+"""The commands of `atnet`, one module per command."""

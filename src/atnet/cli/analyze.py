@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from atnet.analysis.learning_curve import LearningCurve
 
-app = typer.Typer(help="Analyze the data: would more texts help, and which labels look wrong?", no_args_is_help=True)
+app = typer.Typer(name="analyze", help="Analyze the data: learning curve, label issues.", no_args_is_help=True)
 Folder = Annotated[Path | None, typer.Option(help="Output folder; by default analyze.output_folder of params.yaml.")]
 MODEL_HELP = "atnet, nb_svm or tfidf_logistic_regression"
 

@@ -1,128 +1,76 @@
-"""The acts: what is done to the world outside DVC's graph, one command each.
+"""The command `atnet`: one file per command, imported only when the command is called.
 
-What a command needs is imported inside it, so that `atnet --help` answers at once.
+To add a command, write `cli/NAME.py` with a Typer named `app` and add a line to COMMANDS.
 """
 
-import errno
+import importlib
 import sys
-from pathlib import Path
-from typing import Annotated
+from typing import NoReturn
 
 import typer
 
-from atnet.cli import analyze, release, tune
 from atnet.cli.terminal import configure_logging
-from atnet.environment import environment_notes, prepare_process
-from atnet.errors import AtnetError, StoreError
+from atnet.environment import prepare_process
+from atnet.errors import AtnetError
+from atnet.file_system import file_system_errors
 from atnet.redaction import redact
 
-app = typer.Typer(
-    name="atnet",
-    help="Keep a text classifier trained, checked, tracked, released and watched. "
-    "Run it in the project's folder; `dvc repro` does the training itself.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(release.app)
-app.add_typer(tune.app)
-app.add_typer(analyze.app, name="analyze")
-Port = Annotated[int, typer.Option(help="Port on this machine.")]
+COMMANDS = {
+    "check": "Check parameters and data before DVC deletes any output.",
+    "publish": "Complete the MLflow run of the model on disk; safe to repeat.",
+    "refresh": "Bring in new data: update imports, add a changed data file again.",
+    "summary": "Summarize the last pipeline run.",
+    "doctor": "Check Python, packages, disk, locks, the MLflow store and Prefect.",
+    "ui": "Open MLflow's UI on the project's runs.",
+    "release": "Run the gate on the published model; promote it if it passes.",
+    "approve": "Promote the version that waits for approval.",
+    "reject": "Reject the version that waits for approval.",
+    "rollback": "Make the previous champion live again.",
+    "history": "Show the ledger: who did what to which version, when and why.",
+    "prune": "Delete old versions that no alias points at.",
+    "lineage": "Show where a version comes from, or what came of a file or text.",
+    "tune": "Search for better training parameters on the validation split.",
+    "analyze": "Analyze the data: learning curve, label issues.",
+}
+"""Command -> help. The command is the module of this name in this package."""
 
 
-@app.command()
-def check() -> None:
-    """Refuse bad parameters and bad input before DVC deletes any output."""
-    from atnet.storage import load_params
+def command_line(called: str | None) -> typer.Typer:
+    """Build the command line, importing only the module of the command that is called.
 
-    params = load_params()
-    from atnet.cli.check import check_inputs, secret_notes
-
-    for line in [*check_inputs(params), *environment_notes(Path.cwd()), *secret_notes(params)]:
-        print(f"check: {line}")
-
-
-@app.command()
-def publish() -> None:
-    """Complete the MLflow run of the model at hand; safe to repeat."""
-    from atnet.storage import load_params
-
-    params = load_params()
-    from atnet.tracking import publish_from_files
-
-    run = publish_from_files(params, Path.cwd())
-    print(f"publish: {'a new run' if run.created else 'the run is complete'}: {run.link}")
+    Importing all of them would take several seconds, also for `atnet --help`.
+    """
+    line = typer.Typer(
+        name="atnet",
+        help="Keep a text classifier trained, checked, tracked and released. Run it in the project folder.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    line.callback()(configure_logging)
+    for name, description in COMMANDS.items():
+        if name == called:
+            line.add_typer(importlib.import_module(f"atnet.cli.{name}").app)
+        else:
+            line.command(name, help=description)(_not_imported)
+    return line
 
 
-@app.command()
-def refresh() -> None:
-    """Bring new data in: update imports, add a changed tracked file again."""
-    from atnet.cli.refresh import refresh as bring_in
-    from atnet.storage import load_params
-
-    print(f"refresh: {bring_in(Path.cwd(), load_params().data.path).told()}")
-
-
-@app.command()
-def summary() -> None:
-    """Say how the last pipeline run went."""
-    from atnet.cli.summary import summary as told
-    from atnet.storage import load_params
-
-    print(told(load_params()))
-
-
-@app.command()
-def doctor() -> None:
-    """Look at Python, packages, disk, locks, the MLflow store and Prefect; exit with 1 if one is at fault."""
-    from atnet.cli.doctor import examine
-    from atnet.storage import load_params
-
-    findings = examine(Path.cwd(), load_params().tracking)
-    for finding in findings:
-        print(f"{finding.verdict:<5}  {finding.subject:<8}  {finding.told}")
-    if any(finding.verdict == "fault" for finding in findings):
-        raise typer.Exit(1)
-
-
-@app.command()
-def ui(port: Port = 5000, host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1") -> None:
-    """Open MLflow's UI on the project's runs; it stays open until interrupted."""
-    import os
-    import socket
-
-    from atnet.storage import load_params
-
-    tracking = load_params().tracking
-    from atnet.tracking.ui import ui_address, ui_command
-
-    with socket.socket() as probe:
-        if probe.connect_ex((host, port)) == 0:
-            raise StoreError(
-                f"Something listens at {host}:{port} already. Close it, or run `atnet ui --port {port + 1}`."
-            )
-    command = ui_command(tracking, host=host, port=port)
-    print(f"MLflow: {ui_address(tracking, host=host, port=port)} (Ctrl-C ends it)", flush=True)
-    print("If a page opens as GenAI, choose Model training at the top left; the browser remembers it.", flush=True)
-    # In place of this process: a signal to `atnet ui` would not reach a child, and leave it behind with the port.
-    os.execv(command[0], command)
+def _not_imported() -> None:
+    raise AssertionError("a command was called whose module was not imported")
 
 
 def main() -> None:
-    """Run a command; a fault the user can mend ends in one message and exit code 1."""
+    """Run a command; an error that the user can fix ends in one message and exit code 1."""
     prepare_process()
-    configure_logging()
     try:
-        app()
+        with file_system_errors():
+            command_line(next((argument for argument in sys.argv[1:] if argument in COMMANDS), None))()
     except AtnetError as error:
         _fail(str(error))
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        _fail(f"the disk is full: {error}. Free some space and run the command again.")
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     print(f"atnet: {redact(message)}", file=sys.stderr)
     sys.exit(1)
 

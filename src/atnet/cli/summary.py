@@ -1,15 +1,24 @@
-"""What a pipeline run came to, in a few lines for a terminal."""
+"""`atnet summary`: what went in, how good the model is and where to look further."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import typer
+
 from atnet.config import Params
 from atnet.files import METRICS, REPORT, VALIDATION_REPORT
 from atnet.report.sentences import display_name, summarize
-from atnet.storage import read_json
+from atnet.storage import load_params, read_json
 
+app = typer.Typer()
 MODEL_NAME = "AtNet"
+
+
+@app.command()
+def summary() -> None:
+    """Summarize the last pipeline run."""
+    print(summary_text(load_params()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +56,8 @@ def read_metrics() -> dict[str, Any]:
     return metrics
 
 
-def summary(params: Params) -> str:
-    """Say what went in, how good the model is and where to look further.
+def summary_text(params: Params) -> str:
+    """Return the summary of the last pipeline run.
 
     Raises:
         DataFileError: if the pipeline has not run.
@@ -72,7 +81,7 @@ def summary(params: Params) -> str:
 
 def _rows_line(rows: Mapping[str, int]) -> str:
     return (
-        f"Rows     {rows['read']:,} read: {rows['kept']:,} kept, {rows['left_out']:,} left out by rule, "
+        f"Rows     {rows['read']:,} read: {rows['valid']:,} valid, {rows['excluded']:,} excluded, "
         f"{rows['quarantined']:,} quarantined"
     )
 
@@ -83,5 +92,5 @@ def _table(rows: list[ScoreRow]) -> list[str]:
     return [f"  {row.model:<{width}}  {row.accuracy:<22}  {row.macro_f1}" for row in (heading, *rows)]
 
 
-def _interval(found: Mapping[str, float]) -> str:
-    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+def _interval(score: Mapping[str, float]) -> str:
+    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"

@@ -9,7 +9,7 @@ from atnet.config.section import OpenFraction, PositiveNumber, Section
 
 
 class AnalyzeConfig(Section):
-    """The commands `atnet analyze ...`, which change nothing that is trained or released."""
+    """The commands `atnet analyze ...`, which do not change what is trained or released."""
 
     output_folder: str
     train_fractions: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3)]

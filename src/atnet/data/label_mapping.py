@@ -1,5 +1,6 @@
-"""Make the label of each row: from its rating, or from the label column by a map."""
+"""Compute the label of each row: from its rating, or from the label column and `validate.label_map`."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,74 +11,98 @@ from atnet.errors import ConfigurationError
 from atnet.schema import LABEL, RATING
 
 NEUTRAL_BAND = "neutral_band"
-"""The rule by which a rating too near to zero is left out."""
+"""The rule that excludes rows whose rating is too close to zero."""
+INVISIBLE = dict.fromkeys(
+    [0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF]
+)
+"""Format characters that do not change how a word looks; joiners are not among them."""
 
 
 @dataclass(frozen=True, slots=True)
-class MappedTable:
-    """A canonical table with its final labels, and for each row the rule that leaves it out (null: none does)."""
+class FoldedLabel:
+    """A spelling of a label in the file that differs from the label in what nobody can see."""
+
+    spelling: str
+    label: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabeledTable:
+    """A canonical table with its final labels."""
 
     table: pd.DataFrame
-    left_out: pd.Series
+    excluded_by: pd.Series
+    """The rule that excludes each row; null for a row that is used."""
+    folded: tuple[FoldedLabel, ...] = ()
 
 
-def check_label_settings(config: ValidateConfig) -> None:
-    """Refuse settings that contradict each other.
+def fold_label(label: str) -> str:
+    """Normalize what nobody can see in a label: Unicode form, white space, invisible format characters."""
+    return " ".join(unicodedata.normalize("NFC", label).translate(INVISIBLE).split())
+
+
+def fold_label_settings(config: ValidateConfig) -> ValidateConfig:
+    """Fold the labels in the settings as those of the rows are folded.
 
     Raises:
-        ConfigurationError: naming the keys.
+        ConfigurationError: if two keys of the label map become the same.
     """
-    rule, allowed = config.label_from_rating, config.labels
-    if rule is not None and rule.negative == rule.positive:
-        raise ConfigurationError("validate.label_from_rating: negative and positive are the same label; name two.")
-    if rule is not None and config.label_map:
+    label_map = {fold_label(key): fold_label(label) for key, label in config.label_map.items()}
+    if len(label_map) < len(config.label_map):
         raise ConfigurationError(
-            "validate.label_map does nothing beside label_from_rating; set it to {} or the other to null."
+            "validate.label_map has keys that differ only in white space or Unicode form; keep one of them."
         )
-    if allowed is None:
-        return
-    if len(set(allowed)) < 2:
-        raise ConfigurationError(
-            "validate.labels names fewer than two labels; a classifier needs two. null: those found."
-        )
-    made = [rule.negative, rule.positive] if rule is not None else sorted(set(config.label_map.values()))
-    strange = [label for label in made if label not in allowed]
-    if strange:
-        key = "label_from_rating" if rule is not None else "label_map"
-        raise ConfigurationError(
-            f"validate.{key} makes the label {strange[0]!r}, which validate.labels does not allow."
-        )
+    labels = None if config.labels is None else [fold_label(label) for label in config.labels]
+    return config.model_copy(update={"label_map": label_map, "labels": labels})
 
 
-def map_labels(table: pd.DataFrame, config: ValidateConfig) -> MappedTable:
-    """Put the final label into each row of a batch; a row without one keeps null.
+def map_labels(table: pd.DataFrame, config: ValidateConfig) -> LabeledTable:
+    """Compute the final label of each row of a batch; a row without one keeps null.
 
     Args:
-        table: canonical columns; `rating` where labels come from it, else `label`.
-        config: the rule or the map.
+        table: canonical columns; `rating` if labels come from it, else `label`.
+        config: the rating rule or the label map, folded.
     """
     if config.label_from_rating is not None:
-        return _from_rating(table, config.label_from_rating)
-    found = table[LABEL]
-    mapped = found.map(config.label_map).fillna(found) if config.label_map else found
-    return MappedTable(table.assign(**{LABEL: mapped}), _rules(table))
+        return _labels_from_rating(table, config.label_from_rating)
+    labels, folded = fold_labels(table[LABEL])
+    mapped = labels.map(config.label_map).fillna(labels) if config.label_map else labels
+    return LabeledTable(table.assign(**{LABEL: mapped}), _no_rule(table), folded)
 
 
-def expected_labels(config: ValidateConfig, found: Sequence[str]) -> list[str]:
-    """List the labels that the table should hold, sorted."""
+def fold_labels(labels: pd.Series) -> tuple[pd.Series, tuple[FoldedLabel, ...]]:
+    """Fold each label; one without a visible character becomes null. Report the spellings that changed."""
+    counts = labels.value_counts()
+    changed = {spelling: fold_label(spelling) for spelling in counts.index if spelling != fold_label(spelling)}
+    if not changed:
+        return labels, ()
+    folded = labels.replace({spelling: label or None for spelling, label in changed.items()})
+    return folded, tuple(
+        FoldedLabel(spelling, label, int(counts[spelling])) for spelling, label in sorted(changed.items()) if label
+    )
+
+
+def expected_labels(config: ValidateConfig, present: Sequence[str]) -> list[str]:
+    """Return the labels that the table should have, sorted.
+
+    Args:
+        config: the allowed labels, or the rating rule.
+        present: labels of the table; the answer if neither is configured.
+    """
     rule = config.label_from_rating
     if config.labels is not None:
         return sorted(set(config.labels))
-    return sorted([rule.negative, rule.positive] if rule is not None else set(found))
+    return sorted([rule.negative, rule.positive] if rule is not None else set(present))
 
 
-def _from_rating(table: pd.DataFrame, rule: LabelFromRatingConfig) -> MappedTable:
+def _labels_from_rating(table: pd.DataFrame, rule: LabelFromRatingConfig) -> LabeledTable:
     rating = table[RATING]
     label = pd.Series(None, index=table.index, dtype="str")
     label = label.mask(rating < -rule.neutral_band, rule.negative).mask(rating > rule.neutral_band, rule.positive)
     neutral = rating.abs() <= rule.neutral_band
-    return MappedTable(table.assign(**{LABEL: label}), _rules(table).mask(neutral, NEUTRAL_BAND))
+    return LabeledTable(table.assign(**{LABEL: label}), _no_rule(table).mask(neutral, NEUTRAL_BAND))
 
 
-def _rules(table: pd.DataFrame) -> pd.Series:
+def _no_rule(table: pd.DataFrame) -> pd.Series:
     return pd.Series(None, index=table.index, dtype="str")

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import mlflow.artifacts
@@ -12,90 +12,141 @@ from mlflow.exceptions import MlflowException
 
 from atnet.errors import ModelError
 from atnet.files import DVC_LOCK
-from atnet.registry.versions import Registry, Version, guarded
+from atnet.inference import UnusableModelError, model_hash
+from atnet.isolated.process import open_isolated
+from atnet.registry.versions import Registry, Version, store_call
+from atnet.tracking.logged_model import artifact_hashes, find_differences, recorded_hashes
 from atnet.tracking.store import client_address
 from atnet.tracking.tags import milliseconds
 
 MODEL_FOLDER = "artifacts/model"
 REQUIREMENTS = "requirements.txt"
 TRAIN_HASHES = "train_hashes.txt"
-ROLLBACK_TEXT = "A text."
 
 
 @contextlib.contextmanager
-def version_folder(registry: Registry, version: Version) -> Iterator[Path]:
-    """Give a copy of a version's files, as long as the block lasts."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield _download(registry, version, "", folder)
-
-
-def train_hashes(registry: Registry, version: Version) -> frozenset[str]:
-    """Give the hashes of the texts that a version was trained on.
+def verified_files(registry: Registry, version: Version) -> Iterator[Path]:
+    """Download exactly the files that were published as a version, verify them, and delete the copy afterwards.
 
     Raises:
-        StoreError: if the version's files cannot be read.
+        ModelError: if the files cannot be fetched, or are not the ones that were published.
+        StoreError: if the store does not answer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = _download(registry, version, "", folder)
+        verify_files(registry, version, path)
+        yield path
+
+
+def verify_files(registry: Registry, version: Version, folder: Path) -> None:
+    """Compare a copy of a version's files with the hashes that were recorded when it was published.
+
+    Files that were not published are deleted from the copy: Python could run one, such as bytecode beside the code.
+
+    Raises:
+        ModelError: naming what differs.
+    """
+    recorded = _recorded_hashes(registry, version)
+    differences = find_differences(recorded, folder) if recorded else ["no hashes are recorded"]
+    if differences:
+        raise _damaged(version, differences)
+    for name in artifact_hashes(folder).keys() - recorded.keys():
+        (folder / name).unlink()
+    try:
+        sha256 = model_hash(folder / MODEL_FOLDER)
+    except UnusableModelError as error:
+        raise _damaged(version, [str(error)]) from error
+    if sha256 != version.sha256:
+        raise _damaged(version, [f"the model has the hash {sha256[:12]}, the version {version.sha256[:12]}"])
+
+
+def train_hashes(folder: Path) -> frozenset[str]:
+    """Read the hashes of the texts that a version was trained on from its files."""
+    return frozenset((folder / MODEL_FOLDER / TRAIN_HASHES).read_text(encoding="utf-8").split())
+
+
+@store_call
+def download_train_hashes(registry: Registry, version: Version) -> frozenset[str]:
+    """Download only the hashes of the texts that a version was trained on.
+
+    Raises:
+        ModelError: if the file cannot be fetched.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = _download(registry, version, f"/{MODEL_FOLDER}/{TRAIN_HASHES}", folder)
         return frozenset(path.read_text(encoding="utf-8").split())
 
 
-@guarded
+@store_call
 def lock_text(registry: Registry, run_id: str) -> str:
-    """Give the dvc.lock that a run was published with; empty where there was none."""
+    """Read the dvc.lock that a run was published with; empty if there was none."""
     if not any(entry.path == str(DVC_LOCK) for entry in registry.store.client.list_artifacts(run_id)):
         return ""
     with tempfile.TemporaryDirectory() as folder:
         return Path(registry.store.client.download_artifacts(run_id, str(DVC_LOCK), folder)).read_text(encoding="utf-8")
 
 
-@guarded
+@store_call
 def write_artifacts(registry: Registry, run_id: str, texts: Mapping[str, str]) -> None:
-    """Put texts among a run's artifacts: path -> text."""
+    """Write texts to a run's artifacts: path -> text."""
     for path, text in texts.items():
         registry.store.client.log_text(run_id, text, path)
 
 
-@guarded
-def write_metrics(registry: Registry, run_id: str, numbers: Mapping[str, float]) -> None:
-    """Put numbers among a run's metrics; those of a later judgment count."""
+@store_call
+def write_metrics(registry: Registry, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Write metrics to a run; those of a later gate run replace earlier ones."""
     now = milliseconds()
-    points = [Metric(name, float(value), now, 0) for name, value in numbers.items() if math.isfinite(value)]
+    points = [Metric(name, float(value), now, 0) for name, value in metrics.items() if math.isfinite(value)]
     if points:
         registry.store.client.log_batch(run_id, metrics=points)
 
 
-def smoke_test(registry: Registry, version: Version) -> str:
-    """Load a version here and let it answer one text; give the label.
+def smoke_test(registry: Registry, version: Version) -> int:
+    """Verify a version's files, load it in a process of its own and predict its input example.
+
+    Returns:
+        The number of rows predicted.
 
     Raises:
-        ModelError: if it cannot be loaded or does not answer.
-        StoreError: if its files cannot be fetched.
+        ModelError: if the files are not the published ones, or the version does not load and predict.
+        StoreError: if the store does not answer.
     """
-    with version_folder(registry, version) as folder:
-        import mlflow.pyfunc
-
+    with verified_files(registry, version) as folder:
         try:
-            answers = mlflow.pyfunc.load_model(str(folder)).predict([ROLLBACK_TEXT])
-            return str(answers["label"][0])
-        # Whatever goes wrong in the version's own code speaks against the version.
-        except Exception as error:
-            said = str(error).strip().splitlines() or [type(error).__name__]
-            raise ModelError(f"Version {version.number} does not answer ({said[0]}). Nothing was moved.") from error
+            with open_isolated(folder) as model:
+                return model.predict_example()
+        except ModelError as error:
+            raise ModelError(
+                f"Version {version.number} does not load and predict ({error}). No alias moved."
+            ) from error
 
 
-@guarded
+@store_call
+def _recorded_hashes(registry: Registry, version: Version) -> dict[str, str]:
+    return recorded_hashes(registry.store.client.get_logged_model(version.model_id))
+
+
+def _damaged(version: Version, differences: Sequence[str]) -> ModelError:
+    return ModelError(
+        f"The files of version {version.number} are not the ones that were published ({'; '.join(differences)}). They "
+        "were damaged or replaced in the artifact store. `atnet publish` uploads the model in data/07_model again; for "
+        "an older version, restore the artifacts from a backup, or use another version."
+    )
+
+
+@store_call
 def _download(registry: Registry, version: Version, path: str, folder: str) -> Path:
-    # MLflow would look a "models:/" address up in whatever store it thinks is the current one.
+    # MLflow would resolve a "models:/" URI in whichever store it considers the current one.
     source = registry.store.client.get_model_version_download_uri(registry.model, str(version.number))
     try:
-        found = mlflow.artifacts.download_artifacts(
+        local = mlflow.artifacts.download_artifacts(
             source + path, dst_path=folder, tracking_uri=client_address(registry.store.uri)
         )
     except (MlflowException, OSError) as error:
-        words = str(error).strip().splitlines()[0]
+        cause = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"The files of version {version.number} cannot be fetched from {source} ({words}). "
-            "Is the artifact store there?"
+            f"The files of version {version.number} cannot be fetched from {source} ({cause}). "
+            "Check that the artifact store is available."
         ) from error
-    return Path(found)
+    return Path(local)

@@ -1,6 +1,6 @@
-"""One act at a time: a lock held while aliases are moved, for a second or so.
+"""The registry lock: held for about a second while aliases move.
 
-Judging takes minutes and holds no lock of the registry, so that a rollback never waits for it.
+Running the gate takes minutes and does not hold this lock, so a rollback never waits for it.
 """
 
 import contextlib
@@ -24,35 +24,35 @@ from atnet.tracking.store import SQLITE
 LOCK_TAG = "release.lock"
 WAIT_SECONDS = 20.0
 STALE = timedelta(seconds=60)
-"""A lock older than this was left by a process that was killed: nobody holds one for so long."""
+"""An older lock was left by a process that was killed: no command holds it for so long."""
 SETTLE_SECONDS = 0.5
-"""Longer than the moment between looking at the tag and writing it, in any process that saw it free."""
+"""Longer than the time between reading the tag and writing it, in any process that read it as free."""
 
 
 @contextlib.contextmanager
 def registry_lock(registry: Registry, *, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
-    """Hold the registered model for a move.
+    """Lock the registered model for a transaction.
 
     Raises:
-        ReleaseError: if another process holds it for too long, or nothing is registered yet.
+        ReleaseError: if another process holds the lock for too long, or nothing is registered yet.
     """
     if not is_registered(registry):
-        raise ReleaseError(f"Nothing has been released yet of {registry.model}. Run `atnet release` first.")
+        raise ReleaseError(f"{registry.model} has no released version yet. Run `atnet release` first.")
     if registry.store.uri.startswith(SQLITE):
         with _file_lock(registry, wait_seconds):
             yield
         return
-    mine = _take(registry, wait_seconds)
+    token = _acquire(registry, wait_seconds)
     try:
         yield
     finally:
-        if model_tags(registry).get(LOCK_TAG) == mine:
+        if model_tags(registry).get(LOCK_TAG) == token:
             set_model_tag(registry, LOCK_TAG, None)
 
 
 @contextlib.contextmanager
 def _file_lock(registry: Registry, wait_seconds: float) -> Iterator[None]:
-    # Beside the database: every project folder that uses it meets here, and a kill frees it.
+    # Beside the database: every project folder that uses it finds the same lock, and a kill releases it.
     path = Path(f"{registry.store.uri.removeprefix(SQLITE)}.{registry.model}.lock")
     try:
         with filelock.FileLock(path, timeout=wait_seconds):
@@ -60,34 +60,34 @@ def _file_lock(registry: Registry, wait_seconds: float) -> Iterator[None]:
     except filelock.Timeout:
         raise ReleaseError(
             f"Another command is moving aliases of {registry.model} in {redact(registry.store.uri)}: it has held "
-            f"{path.name} for over {wait_seconds:.0f} s. Run this one again when it has ended."
+            f"{path.name} for over {wait_seconds:.0f} s. Run this command again when it has finished."
         ) from None
 
 
-def _take(registry: Registry, wait_seconds: float) -> str:
-    """Take the lock that is a tag: MLflow cannot compare and set, so write, wait, and see whose word stands."""
+def _acquire(registry: Registry, wait_seconds: float) -> str:
+    """Acquire the lock that is a tag: MLflow has no compare-and-set, so write, wait, and read who won."""
     end = time.monotonic() + wait_seconds
     while True:
-        held = model_tags(registry).get(LOCK_TAG)
-        if held is None or _is_stale(held):
-            mine = _owner()
-            set_model_tag(registry, LOCK_TAG, mine)
+        holder = model_tags(registry).get(LOCK_TAG)
+        if holder is None or _is_stale(holder):
+            token = _new_token()
+            set_model_tag(registry, LOCK_TAG, token)
             time.sleep(SETTLE_SECONDS)
-            held = model_tags(registry).get(LOCK_TAG)
-            if held == mine:
-                return mine
+            holder = model_tags(registry).get(LOCK_TAG)
+            if holder == token:
+                return token
         if time.monotonic() > end:
-            who = json.loads(held)["who"] if held else "somebody"
+            user = json.loads(holder)["user"] if holder else "another process"
             raise ReleaseError(
-                f"{who} is moving aliases of {registry.model}. Run this command again in a minute: "
-                f"a lock left by a killed process ends by itself after {STALE.seconds} s."
+                f"{user} is moving aliases of {registry.model}. Run this command again in a minute: "
+                f"a lock left by a killed process expires after {STALE.seconds} s."
             )
         time.sleep(0.5)
 
 
 def this_user() -> str:
-    """Name who acts, as user@machine."""
-    # A container's user may have no name.
+    """Return who runs this process, as user@machine."""
+    # The user of a container may have no name.
     try:
         name = getpass.getuser()
     except (OSError, KeyError):
@@ -95,13 +95,13 @@ def this_user() -> str:
     return f"{name}@{socket.gethostname()}"
 
 
-def _owner() -> str:
-    return json.dumps({"who": this_user(), "since": datetime.now(UTC).isoformat(), "id": secrets.token_hex(8)})
+def _new_token() -> str:
+    return json.dumps({"user": this_user(), "since": datetime.now(UTC).isoformat(), "id": secrets.token_hex(8)})
 
 
-def _is_stale(held: str) -> bool:
+def _is_stale(holder: str) -> bool:
     try:
-        since = datetime.fromisoformat(json.loads(held)["since"])
+        since = datetime.fromisoformat(json.loads(holder)["since"])
     except (ValueError, KeyError, TypeError):
         return True
     return datetime.now(UTC) - since > STALE

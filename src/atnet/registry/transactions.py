@@ -1,18 +1,15 @@
-"""Moves: what changes in the registry together, so that a kill in the middle is finished by the next command.
+"""Transactions on the registry: changes that belong together, finished by the next command if a kill interrupts them.
 
-A move is written down on the registered model first, then carried out step by step, then crossed out. Each step may be
-repeated. The champion moves in one step of the store, so there is the old one or the new one at any moment.
+A transaction is written to the registered model first, then applied step by step, then deleted. Every step may be
+repeated. The champion alias moves in a single write, so at any moment there is either the old champion or the new one.
 """
 
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 
-from atnet.registry.ledger import WHY_CHARACTERS, Event
+from atnet.registry.ledger import LedgerEvent
 from atnet.registry.ledger_store import append
-from atnet.registry.lock import this_user
 from atnet.registry.versions import (
     CHAMPION,
     Registry,
@@ -26,96 +23,92 @@ from atnet.registry.versions import (
 )
 
 PENDING_TAG = "release.pending"
+ABANDONED = " (abandoned)"
+"""Added to the action of a transaction that was not finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class AliasTransaction:
-    """What happens to the registry in one act."""
+    """The changes of one command."""
 
-    event: Event
+    event: LedgerEvent
     aliases: Mapping[str, int | None] = field(default_factory=dict)
-    """Alias -> version, in this order; None takes the alias away."""
+    """Alias -> version, in this order; None removes the alias."""
     tags: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    """Version -> tags; an empty value takes the tag away."""
-    removed: tuple[int, ...] = ()
-    """Versions that are taken out of the registry, unless an alias points at them."""
+    """Version -> tags; an empty value removes the tag."""
+    deleted: tuple[int, ...] = ()
+    """Versions to delete, unless an alias points at them."""
 
 
-def event(
-    act: str, version: int | None, *, before: int | None, after: int | None, why: str, who: str | None, gate: str = ""
-) -> Event:
-    """Say what is about to happen, here and now."""
-    return Event(
-        id=uuid.uuid4().hex,
-        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        who=who or this_user(),
-        act=act,
-        version=version,
-        champion_before=before,
-        champion_after=after,
-        why=why[:WHY_CHARACTERS],
-        gate=gate,
-    )
+def commit(registry: Registry, transaction: AliasTransaction) -> None:
+    """Record the transaction, apply it and delete the record. The registry must be locked."""
+    set_model_tag(registry, PENDING_TAG, _to_json(transaction))
+    _apply(registry, transaction)
 
 
-def commit(registry: Registry, move: AliasTransaction) -> None:
-    """Write the move down, carry it out and cross it out; call it with the registry locked."""
-    set_model_tag(registry, PENDING_TAG, _written(move))
-    _apply(registry, move)
-
-
-def recover_pending(registry: Registry) -> Event | None:
-    """Finish the move that a killed command left; call it with the registry locked.
+def recover_pending(registry: Registry) -> LedgerEvent | None:
+    """Finish the transaction of a command that was killed. The registry must be locked.
 
     Returns:
-        What was finished; None when nothing was left.
+        The event of the finished transaction; None if there was none.
     """
     text = model_tags(registry).get(PENDING_TAG)
     if text is None:
         return None
-    move = _read(text)
-    champion = aliases(registry).get(CHAMPION)
-    if champion not in (move.event.champion_before, move.event.champion_after):
-        # Moved by hand since, in MLflow's pages: that is the newer word.
-        why = f"given up, as the champion was moved by hand to {champion}: {move.event.why}"
-        told = replace(move.event, act=f"{move.event.act} (given up)", champion_after=champion, why=why)
-        move = AliasTransaction(replace(told, champion_before=champion))
-    _apply(registry, move)
-    return move.event
+    transaction = _from_json(text)
+    event, champion = transaction.event, aliases(registry).get(CHAMPION)
+    if champion not in (event.champion_before, event.champion_after):
+        # Somebody has moved the champion in MLflow since: the newer change wins.
+        reason = f"abandoned, because the champion was moved outside of atnet to {champion}: {event.reason}"
+        event = replace(
+            event,
+            action=f"{event.action}{ABANDONED}",
+            champion_before=champion,
+            champion_after=champion,
+            reason=reason,
+        )
+        transaction = AliasTransaction(event)
+    _apply(registry, transaction)
+    return transaction.event
 
 
-def _apply(registry: Registry, move: AliasTransaction) -> None:
-    present = {version.number for version in versions(registry)}
-    for alias, number in move.aliases.items():
-        if number is None or number in present:
+def is_abandoned(event: LedgerEvent) -> bool:
+    """Return whether an event records that a transaction was not finished."""
+    return event.action.endswith(ABANDONED)
+
+
+def _apply(registry: Registry, transaction: AliasTransaction) -> None:
+    existing = {version.number for version in versions(registry)}
+    for alias, number in transaction.aliases.items():
+        if number is None or number in existing:
             set_alias(registry, alias, number)
-    append(registry, move.event)
-    for number, tags in move.tags.items():
-        if number in present:
+    append(registry, transaction.event)
+    for number, tags in transaction.tags.items():
+        if number in existing:
             set_tags(registry, number, tags)
-    held = set(aliases(registry).values())
-    for number in move.removed:
-        if number in present - held:
+    under_alias = set(aliases(registry).values())
+    for number in transaction.deleted:
+        if number in existing - under_alias:
             delete(registry, number)
     set_model_tag(registry, PENDING_TAG, None)
 
 
-def _written(move: AliasTransaction) -> str:
+def _to_json(transaction: AliasTransaction) -> str:
     return json.dumps(
         {
-            "event": asdict(move.event),
-            "aliases": list(move.aliases.items()),
-            "tags": [[number, dict(tags)] for number, tags in move.tags.items()],
-            "removed": move.removed,
+            "event": asdict(transaction.event),
+            "aliases": list(transaction.aliases.items()),
+            "tags": [[number, dict(tags)] for number, tags in transaction.tags.items()],
+            "deleted": transaction.deleted,
         }
     )
 
 
-def _read(text: str) -> AliasTransaction:
+def _from_json(text: str) -> AliasTransaction:
     values = json.loads(text)
     return AliasTransaction(
-        event=Event(**values["event"]),
+        event=LedgerEvent(**values["event"]),
         aliases=dict(values["aliases"]),
         tags={int(number): tags for number, tags in values["tags"]},
-        removed=tuple(values["removed"]),
+        deleted=tuple(values["deleted"]),
     )

@@ -1,217 +1,175 @@
-"""What the gate judges by: the answers of challenger and champion on the same rows, each in its own process."""
+"""Collect what the gate looks at: both models' predictions, each from a process of its own. Nothing is decided here."""
 
-from collections.abc import Callable
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from atnet import files
-from atnet.config import Params
+from atnet.config import ReleaseConfig
 from atnet.errors import DataFileError, ModelError, ReleaseError, StoreError
 from atnet.inference import MODEL_FILES
 from atnet.isolated.process import IsolatedModel, open_isolated
 from atnet.isolated.virtual_environment import isolated_python
-from atnet.registry.artifacts import REQUIREMENTS, train_hashes, version_folder
+from atnet.registry.artifacts import MODEL_FOLDER, REQUIREMENTS, train_hashes, verified_files
 from atnet.registry.versions import Registry, Version
-from atnet.release.behavior.runner import Suite, run_suites
-from atnet.release.gate.decision import judge
-from atnet.release.gate.result import CheckResult, GateResult, Golden, Latency, ModelPredictions
-from atnet.schema import ID, LABEL, TEXT
+from atnet.release.behavior.runner import run_suites
+from atnet.release.behavior.suites import Suite
+from atnet.release.gate.result import CheckResult, CheckStatus
+from atnet.release.gate.scored_models import GateInputs, GoldenPredictions, ModelPredictions, ScoredModel
+from atnet.release.golden import read_golden
+from atnet.schema import ID, TEXT
 from atnet.storage import read_table
 
+logger = logging.getLogger(__name__)
+
 SERVABLE = "servable"
-SERVABLE_RULE = "answers its own example in a fresh process without TensorFlow, Keras and the project"
-ISOLATED_RULE = "answers its own example in a new environment with only its declared requirements"
+SERVABLE_RULE = "predicts its own example in a fresh process without TensorFlow, Keras and the project"
+ISOLATED_RULE = "predicts its own example in a new environment with only its declared requirements"
 TIMED_TEXTS = 100
-PREDICTIONS = "predictions.parquet"
 
 
 @dataclass(frozen=True, slots=True)
-class ReleaseOptions:
-    """How a release is open_isolated for."""
+class Candidate:
+    """The version to be judged and the champion it would replace."""
+
+    challenger: Version
+    champion: Version | None
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationOptions:
+    """How the challenger is loaded."""
 
     isolated: bool = False
-    """Try the model in a new environment with only its declared requirements."""
+    """Also load it in a new environment with only its declared requirements."""
     allow_unchecked: bool = False
-    """Go on where that environment cannot be made."""
-    again: bool = False
-    """Judge a version anew that people have rejected or rolled back."""
-    who: str | None = None
-    """Who asks; None: the user of this process."""
+    """Continue if that environment cannot be created."""
 
 
-def weigh(
-    params: Params,
-    root: Path,
-    registry: Registry,
-    *,
-    challenger: Version,
-    champion: Version | None,
-    options: ReleaseOptions,
-    tell: Callable[[str], None],
-) -> GateResult:
-    """Let both versions answer the test rows and judge the challenger.
+@dataclass(frozen=True, slots=True)
+class _OpenModel:
+    """A version that is loaded in a process of its own."""
+
+    version: Version
+    process: IsolatedModel
+    folder: Path
+
+    def predict(self, table: pd.DataFrame) -> ModelPredictions:
+        labels, probabilities = self.process.predict(table[TEXT].tolist())
+        return ModelPredictions(self.version.sha256, labels, table[ID].tolist(), probabilities)
+
+    def score(self, test: pd.DataFrame) -> ScoredModel:
+        latency_ms = self.process.median_ms(test[TEXT].head(TIMED_TEXTS).tolist())
+        return ScoredModel(self.predict(test), train_hashes(self.folder), latency_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Challenger:
+    model: _OpenModel
+    servable: CheckResult
+
+
+def collect_gate_inputs(
+    config: ReleaseConfig, root: Path, registry: Registry, candidate: Candidate, options: IsolationOptions
+) -> GateInputs | CheckResult:
+    """Load both versions, predict the test rows with each, and collect everything else the gate looks at.
+
+    Returns:
+        The inputs, or the failed check `servable` if the challenger does not load and predict.
 
     Raises:
-        ReleaseError: if the champion does not answer.
-        AtnetError: if the files to judge by are missing.
+        ReleaseError: if the champion does not load and predict.
+        ProcessInterrupted: if a model's process was killed by the system or for time: that says nothing about it.
+        AtnetError: if files are missing, or are not the ones that were published.
     """
-    tell(f"version {challenger.number}: loading it in a process of its own")
+    test = read_table(root / files.split_table("test"))
     with ExitStack() as stack:
-        try:
-            asked_challenger = _open(stack, registry, challenger)
-            rows = asked_challenger.predict_example()
-        except ModelError as error:
-            return _not_servable(params, challenger, champion, str(error))
-        servable = CheckResult(SERVABLE, "passed", f"answered {rows} rows", SERVABLE_RULE, "The version can be served.")
-        if options.isolated:
-            tell(f"version {challenger.number}: trying it in an environment of its own")
-            servable = _isolated(registry, challenger, options.allow_unchecked)
-        asked_champion = _asked_champion(stack, registry, champion)
-        tell(f"version {challenger.number}: judging it" + (f" beside version {champion.number}" if champion else ""))
-        return _judge(
-            params, root, registry, (challenger, asked_challenger), (champion, asked_champion), servable=servable
+        challenger = _open_challenger(stack, registry, candidate.challenger, options)
+        if isinstance(challenger, CheckResult):
+            return challenger
+        new = challenger.model
+        old = _open_champion(stack, registry, candidate.champion) if candidate.champion else None
+        logger.info("Version %s: predicting %s test rows.", candidate.challenger.number, f"{len(test):,}")
+        return GateInputs(
+            test=test,
+            challenger=new.score(test),
+            champion=old.score(test) if old else None,
+            baselines=_baselines(root / files.BASELINE_PREDICTIONS, test),
+            behavior=run_suites(
+                [Suite.load(root / name) for name in config.behavior.suites],
+                new.predict(test.head(1)).labels,
+                lambda texts: new.process.predict(texts).probabilities,
+            ),
+            size_bytes=sum((new.folder / MODEL_FOLDER / name).stat().st_size for name in MODEL_FILES),
+            servable=challenger.servable,
+            golden=_predict_golden(config, root, new, old),
         )
 
 
-def _judge(
-    params: Params,
-    root: Path,
-    registry: Registry,
-    challenger: tuple[Version, IsolatedModel],
-    champion: tuple[Version | None, IsolatedModel | None],
-    *,
-    servable: CheckResult,
-) -> GateResult:
-    config = params.release
-    (new, ask_new), (old, ask_old) = challenger, champion
-    test = read_table(root / files.split_table("test"))
-    texts = test[TEXT].head(TIMED_TEXTS).tolist()
-    behavior = run_suites(
-        [Suite.load(root / name) for name in config.behavior.suites],
-        _answers(new, ask_new, test.head(1)).labels,
-        lambda cases: ask_new.predict(cases).probabilities,
-    )
-    return judge(
-        config,
-        test=test,
-        challenger=_answers(new, ask_new, test),
-        champion=_answers(old, ask_old, test) if old and ask_old else None,
-        champion_train_hashes=train_hashes(registry, old) if old else frozenset(),
-        baselines=_baselines(root / files.BASELINE_PREDICTIONS, test),
-        behavior=behavior,
-        size_bytes=sum((root / files.MODEL / name).stat().st_size for name in MODEL_FILES),
-        latency=Latency(ask_new.median_ms(texts), ask_old.median_ms(texts) if ask_old else None),
-        golden=_golden(params, root, challenger, champion),
-        servable=servable,
-        rng=np.random.default_rng(config.seed),
-        challenger_train_hashes=train_hashes(registry, new),
-    )
-
-
-def _open(stack: ExitStack, registry: Registry, version: Version) -> IsolatedModel:
-    # Downloaded here: the child has no credentials for the artifact store.
-    return stack.enter_context(open_isolated(stack.enter_context(version_folder(registry, version))))
-
-
-def _asked_champion(stack: ExitStack, registry: Registry, champion: Version | None) -> IsolatedModel | None:
-    if champion is None:
-        return None
+def _open_challenger(
+    stack: ExitStack, registry: Registry, version: Version, options: IsolationOptions
+) -> _Challenger | CheckResult:
+    logger.info("Version %s: loading it in a process of its own.", version.number)
+    # Damaged files are an error, not a finding about the model.
+    folder = stack.enter_context(verified_files(registry, version))
     try:
-        return _open(stack, registry, champion)
+        model = _OpenModel(version, stack.enter_context(open_isolated(folder)), folder)
+        rows = model.process.predict_example()
+    except ModelError as error:
+        reason = f"The version does not load where models are served ({error}). Fix the export and publish again."
+        return CheckResult(SERVABLE, "failed", "no prediction", SERVABLE_RULE, reason)
+    if options.isolated:
+        logger.info("Version %s: loading it in an environment of its own.", version.number)
+        return _Challenger(model, _check_isolated(folder, options))
+    servable = CheckResult(SERVABLE, "passed", f"predicted {rows} rows", SERVABLE_RULE, "The version can be served.")
+    return _Challenger(model, servable)
+
+
+def _open_champion(stack: ExitStack, registry: Registry, champion: Version) -> _OpenModel:
+    try:
+        folder = stack.enter_context(verified_files(registry, champion))
+        return _OpenModel(champion, stack.enter_context(open_isolated(folder)), folder)
     except ModelError as error:
         raise ReleaseError(
-            f"The champion, version {champion.number}, does not answer ({error}), so nothing can be compared with it. "
-            "Take it back with `atnet rollback --to VERSION`, then release again."
+            f"The champion, version {champion.number}, does not load and predict ({error}), so nothing can be compared "
+            "with it. Roll back with `atnet rollback --to VERSION`, then release again."
         ) from error
 
 
-def _not_servable(params: Params, challenger: Version, champion: Version | None, said: str) -> GateResult:
-    reason = f"The version does not answer where models are served ({said}). Mend the export, then publish again."
-    check = CheckResult(SERVABLE, "failed", "no answer", SERVABLE_RULE, reason)
-    return GateResult(
-        decision="reject",
-        rule=params.release.rule,
-        checks=(check,),
-        challenger=challenger.sha256,
-        champion=champion.sha256 if champion else None,
-        rows_compared=0,
-        rows_left_out=0,
-    )
-
-
-def _isolated(registry: Registry, challenger: Version, allow_unchecked: bool) -> CheckResult:
-    with version_folder(registry, challenger) as folder:
-        try:
-            python = isolated_python((folder / REQUIREMENTS).read_text(encoding="utf-8"))
-        except StoreError as error:
-            reason = f"Not checked: {error}. Give --allow-unchecked to release all the same."
-            return CheckResult(
-                SERVABLE, "not checked" if allow_unchecked else "failed", "not checked", ISOLATED_RULE, reason
-            )
-        try:
-            with open_isolated(folder, python=python) as version:
-                rows = version.predict_example()
-        except ModelError as error:
-            reason = f"With only its declared requirements the version does not answer ({error})."
-            return CheckResult(SERVABLE, "failed", "no answer", ISOLATED_RULE, reason)
+def _check_isolated(folder: Path, options: IsolationOptions) -> CheckResult:
+    try:
+        python = isolated_python((folder / REQUIREMENTS).read_text(encoding="utf-8"))
+    except StoreError as error:
+        status: CheckStatus = "skipped" if options.allow_unchecked else "failed"
+        reason = f"Not checked: {error}. Use --allow-unchecked to release without this check."
+        return CheckResult(SERVABLE, status, "not checked", ISOLATED_RULE, reason)
+    try:
+        with open_isolated(folder, python=python) as model:
+            rows = model.predict_example()
+    except ModelError as error:
+        reason = f"With only its declared requirements the version does not load and predict ({error})."
+        return CheckResult(SERVABLE, "failed", "no prediction", ISOLATED_RULE, reason)
     return CheckResult(
-        SERVABLE, "passed", f"answered {rows} rows", ISOLATED_RULE, "The version can be served anywhere."
+        SERVABLE, "passed", f"predicted {rows} rows", ISOLATED_RULE, "The version can be served anywhere."
     )
-
-
-def _answers(version: Version, ask: IsolatedModel, table: pd.DataFrame) -> ModelPredictions:
-    labels, probabilities = ask.predict(table[TEXT].tolist())
-    return ModelPredictions(version.sha256, labels, table[ID].tolist(), probabilities)
 
 
 def _baselines(path: Path, test: pd.DataFrame) -> dict[str, list[str]]:
     predictions = read_table(path).set_index(ID)
     missing = test.loc[~test[ID].isin(predictions.index), ID]
     if len(missing):
-        raise DataFileError(f"{path} has no row {missing.iloc[0]} of the test split. Run `dvc repro`.")
+        raise DataFileError(f"{path} lacks row {missing.iloc[0]} of the test split. Run `dvc repro`.")
     ordered = predictions.loc[test[ID]]
     return {str(name): ordered[name].tolist() for name in ordered.columns}
 
 
-def _golden(
-    params: Params,
-    root: Path,
-    challenger: tuple[Version, IsolatedModel],
-    champion: tuple[Version | None, IsolatedModel | None],
-) -> Golden | None:
-    if params.release.golden is None:
+def _predict_golden(
+    config: ReleaseConfig, root: Path, challenger: _OpenModel, champion: _OpenModel | None
+) -> GoldenPredictions | None:
+    if config.golden is None:
         return None
-    table = read_golden(root / params.release.golden.path)
-    old, ask_old = champion
-    return Golden(table, _answers(*challenger, table), _answers(old, ask_old, table) if old and ask_old else None)
-
-
-def read_golden(path: Path) -> pd.DataFrame:
-    """Read the golden set: CSV, JSON Lines or Parquet with the columns id, text and label.
-
-    Raises:
-        DataFileError: if it is missing, damaged or lacks a column.
-    """
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".csv": pd.read_csv,
-        ".jsonl": lambda file: pd.read_json(file, lines=True),
-        ".parquet": pd.read_parquet,
-    }
-    if path.suffix not in readers:
-        raise DataFileError(f"{path} is not a golden set: its name ends in none of {', '.join(readers)}.")
-    try:
-        table = readers[path.suffix](path)
-    except FileNotFoundError:
-        raise DataFileError(
-            f"{path} is missing: release.golden.path names it. Put it there or set golden: null."
-        ) from None
-    except (ValueError, OSError) as error:
-        raise DataFileError(f"{path} cannot be read ({str(error).splitlines()[0]}).") from error
-    lacking = [name for name in (ID, TEXT, LABEL) if name not in table.columns]
-    if lacking or table.empty:
-        raise DataFileError(f"{path} lacks {', '.join(lacking) or 'rows'}: it needs the columns id, text and label.")
-    return table.assign(**{name: table[name].astype(str) for name in (ID, TEXT, LABEL)})
+    table = read_golden(root / config.golden.path)
+    return GoldenPredictions(table, challenger.predict(table), champion.predict(table) if champion else None)

@@ -1,138 +1,175 @@
-"""The model card: what a model is for, how good it is, what it was made from and where it fails (Mitchell 2019)."""
+"""The model card: purpose, scores, data and limits of a model (Mitchell et al., FAT* 2019)."""
 
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from markdown_it import MarkdownIt
 
-from atnet.config import ModelCardConfig
-from atnet.release.behavior.runner import KINDS, BehaviorResult
+from atnet import files
+from atnet.config import ModelCardConfig, Params
+from atnet.git_dvc import git_state
+from atnet.registry.versions import Registry, Version
+from atnet.release.behavior.runner import BehaviorResult
+from atnet.release.behavior.suites import TEST_TYPES
 from atnet.release.gate.result import GateResult
 from atnet.report.rendering import page_template
 from atnet.report.sentences import display_name, summarize
-from atnet.tracking.run_contents import SplitFile
+from atnet.storage import read_json
+from atnet.tracking import collect_run_contents
+from atnet.tracking.run_contents import RunContents
 
-DESCRIPTION_LIMIT = 5000
-"""Characters that MLflow's database keeps of a version's description."""
-MORE = "\n\nThe rest stands in the artifact `model_card.html`.\n"
-MARKS = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
-"""Characters that mean something in Markdown or HTML."""
-LINE_MARK = re.compile(r"^(\d+)([.)])|^([-+=])")
-"""What would open a list or underline a heading at the start of a line."""
-MAKING = ("train.", "tokenize.")
+DESCRIPTION_CHARACTERS = 5000
+"""Limit of MLflow's database for the description of a version."""
+TRUNCATED = "\n\nThe rest is in the artifact `model_card.html`.\n"
+MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
+"""Characters that have a meaning in Markdown or HTML."""
+LINE_MARKUP = re.compile(r"^(\d+)([.)])|^([-+=])")
+"""What starts a list or underlines a heading at the start of a line."""
+LISTED_SECTIONS = ("train.", "tokenize.")
 """Parameters that the card lists."""
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A rendered model card."""
+
+    markdown: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
 class CardValues:
-    """All that the card says, as plain values."""
+    """Everything the card shows."""
 
     name: str
     """Of the registered model."""
-    version: str
-    model_uri: str
-    """To load this version, as `models:/atnet/3`."""
+    version: int
     model_sha256: str
     labels: Sequence[str]
-    words: ModelCardConfig
+    about: ModelCardConfig
     """What only people know."""
     confidence: float
-    """Of the intervals in the metrics."""
-    results: Mapping[str, Any]
-    """As in metrics.json."""
-    details: Mapping[str, Any]
-    """As in details.json."""
-    slices: Mapping[str, Any]
-    """As in slices.json."""
-    splits: Sequence[SplitFile]
-    verdict: GateResult | None
-    """None before the gate has judged."""
-    parameters: Mapping[str, str]
-    """Flattened, by their place in params.yaml."""
-    example: str
-    """A text to try the model with."""
+    """Level of the intervals in the metrics."""
+    contents: RunContents
+    """What was published: metrics, details, slices, splits, parameters, an example."""
+    gate: GateResult | None
+    """None before the gate has run."""
     commit: str | None
-    """Of the code and parameters."""
+    """Of the code and the parameters."""
+
+    @property
+    def model_uri(self) -> str:
+        """Loads this version, such as `models:/atnet/3`."""
+        return f"models:/{self.name}/{self.version}"
 
     @property
     def behavior(self) -> BehaviorResult | None:
-        """As the gate saw it; None where it was not asked."""
-        return self.verdict.behavior if self.verdict else None
+        """The behavior suites in the gate; None if none was run."""
+        return self.gate.behavior if self.gate else None
+
+    @property
+    def example(self) -> str:
+        """A text to try the model with."""
+        return self.contents.example[0] if self.contents.example else "a text"
+
+
+def model_card(params: Params, root: Path, registry: Registry, version: Version, gate: GateResult) -> ModelCard:
+    """Render the card of a version from what was published and the gate's result.
+
+    Raises:
+        AtnetError: if the files are incomplete or do not belong together.
+    """
+    values = CardValues(
+        name=registry.model,
+        version=version.number,
+        model_sha256=version.sha256,
+        labels=read_json(root / files.INFERENCE_CONFIG)["labels"],
+        about=params.release.model_card,
+        confidence=params.evaluate.confidence,
+        contents=collect_run_contents(params, root),
+        gate=gate,
+        commit=git_state(root).commit,
+    )
+    return ModelCard(card_markdown(values), card_html(values))
 
 
 def card_markdown(values: CardValues) -> str:
-    """Write the card as Markdown; the same values give the same bytes."""
+    """Render the card as Markdown; the same values give the same bytes."""
+    contents, behavior = values.contents, values.behavior
+    baselines = contents.details["baselines"].items()
     return page_template("model_card.md", FILTERS).render(
         card=values,
-        summary=summarize(values.results, values.confidence),
-        kinds=[kind for kind in KINDS if values.behavior and values.behavior.cases(kind)],
+        summary=summarize(contents.results, values.confidence),
+        test_types=[test_type for test_type in TEST_TYPES if behavior and behavior.cases(test_type)],
         weak=weak_spots(values),
-        making={name: value for name, value in values.parameters.items() if name.startswith(MAKING)},
-        baselines=sorted(values.details["baselines"].items(), key=lambda item: -float(item[1]["macro_f1"]["value"])),
+        settings={name: value for name, value in contents.params.items() if name.startswith(LISTED_SECTIONS)},
+        baselines=sorted(baselines, key=lambda item: -float(item[1]["macro_f1"]["value"])),
     )
 
 
 def card_html(values: CardValues) -> str:
-    """Write the card as one page that needs no other file, no script and no network."""
-    # Raw HTML stays text: the card shows words from the data and from people.
+    """Render the card as one page without scripts or links to other files."""
+    # Raw HTML is shown as text: the card contains text from the data and from users.
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(card_markdown(values))
     page = re.sub(r"<table>.*?</table>", lambda match: f'<div class="wide">{match[0]}</div>', body, flags=re.DOTALL)
     return page_template("model_card.html", FILTERS).render(title=f"{values.name} {values.version}", body=page)
 
 
-def description(markdown: str, limit: int = DESCRIPTION_LIMIT) -> str:
-    """Shorten the card to what fits a version's description, whole sections only."""
+def version_description(markdown: str, limit: int = DESCRIPTION_CHARACTERS) -> str:
+    """Shorten the card to what fits the description of a version, by whole sections."""
     if len(markdown) <= limit:
         return markdown
     sections = re.split(r"(?=^## )", markdown, flags=re.MULTILINE)
-    kept = sections[0]
+    description = sections[0]
     for section in sections[1:]:
-        if len(kept) + len(section) + len(MORE) > limit:
+        if len(description) + len(section) + len(TRUNCATED) > limit:
             break
-        kept += section
-    return kept.rstrip()[: limit - len(MORE)] + MORE
+        description += section
+    return description.rstrip()[: limit - len(TRUNCATED)] + TRUNCATED
 
 
 def weak_spots(values: CardValues) -> list[str]:
-    """Say in sentences where the model is clearly weaker than on the whole, from its own numbers."""
-    overall = float(values.results["accuracy"]["value"])
-    found = [
-        f"On {by} “{value}” only {one['accuracy']['value']:.1%} of {one['rows']:,} texts are right "
-        f"({overall:.1%} over all)."
-        for by, parts in values.slices.items()
-        for value, one in parts.items()
-        if "accuracy" in one and one["accuracy"]["high"] < overall
+    """Describe where the model is clearly worse than on all texts, from its own metrics."""
+    slices, overall = values.contents.slices, float(values.contents.results["accuracy"]["value"])
+    sentences = [
+        f"On {by} “{value}” only {part['accuracy']['value']:.1%} of {part['rows']:,} texts are classified correctly "
+        f"({overall:.1%} over all texts)."
+        for by, parts in slices.items()
+        for value, part in parts.items()
+        if "accuracy" in part and part["accuracy"]["high"] < overall
     ]
-    small = sum("accuracy" not in one for parts in values.slices.values() for one in parts.values())
+    small = sum("accuracy" not in part for parts in slices.values() for part in parts.values())
     if small:
-        found.append(f"{small} {'slice is' if small == 1 else 'slices are'} too small to be scored.")
+        sentences.append(f"{small} {'slice is' if small == 1 else 'slices are'} too small to be scored.")
     groups = values.behavior.groups if values.behavior else ()
-    found += [
-        f"Of the behavior cases “{one.group}” ({one.suite}, {one.kind}), {one.cases - one.passed} of {one.cases} fail."
-        for one in groups
-        if one.passed < one.cases
+    sentences += [
+        f"Of the behavior cases “{group.group}” ({group.suite}, {group.test_type}), "
+        f"{group.failed} of {group.cases} fail."
+        for group in groups
+        if group.failed
     ]
-    return found
+    return sentences
 
 
 def plain(text: Any) -> str:
-    """Make Markdown show a text as it is, on one line."""
-    line = MARKS.sub(r"\\\1", " ".join(str(text).split()))
-    return LINE_MARK.sub(lambda match: f"{match[1]}\\{match[2]}" if match[1] else f"\\{match[3]}", line)
+    """Escape a text so that Markdown shows it unchanged, on one line."""
+    line = MARKUP.sub(r"\\\1", " ".join(str(text).split()))
+    return LINE_MARKUP.sub(lambda match: f"{match[1]}\\{match[2]}" if match[1] else f"\\{match[3]}", line)
 
 
 def score(value: Any, form: str = "{:.3f}") -> str:
-    """Write a number, and its interval where it has one."""
+    """Format a number, with its interval if it has one."""
     if not isinstance(value, Mapping):
         return form.format(value)
     return f"{form.format(value['value'])} ({form.format(value['low'])} to {form.format(value['high'])})"
 
 
 def _points(value: Mapping[str, float]) -> str:
-    return score({name: 100 * one for name, one in value.items()}, "{:+z.1f}")
+    return score({name: 100 * number for name, number in value.items()}, "{:+z.1f}")
 
 
 FILTERS: dict[str, Callable[..., str]] = {

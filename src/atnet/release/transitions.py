@@ -1,70 +1,128 @@
-"""The moves a release is made of: which aliases and tags change together."""
+"""The state changes of a version: which aliases and tags change together.
 
+States: registered -> promoted | rejected | pending_approval; pending_approval -> promoted | rejected_by_user;
+promoted -> rolled_back. A version that users rejected or rolled back is not released again without `--again`.
+"""
+
+import logging
 from datetime import datetime
+from hashlib import sha256
 
-from atnet.registry.transactions import AliasTransaction, event
-from atnet.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, STATE_TAG, Registry, aliases, version
-from atnet.release.records import Record, gate_tags
+from atnet.registry.ledger import LedgerEvent
+from atnet.registry.transactions import AliasTransaction, commit, recover_pending
+from atnet.registry.versions import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    STATE_TAG,
+    Registry,
+    Version,
+    aliases,
+    versions,
+)
+from atnet.release.command import Command
+
+logger = logging.getLogger(__name__)
 
 DEADLINE_TAG = "release.deadline"
-"""Until when a version waits; ISO 8601, UTC."""
-AGAINST_TAG = "release.against"
-"""The champion that a waiting version was judged against."""
-BY_TAG = "release.by"
-ROLLED_BACK, REFUSED = "rolled back", "refused"
-PEOPLE_SAID_NO = (ROLLED_BACK, REFUSED)
-"""States that a release leaves alone: without being asked, it never brings back what people have taken away."""
+"""Until when a version waits for approval; ISO 8601, UTC."""
+COMPARED_WITH_TAG = "release.compared_with"
+"""The champion that a version waiting for approval was compared with."""
+USER_TAG = "release.user"
+GATE_TAG = "gate.sha256"
+PROMOTED, REJECTED, PENDING_APPROVAL = "promoted", "rejected", "pending_approval"
+ROLLED_BACK, REJECTED_BY_USER = "rolled_back", "rejected_by_user"
+DECIDED_BY_USER = (ROLLED_BACK, REJECTED_BY_USER)
 
 
-def promotion(
-    registry: Registry, number: int, why: str, who: str | None, tags: dict[str, str], gate: str
+def promote(
+    registry: Registry, number: int, command: Command, *, reason: str, gate_sha256: str, tags: dict[str, str]
 ) -> AliasTransaction:
-    """Make a version champion and the champion the previous one."""
-    held = aliases(registry)
-    before = held.get(CHAMPION)
+    """Make a version the champion, and the champion the previous one."""
+    current = aliases(registry)
+    before = current.get(CHAMPION)
     moved: dict[str, int | None] = {CHAMPION: number}
     if before is not None:
         moved[PREVIOUS] = before
-    if held.get(CHALLENGER) == number:
+    if current.get(CHALLENGER) == number:
         moved[CHALLENGER] = None
-    told = event("promoted", number, before=before, after=number, why=why, who=who, gate=gate)
-    state = {STATE_TAG: "promoted", DEADLINE_TAG: "", AGAINST_TAG: "", BY_TAG: told.who}
-    return AliasTransaction(told, moved, {number: {**tags, **state}})
+    event = command.event(PROMOTED, number, champion=(before, number), reason=reason, gate_sha256=gate_sha256)
+    state = {STATE_TAG: PROMOTED, DEADLINE_TAG: "", COMPARED_WITH_TAG: "", USER_TAG: event.user}
+    return AliasTransaction(event, moved, {number: {**tags, **state}})
 
 
-def rejection(
-    registry: Registry, number: int, state: str, why: str, who: str | None, kept: Record | None = None
+def reject(
+    registry: Registry, rejected: Version, command: Command, *, state: str, reason: str, tags: dict[str, str]
 ) -> AliasTransaction:
-    """Take the challenger's place from a version and leave its numbers.
+    """Remove the challenger alias from a version.
 
     Args:
-        state: rejected (by the gate) or refused (by people, who are not asked again).
+        registry: of the version.
+        rejected: the version.
+        command: who rejects it.
+        state: rejected (by the gate) or rejected_by_user.
+        reason: for the ledger.
+        tags: of the gate, if it was run now.
     """
-    held = aliases(registry)
-    champion = held.get(CHAMPION)
-    gate = kept.sha256 if kept else version(registry, number).tags.get("gate.sha256", "")
-    told = event("rejected", number, before=champion, after=champion, why=why, who=who, gate=gate)
-    tags = {STATE_TAG: state, DEADLINE_TAG: "", AGAINST_TAG: "", BY_TAG: told.who}
-    moved: dict[str, int | None] = {CHALLENGER: None} if held.get(CHALLENGER) == number else {}
-    return AliasTransaction(told, moved, {number: {**(gate_tags(kept) if kept else {}), **tags}})
+    current = aliases(registry)
+    champion, number = current.get(CHAMPION), rejected.number
+    gate_sha256 = tags.get(GATE_TAG) or rejected.tags.get(GATE_TAG, "")
+    event = command.event(REJECTED, number, champion=(champion, champion), reason=reason, gate_sha256=gate_sha256)
+    changed = {STATE_TAG: state, DEADLINE_TAG: "", COMPARED_WITH_TAG: "", USER_TAG: event.user}
+    moved: dict[str, int | None] = {CHALLENGER: None} if current.get(CHALLENGER) == number else {}
+    return AliasTransaction(event, moved, {number: {**tags, **changed}})
 
 
-def waiting(number: int, champion: int | None, deadline: datetime, kept: Record, who: str | None) -> AliasTransaction:
-    """Keep a version that passed the gate for a person to decide on."""
-    told = event("waiting", number, before=champion, after=champion, why=kept.told, who=who, gate=kept.sha256)
-    tags = {
-        STATE_TAG: "waiting",
+def await_approval(
+    number: int, champion: int | None, command: Command, *, deadline: datetime, reason: str, tags: dict[str, str]
+) -> AliasTransaction:
+    """Keep a version that passed the gate as challenger until somebody approves or rejects it."""
+    event = command.event(
+        PENDING_APPROVAL, number, champion=(champion, champion), reason=reason, gate_sha256=tags[GATE_TAG]
+    )
+    state = {
+        STATE_TAG: PENDING_APPROVAL,
         DEADLINE_TAG: deadline.isoformat(timespec="seconds"),
-        AGAINST_TAG: str(champion or ""),
+        COMPARED_WITH_TAG: str(champion or ""),
     }
-    return AliasTransaction(told, {CHALLENGER: number}, {number: {**gate_tags(kept), **tags}})
+    return AliasTransaction(event, {CHALLENGER: number}, {number: {**tags, **state}})
 
 
-def roll_back(registry: Registry, number: int, *, previous: int | None, why: str, who: str | None) -> AliasTransaction:
-    """Make an earlier version champion again and mark the one that it takes the place of."""
+def roll_back(
+    registry: Registry, number: int, command: Command, *, previous: int | None, reason: str
+) -> AliasTransaction:
+    """Make an earlier version the champion again and mark the one it replaces as rolled back."""
     before = aliases(registry).get(CHAMPION)
-    told = event("rolled back", before, before=before, after=number, why=why, who=who)
-    tags = {number: {STATE_TAG: "promoted"}}
+    event = command.event(ROLLED_BACK, before, champion=(before, number), reason=reason)
+    tags = {number: {STATE_TAG: PROMOTED}}
     if before is not None:
-        tags[before] = {STATE_TAG: ROLLED_BACK, BY_TAG: told.who}
-    return AliasTransaction(told, {CHAMPION: number, PREVIOUS: previous}, tags)
+        tags[before] = {STATE_TAG: ROLLED_BACK, USER_TAG: event.user}
+    return AliasTransaction(event, {CHAMPION: number, PREVIOUS: previous}, tags)
+
+
+def recover(registry: Registry, now: datetime) -> LedgerEvent | None:
+    """Finish an interrupted transaction and reject versions whose approval deadline has passed.
+
+    The registry must be locked. Every command that changes the registry calls this first.
+
+    Returns:
+        The event of the interrupted transaction; None if there was none.
+    """
+    finished = recover_pending(registry)
+    if finished is not None:
+        logger.info("Finished an interrupted command: version %s %s.", finished.version, finished.action)
+    for waiting in versions(registry):
+        deadline = waiting.tags.get(DEADLINE_TAG)
+        if waiting.state == PENDING_APPROVAL and deadline and datetime.fromisoformat(deadline) < now:
+            _expire(registry, waiting, deadline, now)
+    return finished
+
+
+def _expire(registry: Registry, waiting: Version, deadline: str, now: datetime) -> None:
+    reason = f"not approved before {deadline[:16].replace('T', ' ')} UTC"
+    # The same id in every process that finds the deadline passed: one line in the ledger.
+    event_id = sha256(f"{registry.model}:{waiting.number}:{deadline}".encode()).hexdigest()[:32]
+    command = Command(event_id, "approval timeout", now)
+    transaction = reject(registry, waiting, command, state=REJECTED_BY_USER, reason=reason, tags={})
+    commit(registry, transaction)
+    logger.info("Version %s is rejected: %s.", waiting.number, reason)

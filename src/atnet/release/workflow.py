@@ -1,18 +1,18 @@
-"""`release`: register the published model, judge it, and let it take the champion's place if it has earned it."""
+"""`atnet release`: register the published model, run the gate, and promote the model if it passes."""
 
-import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-import filelock
+import numpy as np
 
 from atnet import files
-from atnet.config import Params
+from atnet.config import Params, ReleaseConfig
 from atnet.errors import ModelError, ReleaseError
 from atnet.inference import UnusableModelError, model_hash
+from atnet.registry.ledger import LedgerEvent
 from atnet.registry.lock import registry_lock
 from atnet.registry.transactions import commit
 from atnet.registry.versions import (
@@ -26,19 +26,48 @@ from atnet.registry.versions import (
     open_registry,
     register,
     set_alias,
+    version,
 )
-from atnet.release.card_inputs import model_card
-from atnet.release.gate_inputs import ReleaseOptions, weigh
-from atnet.release.records import Record, gate_tags, record
-from atnet.release.settling import settle
-from atnet.release.transitions import BY_TAG, DEADLINE_TAG, PEOPLE_SAID_NO, promotion, rejection, waiting
-from atnet.storage import project_root
+from atnet.release.command import Command, command_run
+from atnet.release.gate.gate_checks import decide, unservable
+from atnet.release.gate.measurements import measure
+from atnet.release.gate.result import CheckResult, GateResult
+from atnet.release.gate_inputs import Candidate, IsolationOptions, collect_gate_inputs
+from atnet.release.model_card import model_card
+from atnet.release.records import GateRecord, gate_tags, load_record, save_result
+from atnet.release.transitions import (
+    DEADLINE_TAG,
+    DECIDED_BY_USER,
+    PENDING_APPROVAL,
+    PROMOTED,
+    REJECTED,
+    USER_TAG,
+    await_approval,
+    promote,
+    recover,
+    reject,
+)
+from atnet.storage import exclusive_lock, project_root
 from atnet.tracking import publish_from_files
+
+logger = logging.getLogger(__name__)
 
 LOCK = files.STATE / "release.lock"
 LOCK_SECONDS = 5.0
+BUSY = f"Another release is running in this project: it holds {LOCK}. Run this one again when it has finished."
 
-Result = Literal["promoted", "rejected", "waiting", "unchanged"]
+Result = Literal["promoted", "rejected", "pending_approval", "unchanged"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseOptions:
+    """What the user asked for."""
+
+    isolation: IsolationOptions = field(default_factory=IsolationOptions)
+    again: bool = False
+    """Judge a version again that users rejected or rolled back."""
+    user: str | None = None
+    """For the ledger; None: the user of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,121 +76,134 @@ class ReleaseOutcome:
 
     result: Result
     version: int
-    told: str
-    """What happened, for people."""
-    record: Record | None = None
-    """The judgment; None where nothing was judged."""
+    message: str
+    record: GateRecord | None = None
+    """The gate's result; None if the gate was not run."""
     deadline: datetime | None = None
-    """Until when a waiting version waits."""
+    """Until when a version waits for approval."""
 
 
-def release(
-    params: Params, root: Path, options: ReleaseOptions | None = None, *, tell: Callable[[str], None] = print
-) -> ReleaseOutcome:
-    """Judge the published model and act on the verdict. Safe to repeat, and to run again after a kill.
+def release(params: Params, root: Path, options: ReleaseOptions, *, now: datetime) -> ReleaseOutcome:
+    """Run the gate on the published model and act on the result. Safe to repeat, also after a kill.
 
     Raises:
-        ReleaseError: if another release is at work here, or the champion changed while this one judged.
-        AtnetError: if the files or the store cannot be used.
+        ReleaseError: if another release is running here, or the champion changed while the gate was running.
+        ProcessInterrupted: if a model's process was killed: nothing is decided then.
+        AtnetError: if files or the store cannot be used.
     """
-    options = options or ReleaseOptions()
-    with _project_lock(root):
-        sha256 = _model_sha256(root / files.MODEL)
-        publish_from_files(params, root)
+    with exclusive_lock(project_root(root) / LOCK, BUSY, error=ReleaseError, timeout_seconds=LOCK_SECONDS):
+        sha256 = _published_model(params, root)
         registry = open_registry(params.tracking, root)
-        challenger = _enter(registry, sha256, options, tell)
-        if isinstance(challenger, ReleaseOutcome):
-            return challenger
-        champion = aliased(registry, CHAMPION)
-        verdict = weigh(params, root, registry, challenger=challenger, champion=champion, options=options, tell=tell)
-        card = model_card(params, root, registry, challenger, verdict)
-        kept = record(registry, challenger, verdict, card)
-        with registry_lock(registry):
-            return _act(params, registry, challenger, champion, kept, options)
+        arguments = {"model": sha256, "again": options.again}
+        with command_run(registry, "release", arguments, user=options.user, now=now) as command:
+            candidate = register_candidate(registry, sha256, options, command)
+            if isinstance(candidate, ReleaseOutcome):
+                return candidate
+            result = run_gate(params.release, root, registry, candidate, options.isolation)
+            card = model_card(params, root, registry, candidate.challenger, result)
+            record = save_result(registry, candidate.challenger, result, card)
+            with registry_lock(registry):
+                return apply_result(params.release, registry, candidate, record, command)
 
 
-def _enter(
-    registry: Registry, sha256: str, options: ReleaseOptions, tell: Callable[[str], None]
-) -> Version | ReleaseOutcome:
-    """Register the model as challenger, unless what is known of it already decides."""
+def register_candidate(
+    registry: Registry, sha256: str, options: ReleaseOptions, command: Command
+) -> Candidate | ReleaseOutcome:
+    """Register the model as challenger, unless its outcome is known already."""
     ensure_registered_model(registry)
     with registry_lock(registry):
-        settle(registry, tell)
+        recover(registry, command.now)
+        completed = command.completed_event(registry)
         champion = aliased(registry, CHAMPION)
+        if completed is not None and completed.action != PROMOTED:
+            return _completed(registry, completed)
         if champion is not None and champion.sha256 == sha256:
-            return ReleaseOutcome(
-                "unchanged", champion.number, f"version {champion.number} is this very model and is live."
-            )
+            return ReleaseOutcome("unchanged", champion.number, f"version {champion.number} is this model and is live.")
         challenger = register(registry, sha256)
-        known = _known(challenger, options)
-        if known is None:
-            set_alias(registry, CHALLENGER, challenger.number)
-        return known or challenger
+        decided = _decided(challenger, options)
+        if decided is not None:
+            return decided
+        set_alias(registry, CHALLENGER, challenger.number)
+        return Candidate(challenger, champion)
 
 
-def _known(challenger: Version, options: ReleaseOptions) -> ReleaseOutcome | None:
-    """Say no more than was said: people's word on this model stands until they ask anew."""
-    number = challenger.number
-    if challenger.state == "waiting":
-        deadline = datetime.fromisoformat(challenger.tags[DEADLINE_TAG])
-        told = f"version {number} waits for a person until {deadline:%Y-%m-%d %H:%M} UTC: "
-        return ReleaseOutcome(
-            "waiting", number, f"{told}`atnet approve {number}` or `atnet reject {number}`.", deadline=deadline
-        )
-    if options.again or challenger.state not in PEOPLE_SAID_NO:
-        return None
-    told = f"version {number} was {challenger.state} by {challenger.tags.get(BY_TAG, 'a person')}; "
-    return ReleaseOutcome("rejected", number, f"{told}`atnet release --again` judges it anew.")
+def run_gate(
+    config: ReleaseConfig, root: Path, registry: Registry, candidate: Candidate, isolation: IsolationOptions
+) -> GateResult:
+    """Collect inputs, measure and decide."""
+    inputs = collect_gate_inputs(config, root, registry, candidate, isolation)
+    if isinstance(inputs, CheckResult):
+        champion = candidate.champion.sha256 if candidate.champion else None
+        return unservable(inputs, config, challenger=candidate.challenger.sha256, champion=champion)
+    logger.info("Version %s: running the gate.", candidate.challenger.number)
+    return decide(measure(inputs, config, np.random.default_rng(config.seed)), config)
 
 
-def _act(
-    params: Params,
-    registry: Registry,
-    challenger: Version,
-    champion: Version | None,
-    kept: Record,
-    options: ReleaseOptions,
+def apply_result(
+    config: ReleaseConfig, registry: Registry, candidate: Candidate, record: GateRecord, command: Command
 ) -> ReleaseOutcome:
-    """Act on the verdict, seeing first that it still is about the live champion."""
-    settle(registry, lambda _: None)
-    number, before = challenger.number, champion.number if champion else None
-    now = aliases(registry).get(CHAMPION)
-    if now != before:
+    """Move the aliases as the gate decided, if the champion is still the one it compared with.
+
+    Raises:
+        ReleaseError: if the champion has changed.
+    """
+    recover(registry, command.now)
+    challenger, number = candidate.challenger, candidate.challenger.number
+    champion = candidate.champion.number if candidate.champion else None
+    current = aliases(registry).get(CHAMPION)
+    if current != champion:
         raise ReleaseError(
-            f"The champion changed from version {before or 'none'} to {now or 'none'} while version {number} was "
-            "judged (another release or a rollback). Nothing was moved; run `atnet release` again."
+            f"The champion changed from version {champion or 'none'} to {current or 'none'} while the gate judged "
+            f"version {number} (another release or a rollback). No alias moved; run `atnet release` again."
         )
-    if kept.verdict.decision == "reject":
-        move = rejection(registry, number, "rejected", kept.told, options.who, kept)
-        commit(registry, move)
-        return ReleaseOutcome("rejected", number, f"version {number} is rejected.", kept)
-    if params.release.approval == "manual":
-        deadline = datetime.now(UTC) + timedelta(hours=params.release.approval_timeout_hours)
-        commit(registry, waiting(number, before, deadline, kept, options.who))
-        told = f"version {number} has passed the gate and waits for a person until {deadline:%Y-%m-%d %H:%M} UTC: "
-        return ReleaseOutcome(
-            "waiting", number, f"{told}`atnet approve {number}` or `atnet reject {number}`.", kept, deadline
-        )
-    commit(registry, promotion(registry, number, kept.told, options.who, gate_tags(kept), kept.sha256))
-    instead = f" instead of version {before}" if before else ""
-    return ReleaseOutcome("promoted", number, f"version {number} is champion{instead}.", kept)
+    tags, reason = gate_tags(record), record.summary
+    if record.result.decision == "reject":
+        commit(registry, reject(registry, challenger, command, state=REJECTED, reason=reason, tags=tags))
+        return ReleaseOutcome("rejected", number, f"version {number} is rejected.", record)
+    if config.approval == "manual":
+        deadline = command.now + timedelta(hours=config.approval_timeout_hours)
+        commit(registry, await_approval(number, champion, command, deadline=deadline, reason=reason, tags=tags))
+        return _pending(number, deadline, record)
+    commit(registry, promote(registry, number, command, reason=reason, gate_sha256=record.sha256, tags=tags))
+    replaced = f", replacing version {champion}" if champion else ""
+    return ReleaseOutcome("promoted", number, f"version {number} is champion{replaced}.", record)
 
 
-def _model_sha256(folder: Path) -> str:
+def _published_model(params: Params, root: Path) -> str:
     try:
-        return model_hash(folder)
+        sha256 = model_hash(root / files.MODEL)
     except UnusableModelError as error:
         raise ModelError(str(error)) from error
+    publish_from_files(params, root)
+    return sha256
 
 
-@contextlib.contextmanager
-def _project_lock(root: Path) -> Iterator[None]:
-    path = project_root(root) / LOCK
-    path.parent.mkdir(exist_ok=True)
-    try:
-        with filelock.FileLock(path, timeout=LOCK_SECONDS):
-            yield
-    except filelock.Timeout:
-        raise ReleaseError(
-            f"Another release is at work in this project: it holds {LOCK}. Run this one again when it has ended."
-        ) from None
+def _decided(challenger: Version, options: ReleaseOptions) -> ReleaseOutcome | None:
+    """Return the outcome if users have decided on this version, or still have to."""
+    number = challenger.number
+    if challenger.state == PENDING_APPROVAL:
+        return _pending(number, datetime.fromisoformat(challenger.tags[DEADLINE_TAG]))
+    if options.again or challenger.state not in DECIDED_BY_USER:
+        return None
+    user = challenger.tags.get(USER_TAG, "a user")
+    state = challenger.state.replace("_", " ")
+    message = f"version {number} was {state} ({user}); `atnet release --again` judges it again."
+    return ReleaseOutcome("rejected", number, message)
+
+
+def _completed(registry: Registry, event: LedgerEvent) -> ReleaseOutcome:
+    """Return the outcome that an interrupted run of this command has already reached."""
+    assert event.version is not None
+    record = load_record(registry, event.version)
+    if event.action == PENDING_APPROVAL:
+        deadline = version(registry, event.version).tags[DEADLINE_TAG]
+        return _pending(event.version, datetime.fromisoformat(deadline), record)
+    return ReleaseOutcome("rejected", event.version, f"version {event.version} is rejected.", record)
+
+
+def _pending(number: int, deadline: datetime, record: GateRecord | None = None) -> ReleaseOutcome:
+    message = (
+        f"version {number} passed the gate and waits for approval until {deadline:%Y-%m-%d %H:%M} UTC: "
+        f"`atnet approve {number}` or `atnet reject {number}`."
+    )
+    return ReleaseOutcome("pending_approval", number, message, record, deadline)

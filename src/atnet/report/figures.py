@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from atnet.evaluation.bootstrap import Interval
 from atnet.evaluation.calibration import Reliability
-from atnet.evaluation.metrics import Floats, Ints, share
+from atnet.evaluation.metrics import Floats, Ints, safe_divide
 from atnet.evaluation.ranking import Curves
 
 INK, BLUE, GRAY, ORANGE = "#1f2933", "#2563a8", "#9aa5b1", "#c4631b"
@@ -65,7 +65,7 @@ def reliability_figure(before: Reliability, after: Reliability) -> str:
             axes.scatter(curve.confidence[filled], curve.accuracy[filled], s=area, color=color)
         axes.set(ylabel="Accuracy", xlim=(0, 1.01), ylim=(0, 1.02))
         figure.legend(loc="outside upper left", fontsize=8)
-        histogram.bar(after.middles, after.rows, width=0.9 / len(after.rows), color=BLUE, alpha=0.6)
+        histogram.bar(after.bin_centers, after.rows, width=0.9 / len(after.rows), color=BLUE, alpha=0.6)
         histogram.set(xlabel="Confidence", ylabel="Texts")
         return to_svg(figure)
 
@@ -75,7 +75,7 @@ def confusion_figure(confusion_CC: Ints, labels: Sequence[str]) -> str:
     classes = len(labels)
     size = float(np.clip(2.2 + 0.45 * classes, 3.6, 10.5))
     font = float(np.clip(400 / classes, 5.5, 9.0))
-    share_CC = share(confusion_CC, confusion_CC.sum(axis=1, keepdims=True))
+    share_CC = safe_divide(confusion_CC, confusion_CC.sum(axis=1, keepdims=True))
     with plot_style("confusion"):
         figure = Figure(figsize=(size, size * 0.92), layout="constrained")
         axes = figure.subplots()

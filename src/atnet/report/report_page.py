@@ -10,7 +10,7 @@ import pandas as pd
 from atnet.config import SPLITS, EvaluateConfig
 from atnet.evaluation.bootstrap import Interval
 from atnet.evaluation.evaluate import Evaluation, best_baseline_score
-from atnet.evaluation.examples import ListedText, Sample, confused_pairs, listed_text, most_unsure, most_wrong
+from atnet.evaluation.examples import ListedText, Sample, confused_pairs, least_certain, listed_text, most_wrong
 from atnet.evaluation.predictions import SplitPredictions
 from atnet.evaluation.ranking import ranked_classes
 from atnet.evaluation.slices import BY_LENGTH, SliceScore, count_words
@@ -151,7 +151,7 @@ def _bar_scales(evaluation: Evaluation) -> dict[str, BarScale]:
 def _text_lists(table: pd.DataFrame, predictions: SplitPredictions, limit: int) -> dict[str, list[ListedText]]:
     rows = {
         "wrong": most_wrong(predictions.actual, predictions.probabilities, limit),
-        "uncertain": most_unsure(predictions.probabilities, limit),
+        "uncertain": least_certain(predictions.probabilities, limit),
     }
     return {name: [listed_text(row, table, predictions) for row in listed] for name, listed in rows.items()}
 

@@ -11,7 +11,9 @@ from atnet.environment import prepare_process
 from atnet.files import MODEL, STATE
 from atnet.inference import model_hash
 from atnet.network.training_inputs import TrainingInputs, training_code, training_inputs
+from atnet.network.training_state import TrainingState
 from atnet.stages.command import run_stage
+from atnet.stages.finished_checkpoint import keep_finished, restore_finished
 from atnet.stderr import quiet_stderr
 from atnet.storage import cpu_flags, project_root
 
@@ -19,8 +21,9 @@ from atnet.storage import cpu_flags, project_root
 prepare_process()
 with quiet_stderr():
     from atnet.network.checkpoint import load_state, save_state, training_key
+    from atnet.network.compiled_steps import computation_precision
     from atnet.network.model_folder import TrainedModel, save_model
-    from atnet.network.training import Trainer, TrainingState, computation_precision
+    from atnet.network.training import Trainer
     from atnet.stages.progress import StepProgress
 
 
@@ -30,15 +33,16 @@ def train(params: Params, root: Path) -> str:
     store = tracking.open_store(params.tracking, project)
     precision = computation_precision(params.train, cpu_flags())
     inputs = TrainingInputs.load(root)
-    depends_on = [*training_inputs(root), *training_code(root)]
-    key = training_key(f"{params.train.model_dump_json()} {precision}", depends_on)
-    trainer = Trainer(params.train, precision=precision, **inputs.for_trainer(params.train))
+    dependencies = [*training_inputs(root), *training_code(root)]
+    key = training_key(f"{params.train.model_dump_json()} {precision}", dependencies)
+    trainer = Trainer(params.train, inputs.training_data(params.train), precision=precision)
     checkpoint = project / STATE / "checkpoints" / f"{key}.npz"
+    restore_finished(checkpoint, root)
     with tracking.training_run(store, key=key, name=f"training {key[:8]}", params={}) as run:
         state = _fit(trainer, checkpoint, run)
         save_model(root / MODEL, TrainedModel(trainer, state, inputs.tokenizer.to_str(pretty=True), inputs.labels))
         run.finish(model_hash(root / MODEL))
-    checkpoint.unlink(missing_ok=True)
+    keep_finished(checkpoint, root)
     return (
         f"best epoch {state.best.epoch} of {len(state.history)}, validation loss {state.best.validation_loss:.4f}, "
         f"accuracy {state.best.validation_accuracy:.1%}"

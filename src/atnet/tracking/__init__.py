@@ -1,4 +1,4 @@
-"""The door to MLflow's tracking store: the live run of a training, and the complete run of a finished one.
+"""The adapter to MLflow's tracking store: the run of a training in progress, and the complete run of a finished one.
 
 One MLflow run is one trained model, found by the hash of the model's files and never by a run id on disk.
 """

@@ -1,4 +1,4 @@
-"""What is published, read from the stages' files, after seeing that they belong together."""
+"""Read what is published from the files of the stages, after checking that they belong together."""
 
 import csv
 import hashlib
@@ -20,8 +20,8 @@ from atnet.schema import TEXT
 from atnet.storage import read_json, read_table
 from atnet.tracking.run_contents import RunContents, SplitFile, curve_points, flat_metrics, flat_params, run_name
 
-BESIDE_THE_MODEL = ("history.csv", "train_hashes.txt")
-"""Files that travel with a model without being part of its identity."""
+EXTRA_FILES = ("history.csv", "train_hashes.txt")
+"""Files that are stored with a model without being part of its identity."""
 NOT_PUBLISHED = ("timings.json",)
 EXAMPLES, EXAMPLE_CHARACTERS = 2, 200
 NEXT_STEP = "Run `dvc repro` (or `dvc checkout`, if the files should follow dvc.lock), then publish again."
@@ -31,9 +31,9 @@ def collect_run_contents(params: Params, root: Path) -> RunContents:
     """Read what is published of the model on disk.
 
     Raises:
-        ModelError: if the model is not complete.
-        DataFileError: if a file is missing, damaged or not the one that dvc.lock names.
-        ConfigurationError: if params.yaml is not what the files were made with.
+        ModelError: if the model is incomplete.
+        DataFileError: if a file is missing, damaged or differs from dvc.lock.
+        ConfigurationError: if params.yaml has changed since the files were written.
     """
     try:
         sha256 = model_hash(root / files.MODEL)
@@ -43,7 +43,7 @@ def collect_run_contents(params: Params, root: Path) -> RunContents:
         read_json(root / path) for path in (files.METRICS, files.METRIC_DETAILS, files.SLICE_METRICS)
     )
     artifacts = dict(_artifacts(root))
-    model_files = [root / files.MODEL / name for name in (*MODEL_FILES, *BESIDE_THE_MODEL)]
+    model_files = [root / files.MODEL / name for name in (*MODEL_FILES, *EXTRA_FILES)]
     splits = [_split_file(root / files.split_table(name), name, root) for name in SPLITS]
     checked = [*model_files, *artifacts.values(), *(root / files.split_table(name) for name in SPLITS)]
     if (root / files.DVC_LOCK).exists():
@@ -68,25 +68,25 @@ def collect_run_contents(params: Params, root: Path) -> RunContents:
 
 
 def check_agreement(lock_text: str, params: Params, paths: Mapping[str, Path]) -> None:
-    """See that the files and params.yaml are those of dvc.lock, so that a run never tells of another model.
+    """Check that files and params.yaml agree with dvc.lock, so that a run never describes another model.
 
     Raises:
-        DataFileError: naming the first file that is not the one in dvc.lock.
+        DataFileError: naming the first file that differs from dvc.lock.
         ConfigurationError: naming the first parameter that has changed since.
     """
-    now = params.model_dump(by_alias=True)
+    values = params.model_dump(by_alias=True)
     for name, value in locked_params(lock_text, str(PARAMS_FILE)).items():
-        changed = _first_difference(name, value, _at(now, name))
+        changed = _first_difference(name, value, _value_at(values, name))
         if changed is not None:
-            raise ConfigurationError(f"{PARAMS_FILE} has changed since the model was made: {changed}. {NEXT_STEP}")
+            raise ConfigurationError(f"{PARAMS_FILE} has changed since the model was trained: {changed}. {NEXT_STEP}")
     locked = locked_outputs(lock_text)
     for path, file in paths.items():
         if path in locked and locked[path] != file_md5(file):
-            raise DataFileError(f"{path} is not the file that {files.DVC_LOCK} names. {NEXT_STEP}")
+            raise DataFileError(f"{path} differs from the file recorded in {files.DVC_LOCK}. {NEXT_STEP}")
 
 
 def file_md5(path: Path) -> str:
-    """Give a file's MD5, which is how DVC names it."""
+    """Compute a file's MD5, by which DVC identifies it."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -96,9 +96,13 @@ def file_md5(path: Path) -> str:
 
 def _artifacts(root: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted((root / files.EVALUATION).rglob("*")):
-        inside = path.relative_to(root / files.EVALUATION)
-        if path.is_file() and path.name not in NOT_PUBLISHED and not any(part.startswith(".") for part in inside.parts):
-            yield f"evaluation/{inside.as_posix()}", path
+        relative = path.relative_to(root / files.EVALUATION)
+        if (
+            path.is_file()
+            and path.name not in NOT_PUBLISHED
+            and not any(part.startswith(".") for part in relative.parts)
+        ):
+            yield f"evaluation/{relative.as_posix()}", path
     if (root / files.SPLIT_REPORT).exists():
         yield "data/split_report.json", root / files.SPLIT_REPORT
 
@@ -140,7 +144,7 @@ def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _at(values: Any, name: str) -> Any:
+def _value_at(values: Any, name: str) -> Any:
     for part in name.split("."):
         values = values.get(part) if isinstance(values, Mapping) else None
     return values
@@ -150,4 +154,4 @@ def _first_difference(name: str, locked: Any, now: Any) -> str | None:
     if isinstance(locked, Mapping) and isinstance(now, Mapping):
         keys = [key for key in (*locked, *now) if locked.get(key) != now.get(key)]
         return _first_difference(f"{name}.{keys[0]}", locked.get(keys[0]), now.get(keys[0])) if keys else None
-    return None if locked == now else f"{name} was {locked!r} and is {now!r}"
+    return None if locked == now else f"{name} was {locked!r} and is now {now!r}"

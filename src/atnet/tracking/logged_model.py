@@ -1,29 +1,36 @@
-"""The exported model in MLflow: a pyfunc from a code file, logged once for the same contents."""
+"""The exported model in MLflow: a pyfunc from a code file, logged once for the same content."""
 
 import hashlib
 import importlib.metadata
+import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import mlflow.artifacts
 import mlflow.pyfunc
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Map, Object, Property
 
 import atnet.inference
+from atnet.tracking.run_contents import file_sha256
 from atnet.tracking.store import TrackingStore
 from atnet.tracking.tags import MODEL_TAG
 
 CODE = Path(__file__).resolve().parents[1] / "served_model.py"
 INFERENCE = Path(atnet.inference.__file__)
 CONTENT_TAG = "content.sha256"
-"""Hash of everything in the logged model: files of the model and the code that answers."""
+"""Hash of what the model was built from, its files and its code: the same content is logged once."""
+ARTIFACTS_TAG = "artifacts.sha256"
+"""JSON, path -> hash of every file that was uploaded: a download is verified against it."""
 REQUIREMENTS = ("mlflow-skinny", "onnxruntime", "tokenizers", "numpy", "pandas")
-"""All that the model needs where it is served; MLflow's pyfunc imports pandas, which mlflow-skinny does not bring."""
+"""All that the model needs where it is served; MLflow's pyfunc imports pandas, which mlflow-skinny does not install."""
 
 TOKEN = Object(
     [
@@ -46,23 +53,23 @@ SIGNATURE = ModelSignature(
     ),
     params=ParamSchema([ParamSpec("attention", DataType.boolean, False)]),
 )
-# As with a signature from type hints, MLflow passes on what was sent as it came, and the model checks it. Otherwise
-# its server turns a null into the text "None" and a number into digits, and of several columns takes the first.
+# With this flag MLflow passes the input on unchanged, and the model validates it. Otherwise its server turns a null
+# into the text "None" and a number into digits, and silently takes the first of several columns.
 SIGNATURE._is_signature_from_type_hint = True
 
 
 def pinned_requirements() -> list[str]:
-    """Name the packages a served model needs, at the versions it was made with."""
+    """Return the packages a served model needs, at the versions it was built with."""
     return [f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS]
 
 
 def save_pyfunc(path: Path, files: Sequence[Path], *, example: Sequence[str], metadata: Model | None = None) -> None:
-    """Write an MLflow model folder: the code that answers and the model's files, Keras' among them."""
+    """Write an MLflow model folder: the inference code and the model files, those of Keras included."""
     with _folder_of(files) as model:
         mlflow.pyfunc.save_model(
             path=str(path),
             python_model=str(CODE),
-            artifacts={"model": str(model), "inference": str(shutil.copy2(INFERENCE, model.parent))},
+            artifacts={"model": str(model), "inference": str(INFERENCE)},
             signature=SIGNATURE,
             input_example=list(example),
             pip_requirements=pinned_requirements(),
@@ -70,45 +77,93 @@ def save_pyfunc(path: Path, files: Sequence[Path], *, example: Sequence[str], me
         )
 
 
-def ensure_logged_model(
-    store: TrackingStore,
-    run_id: str,
-    *,
-    name: str,
-    model_sha256: str,
-    files: Sequence[Path],
-    params: dict[str, str],
-    example: Sequence[str],
-) -> str:
-    """Log the model to the run unless the run has it already; one left half-way is completed.
+@dataclass(frozen=True, slots=True)
+class ModelContents:
+    """What one logged model is made of."""
+
+    name: str
+    model_sha256: str
+    files: Sequence[Path]
+    params: Mapping[str, str]
+    example: Sequence[str]
+    """Texts for the input example."""
+
+    def content_sha256(self) -> str:
+        """Compute the hash of the files and the inference code."""
+        digest = hashlib.sha256()
+        for path in (CODE, INFERENCE, *sorted(self.files, key=lambda file: file.name)):
+            digest.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        return digest.hexdigest()
+
+
+def ensure_logged_model(store: TrackingStore, run_id: str, contents: ModelContents) -> str:
+    """Log the model to the run unless the run has it intact; upload it again if files are missing or damaged.
 
     Returns:
         The id of the logged model.
     """
-    content = _content_hash(files)
+    content = contents.content_sha256()
     model = _model_of(store, run_id, content)
     if model is None:
-        tags = {CONTENT_TAG: content, MODEL_TAG: model_sha256}
         model = store.client.create_logged_model(
-            store.experiment_id, name=name, source_run_id=run_id, tags=tags, params=params, model_type="text-classifier"
+            store.experiment_id,
+            name=contents.name,
+            source_run_id=run_id,
+            tags={CONTENT_TAG: content, MODEL_TAG: contents.model_sha256},
+            params=dict(contents.params),
+            model_type="text-classifier",
         )
     outputs = store.client.get_run(run_id).outputs
     if outputs is None or model.model_id not in {output.model_id for output in outputs.model_outputs}:
         store.client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
-    if model.status != LoggedModelStatus.READY or not store.client.list_logged_model_artifacts(model.model_id):
-        _upload(store, model, run_id, files, example)
+    if not _is_intact(store, model):
+        _upload(store, model, run_id, contents)
     return str(model.model_id)
 
 
-def _upload(
-    store: TrackingStore, model: LoggedModel, run_id: str, files: Sequence[Path], example: Sequence[str]
-) -> None:
+def artifact_hashes(folder: Path) -> dict[str, str]:
+    """Compute the SHA-256 of every file of an MLflow model folder, by its path in the folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+
+
+def recorded_hashes(model: LoggedModel) -> dict[str, str]:
+    """Return the hashes that were recorded when the files were uploaded; empty if there are none."""
+    try:
+        recorded = json.loads(model.tags.get(ARTIFACTS_TAG, "{}"))
+    except ValueError:
+        return {}
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def find_differences(recorded: Mapping[str, str], folder: Path) -> list[str]:
+    """Describe every recorded file that is missing in a copy or has other contents there."""
+    actual = artifact_hashes(folder)
+    changed = {name for name, sha256 in recorded.items() if actual.get(name) != sha256}
+    return [f"{name} {'has changed' if name in actual else 'is missing'}" for name in sorted(changed)]
+
+
+def _is_intact(store: TrackingStore, model: LoggedModel) -> bool:
+    recorded = recorded_hashes(model)
+    if model.status != LoggedModelStatus.READY or not recorded:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = mlflow.artifacts.download_artifacts(model.artifact_location, dst_path=folder, tracking_uri=store.uri)
+        except (MlflowException, OSError):
+            return False
+        return not find_differences(recorded, Path(path))
+
+
+def _upload(store: TrackingStore, model: LoggedModel, run_id: str, contents: ModelContents) -> None:
     metadata = Model(
         artifact_path=model.artifact_location, model_uuid=model.model_id, run_id=run_id, model_id=model.model_id
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        save_pyfunc(folder, files, example=example, metadata=metadata)
+        save_pyfunc(folder, contents.files, example=contents.example, metadata=metadata)
+        # First the hashes, then the files: an interrupted upload is recognized as not intact.
+        store.client.set_logged_model_tags(model.model_id, {ARTIFACTS_TAG: json.dumps(artifact_hashes(folder))})
         store.client.log_model_artifacts(model.model_id, str(folder))
     store.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
@@ -118,16 +173,9 @@ def _model_of(store: TrackingStore, run_id: str, content: str) -> LoggedModel | 
     return next((model for model in models if model.tags.get(CONTENT_TAG) == content), None)
 
 
-def _content_hash(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in (CODE, INFERENCE, *sorted(files, key=lambda file: file.name)):
-        digest.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
 @contextmanager
 def _folder_of(files: Sequence[Path]) -> Iterator[Path]:
-    # A temporary folder: the model's may contain other files, and MLflow decodes a path that contains %20.
+    # A temporary folder: the model folder may hold other files, and MLflow decodes a path that contains %20.
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         folder.mkdir()

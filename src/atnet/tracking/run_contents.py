@@ -1,4 +1,4 @@
-"""What is published of a model: its parts, and the names of its parameters and metrics."""
+"""What a model's MLflow run contains: its parts, its name, and the names of its parameters and metrics."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ from atnet.config import Params
 Values = Mapping[str, Any]
 
 LOGGED_SECTIONS = ("train", "tokenize", "split", "validate", "data", "baseline")
-"""Sections whose values a model follows from, those a reader asks for first in front. `evaluate` is not one of
-them: a model can be judged again otherwise, and MLflow never changes a parameter. It is an artifact instead."""
-NAME_LIMIT = 250
-"""Characters that MLflow allows in the name of a metric."""
+"""Sections that determine a model, the most interesting first. `evaluate` is not among them: a model can be evaluated
+again with other settings, and MLflow never changes a parameter. It is logged as an artifact instead."""
+METRIC_NAME_CHARACTERS = 250
+"""Limit of MLflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class SplitFile:
 
 @dataclass(frozen=True, slots=True)
 class RunContents:
-    """All that is published of one model, read from the stages' files."""
+    """Everything that is published of one model, read from the files of the stages."""
 
     model_sha256: str
     run_name: str
@@ -47,10 +47,10 @@ class RunContents:
     artifacts: Mapping[str, Path]
     """Path in the run -> file."""
     settings: Values
-    """The evaluation's section of params.yaml."""
+    """Section evaluate of params.yaml."""
     model_files: Sequence[Path]
     example: Sequence[str]
-    """Texts for the model's input example."""
+    """Texts for the input example of the model."""
     results: Values
     """As in metrics.json."""
     details: Values
@@ -61,26 +61,26 @@ class RunContents:
 
 @dataclass(frozen=True, slots=True)
 class PublishedRun:
-    """A run that shows the model in full."""
+    """The complete run of a model."""
 
     run_id: str
     link: str
-    """Address of the run, or where to find it."""
+    """Address of the run, or its id and store."""
     created: bool
-    """True when the store did not know the model before."""
+    """Whether the store did not have the model before."""
 
 
 def flat_params(params: Params) -> dict[str, str]:
-    """Name every value a model follows from by its place in params.yaml, as `train.seed`."""
+    """Return every value that determines a model by its dotted key in params.yaml, such as `train.seed`."""
     sections = params.model_dump(by_alias=True)
     return dict(_flat_values({name: sections[name] for name in LOGGED_SECTIONS}))
 
 
 def flat_metrics(results: Values, slices: Values) -> dict[str, float]:
-    """Name every score: `test/accuracy`, `test_baseline/nb_svm.accuracy`, `test_slice/domain.movie.accuracy`.
+    """Return every score by name: `test/accuracy`, `test_baseline/nb_svm.accuracy`, `test_slice/domain.movie.accuracy`.
 
-    MLflow's page has a section of charts per part before the slash, in alphabetical order: the curves come first.
-    Bounds of intervals stay in the note and the report, counts of rows with the datasets.
+    MLflow's run page has a section of charts per part before the slash, in alphabetical order: the curves come first.
+    Interval bounds are left to the note and the report, row counts to the datasets.
     """
     own = {name: value for name, value in results.items() if name not in ("baselines", "lead", "calibration", "rows")}
     groups: dict[str, Values] = {
@@ -88,36 +88,36 @@ def flat_metrics(results: Values, slices: Values) -> dict[str, float]:
         "test_calibration": results.get("calibration", {}),
         "test_baseline": results.get("baselines", {}),
         "test_lead": results.get("lead", {}),
-        "test_slice": {by: {value: _scores(one) for value, one in parts.items()} for by, parts in slices.items()},
+        "test_slice": {by: {value: _scores(part) for value, part in parts.items()} for by, parts in slices.items()},
     }
     numbers = ((f"{group}/{name}", value) for group in groups for name, value in _flat_numbers(groups[group]))
     return _unique_names(numbers)
 
 
 def curve_points(values: Mapping[str, float]) -> dict[str, float]:
-    """Name the values at the end of an epoch, to six digits: `curve/validation_loss`."""
-    # More digits would only show that the network computes in float32.
+    """Return the values at the end of an epoch by name, to six digits: `curve/validation_loss`."""
+    # The network computes in float32: more digits carry no information.
     return {f"curve/{name}": float(f"{value:.6g}") for name, value in values.items()}
 
 
 def run_name(attention: str, results: Values, model_sha256: str) -> str:
-    """Name a run so that it tells itself apart in a list: kind of attention, accuracy, first digits of the hash."""
+    """Return the name of a run: attention mode, accuracy, and the start of the model's hash."""
     return f"{attention} {results['accuracy']['value']:.1%} {model_sha256[:8]}"
 
 
-def receipt(publication: RunContents) -> dict[str, Any]:
-    """Say what was published, by content: the same for the same files, whichever run it went to."""
+def receipt(contents: RunContents) -> dict[str, Any]:
+    """Return what was published, by content: the same for the same files, whichever run they went to."""
     return {
-        "model_sha256": publication.model_sha256,
-        "run_name": publication.run_name,
-        "datasets": {split.name: split.digest for split in publication.splits},
-        "metrics": dict(publication.metrics),
-        "files": {name: file_sha256(path) for name, path in publication.artifacts.items()},
+        "model_sha256": contents.model_sha256,
+        "run_name": contents.run_name,
+        "datasets": {split.name: split.digest for split in contents.splits},
+        "metrics": dict(contents.metrics),
+        "files": {name: file_sha256(path) for name, path in contents.artifacts.items()},
     }
 
 
 def file_sha256(path: Path) -> str:
-    """Hash a file's contents."""
+    """Compute the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -141,20 +141,20 @@ def _flat_numbers(values: Values, prefix: str = "") -> Iterable[tuple[str, float
 
 
 def _allowed(name: str) -> str:
-    """Keep what MLflow allows in a metric's name."""
+    """Replace what MLflow does not allow in a metric name."""
     return re.sub(r"[^\w\- ]+", "_", re.sub(r"\s*%", " percent", name)).strip() or "_"
 
 
 def _unique_names(numbers: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Give each number a name of its own, though two values may differ only in what MLflow does not allow."""
+    """Make the names unique: two names may differ only in characters that MLflow does not allow."""
     named: dict[str, float] = {}
     for name, number in numbers:
-        short, count = name[:NAME_LIMIT], 2
+        short, count = name[:METRIC_NAME_CHARACTERS], 2
         while short in named:
-            short, count = f"{name[: NAME_LIMIT - 4]} {count}", count + 1
+            short, count = f"{name[: METRIC_NAME_CHARACTERS - 4]} {count}", count + 1
         named[short] = number
     return named
 
 
-def _scores(one: Values) -> Values:
-    return {name: one[name] for name in ("accuracy", "macro_f1") if name in one}
+def _scores(part: Values) -> Values:
+    return {name: part[name] for name in ("accuracy", "macro_f1") if name in part}

@@ -1,8 +1,6 @@
 """The MLflow tracking store: its address, opening it, and its errors in one message."""
 
 import contextlib
-import errno
-import logging
 import os
 import sqlite3
 import threading
@@ -16,8 +14,6 @@ from atnet.config import TrackingConfig
 from atnet.errors import StoreError
 from atnet.redaction import remember_secrets, without_credentials
 from atnet.storage import project_root, sqlite_address
-from atnet.tracking.store_errors import SQLITE as SQLITE
-from atnet.tracking.store_errors import explain, missing_driver, readable
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -34,6 +30,11 @@ import requests  # noqa: E402
 import sqlalchemy  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+
+from atnet.tracking.sqlite_store import ensure_database  # noqa: E402
+from atnet.tracking.store_errors import SQLITE as SQLITE  # noqa: E402
+from atnet.tracking.store_errors import explain, missing_driver, readable  # noqa: E402
+from atnet.tracking.tool_log import log_to_file  # noqa: E402
 
 T = TypeVar("T")
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -76,12 +77,13 @@ def open_store(config: TrackingConfig, root: Path | None = None) -> TrackingStor
         StoreError: if the store is locked, unreachable or silent for `timeout_seconds`, or if its experiment cannot
             be used.
     """
-    _quieten(config.timeout_seconds)
+    _limit_requests(config.timeout_seconds)
     anchor = project_root(root)
+    log_to_file(anchor)
     uri = resolve_uri(config, anchor)
     with store_faults(uri):
         if uri.startswith(SQLITE):
-            _probe_sqlite(Path(uri.removeprefix(SQLITE)), config.timeout_seconds)
+            ensure_database(Path(uri.removeprefix(SQLITE)), config.timeout_seconds)
             return _open(config, uri, anchor)
         _import_driver(uri)
         return _within(config.timeout_seconds, uri, lambda: _open(config, uri, anchor))
@@ -107,10 +109,10 @@ def resolve_uri(config: TrackingConfig, anchor: Path) -> str:
 
 @contextlib.contextmanager
 def store_faults(uri: str) -> Iterator[None]:
-    """Turn any error of the store into one message.
+    """Turn any error of the store into one message; the traceback goes to the log file.
 
     Raises:
-        StoreError: with the store's own reason and the next step.
+        StoreError: with the store's own message and the next step.
     """
     try:
         yield
@@ -118,11 +120,7 @@ def store_faults(uri: str) -> Iterator[None]:
         if uri.startswith((SQLITE, "http://", "https://")):
             raise
         raise StoreError(missing_driver(uri, error)) from error
-    except STORE_FAULTS as error:
-        raise StoreError(explain(uri, error)) from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise
+    except (*STORE_FAULTS, OSError) as error:
         raise StoreError(explain(uri, error)) from error
 
 
@@ -138,7 +136,13 @@ def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
     if experiment is None:
         # Without a server, MLflow would put artifacts below the current folder.
         location = None if uri.startswith("http") else artifact_location(config, anchor)
-        created = client.create_experiment(config.experiment, artifact_location=location, tags=MODEL_TRAINING)
+        try:
+            created = client.create_experiment(config.experiment, artifact_location=location, tags=MODEL_TRAINING)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            # Another process created it first.
+            return _open(config, uri, anchor)
         return TrackingStore(client, uri, created)
     if experiment.lifecycle_stage != "active":
         raise StoreError(
@@ -175,19 +179,6 @@ def _import_driver(uri: str) -> None:
         sqlalchemy.make_url(uri).get_dialect().import_dbapi()
 
 
-def _probe_sqlite(path: Path, seconds: int) -> None:
-    """Take SQLite's write lock for a moment, after waiting at most `seconds` for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        return
-    connection = sqlite3.connect(path, timeout=seconds, isolation_level=None)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()
-
-
 def _within(seconds: int, uri: str, call: Callable[[], T]) -> T:
     """Return what a call returns, but wait at most `seconds`, whatever the network does."""
     results: list[T] = []
@@ -214,11 +205,7 @@ def _within(seconds: int, uri: str, call: Callable[[], T]) -> T:
     return results[0]
 
 
-def _quieten(timeout_seconds: int) -> None:
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # Its warnings are pages of SQLAlchemy's own messages; what matters of them is in the StoreError.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
-    # By default MLflow waits 120 s, seven times; a training would hang that long at every epoch.
+def _limit_requests(timeout_seconds: int) -> None:
+    # By default MLflow waits 120 s and retries seven times; a training would hang for so long at every epoch.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_seconds))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")

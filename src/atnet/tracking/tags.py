@@ -1,4 +1,4 @@
-"""The words on a run by which the project finds it again."""
+"""Tags by which the project finds its runs again, and their common queries."""
 
 import contextlib
 import getpass
@@ -12,39 +12,39 @@ from atnet.redaction import redact
 from atnet.tracking.store import TrackingStore
 
 MODEL_TAG = "model.sha256"
-"""Hash of the model's files: the model's identity."""
+"""Hash of the model files: the identity of a model."""
 TRAINING_TAG = "training.key"
-"""Names the training, as its checkpoint does."""
+"""Identifies the training, like its checkpoint."""
 PROCESS_TAG = "training.process"
-"""Machine and process that train or publish, so that an abandoned run is told from a busy one."""
+"""Machine and process that write the run, to tell an orphaned run from an active one."""
 DUPLICATE_TAG = "duplicate.of"
 """The run that has the same model."""
 NOTE_TAG = "mlflow.note.content"
 REBUILT_TAG = "rebuilt"
-"""The run was made from the files: its times are not the training's."""
+"""The run was rebuilt from the files: its times are not those of the training."""
 DIRTY_TAG = "git.dirty"
 LOCK_TAG = "dvc.lock.sha256"
-OPEN_ENDED = frozenset({MODEL_TAG, DUPLICATE_TAG})
-"""A run with one of these has come to its end and is not gone on in."""
+ENDED_TAGS = frozenset({MODEL_TAG, DUPLICATE_TAG})
+"""A run with one of these has ended and is not resumed."""
 
-PARAMS_AT_ONCE = 100
-"""As many as MLflow takes in one request."""
+PARAMS_PER_REQUEST = 100
+"""MLflow accepts no more in one request."""
 
 
 def finished_run(store: TrackingStore, model_sha256: str) -> Run | None:
-    """Find the run that ended with this model, the oldest if a race made two."""
+    """Return the finished run of this model, the oldest if there are two; None if there is none."""
     return _first(store, f"tags.`{MODEL_TAG}` = '{model_sha256}' and attributes.status = 'FINISHED'")
 
 
 def run_of_model(store: TrackingStore, model_sha256: str) -> Run | None:
-    """Find the run of this model, ended or left half published; an ended one comes first."""
+    """Return the run of this model, finished or partly published; a finished one takes precedence."""
     return finished_run(store, model_sha256) or _first(store, f"tags.`{MODEL_TAG}` = '{model_sha256}'")
 
 
 def origin_tags(state: GitState) -> dict[str, str]:
-    """Say who made a run, and with which code."""
+    """Return tags for the user and the code of a run."""
     tags = {DIRTY_TAG: str(state.dirty).lower(), "mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL"}
-    # A container's user may have no name.
+    # The user of a container may have no name.
     with contextlib.suppress(OSError, KeyError):
         tags["mlflow.user"] = getpass.getuser()
     if state.commit is not None:
@@ -56,12 +56,12 @@ def write_absent_params(store: TrackingStore, run_id: str, params: Mapping[str, 
     """Write the parameters the run does not have: MLflow refuses another value for one it has."""
     known = store.client.get_run(run_id).data.params
     absent = [Param(name, redact(value)) for name, value in params.items() if name not in known]
-    for start in range(0, len(absent), PARAMS_AT_ONCE):
-        store.client.log_batch(run_id, params=absent[start : start + PARAMS_AT_ONCE])
+    for start in range(0, len(absent), PARAMS_PER_REQUEST):
+        store.client.log_batch(run_id, params=absent[start : start + PARAMS_PER_REQUEST])
 
 
 def milliseconds() -> int:
-    """Give the time in MLflow's unit."""
+    """Return the current time in milliseconds, MLflow's unit."""
     return int(time.time() * 1000)
 
 

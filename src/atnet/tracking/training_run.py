@@ -1,7 +1,7 @@
-"""The run of a training while it trains: curves as they come, and the model's hash at the end."""
+"""The MLflow run of a training in progress: live curves, and the model's hash at the end."""
 
 import contextlib
-import sys
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from mlflow.entities import Metric, Run, RunTag
 
 from atnet.errors import StoreError
 from atnet.git_dvc import git_state
-from atnet.tracking.orphaned_runs import close_orphaned_runs, is_at_work, resume_run, this_process
+from atnet.tracking.orphaned_runs import close_orphaned_runs, is_active, resume_run, this_process
 from atnet.tracking.run_contents import curve_points
 from atnet.tracking.store import TrackingStore, store_faults
 from atnet.tracking.tags import (
     DUPLICATE_TAG,
+    ENDED_TAGS,
     MODEL_TAG,
     NOTE_TAG,
-    OPEN_ENDED,
     PROCESS_TAG,
     TRAINING_TAG,
     finished_run,
@@ -25,25 +25,27 @@ from atnet.tracking.tags import (
     write_absent_params,
 )
 
+logger = logging.getLogger(__name__)
+
 
 class TrainingRun:
-    """The open run of a training. A store that fails midway costs one warning, never the training."""
+    """The open run of a training. If the store fails midway, one warning is logged and training continues."""
 
     def __init__(self, store: TrackingStore, run_id: str, logged_steps: frozenset[int]) -> None:
         self.run_id = run_id
         self._store = store
         self._logged_steps = logged_steps
-        self._answers = True
+        self._available = True
         self._finished = False
 
     @property
     def is_finished(self) -> bool:
-        """Tell whether `finish` was reached."""
+        """Whether `finish` was called."""
         return self._finished
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Add a point to each curve; an epoch that the run holds already is left as it is."""
-        if not self._answers or epoch in self._logged_steps:
+        """Add a point to each curve; an epoch that the run already has is skipped."""
+        if not self._available or epoch in self._logged_steps:
             return
         now = milliseconds()
         points = [Metric(name, value, now, epoch) for name, value in curve_points(metrics).items()]
@@ -54,7 +56,7 @@ class TrainingRun:
             self._warn(error)
 
     def finish(self, model_sha256: str) -> None:
-        """Tag the run with its model and end it, or mark it as a duplicate of the run that has this model already."""
+        """Tag the run with its model and finish it, or mark it as a duplicate of an earlier run of the same model."""
         self._finished = True
         try:
             with store_faults(self._store.uri):
@@ -67,25 +69,27 @@ class TrainingRun:
         first = finished_run(self._store, model_sha256)
         if first is None or first.info.run_id == self.run_id:
             client.set_tag(self.run_id, MODEL_TAG, model_sha256)
-            client.delete_tag(self.run_id, PROCESS_TAG)
+            # The process tag goes last: as long as it is there, a run left RUNNING by a kill can be closed.
             client.set_terminated(self.run_id, "FINISHED")
+            client.delete_tag(self.run_id, PROCESS_TAG)
             return
         name = first.info.run_name
-        note = f"This training gave the same model, byte for byte, as run *{name}* (`{first.info.run_id}`): look there."
+        note = (
+            f"This training gave the same model, byte for byte, as run *{name}* (`{first.info.run_id}`). See that run."
+        )
         tags = [RunTag(DUPLICATE_TAG, first.info.run_id), RunTag(NOTE_TAG, note)]
         client.log_batch(self.run_id, tags=tags)
         client.update_run(self.run_id, name=f"duplicate of {name}")
-        # Not FINISHED: of each model there is one finished run.
+        # Not FINISHED: each model has one finished run.
         client.set_terminated(self.run_id, "KILLED")
 
     def _warn(self, error: StoreError) -> None:
-        if self._answers:
-            self._answers = False
-            print(
-                f"warning: live curves stop here. {error} Training goes on and keeps its curves in history.csv; "
-                "`atnet publish` brings them into MLflow.",
-                file=sys.stderr,
-                flush=True,
+        if self._available:
+            self._available = False
+            logger.warning(
+                "Live curves stop here. %s Training continues and writes its curves to history.csv; "
+                "`atnet publish` copies them to MLflow.",
+                error,
             )
 
 
@@ -98,21 +102,21 @@ def training_run(
     key: str,
     root: Path | None = None,
 ) -> Iterator[TrainingRun]:
-    """Open the run of a training, or go on in the unfinished run of the same training.
+    """Open the run of a training, or resume the unfinished run of the same training.
 
     Args:
         store: from `open_store`.
         name: shown in the list of runs until the run is published.
         params: flat parameters.
-        key: names the training, as its checkpoint does: same inputs and settings, same key.
-        root: the project's folder, for the commit.
+        key: identifies the training, like its checkpoint: same inputs and settings, same key.
+        root: the project folder, for the commit.
 
     Raises:
-        StoreError: if the run cannot be opened. Later faults of the store are warnings.
+        StoreError: if the run cannot be opened. Later errors of the store are warnings.
     """
     with store_faults(store.uri):
         run_id, steps = _open_run(store, name, key, root)
-        close_orphaned_runs(store, but=run_id)
+        close_orphaned_runs(store, active_run=run_id)
         write_absent_params(store, run_id, params)
     run = TrainingRun(store, run_id, steps)
     try:
@@ -135,11 +139,11 @@ def _open_run(store: TrackingStore, name: str, key: str, root: Path | None) -> t
 
 
 def _unfinished(store: TrackingStore, key: str) -> Run | None:
-    """Find the run in which the same training was begun and not ended."""
+    """Return the run in which the same training was started and not finished."""
     runs = store.client.search_runs(
         [store.experiment_id], f"tags.`{TRAINING_TAG}` = '{key}' and attributes.status != 'FINISHED'", max_results=20
     )
-    free = [run for run in runs if not OPEN_ENDED.intersection(run.data.tags) and not is_at_work(run)]
+    free = [run for run in runs if not ENDED_TAGS.intersection(run.data.tags) and not is_active(run)]
     return free[0] if free else None
 
 
@@ -149,6 +153,6 @@ def _steps(store: TrackingStore, run: Run) -> frozenset[int]:
 
 
 def _close(store: TrackingStore, run_id: str, status: str) -> None:
-    # The training's own fault is what the user must see, not one of the store on top of it.
+    # The user must see the error of the training, not one of the store in addition.
     with contextlib.suppress(StoreError), store_faults(store.uri):
         store.client.set_terminated(run_id, status)

@@ -39,11 +39,13 @@ def train_trial(config: TrainConfig, inputs: TrainingInputs, channel: Channel) -
     """
     import keras
 
-    from atnet.network.training import Trainer, TrainingState, computation_precision
+    from atnet.network.compiled_steps import computation_precision
+    from atnet.network.training import Trainer
+    from atnet.network.training_state import TrainingState
 
     # Otherwise the networks of earlier trials would stay in memory.
     keras.backend.clear_session()
-    trainer = Trainer(config, precision=computation_precision(config, cpu_flags()), **inputs.for_trainer(config))
+    trainer = Trainer(config, inputs.training_data(config), precision=computation_precision(config, cpu_flags()))
 
     def report(state: TrainingState) -> None:
         channel.send({"epoch": asdict(state.history[-1]), "last": state.is_finished(config)})

@@ -1,4 +1,4 @@
-"""Small changes of a text that must not change its label."""
+"""Perturbations of a text that must not change its label."""
 
 import hashlib
 import unicodedata
@@ -9,46 +9,47 @@ PerturbationName = Literal["typo", "upper case", "lower case", "trailing punctua
 PERTURBATION_NAMES: tuple[PerturbationName, ...] = get_args(PerturbationName)
 
 END_MARKS = ".!?…"
-TYPO_LETTERS = 4
-"""A word of fewer letters is left alone: a swap in it often makes another word."""
+TYPO_MIN_LENGTH = 4
+"""Shorter words are not changed: swapping their characters often makes another word."""
 
 
-def change(text: str, name: PerturbationName) -> str:
-    """Change a text; the same text always changes in the same way."""
-    return _CHANGES[name](text)
+def perturb(text: str, name: PerturbationName) -> str:
+    """Return the perturbed text; the same text is always perturbed in the same way."""
+    return _PERTURBATIONS[name](text)
 
 
 def _typo(text: str) -> str:
-    """Swap two neighboring inner letters of one word."""
+    """Swap two neighboring inner characters of one word."""
     words = text.split(" ")
-    long = [index for index, word in enumerate(words) if len(word) >= TYPO_LETTERS and word.isalpha()]
-    if not long:
+    candidates = [index for index, word in enumerate(words) if len(word) >= TYPO_MIN_LENGTH and word.isalpha()]
+    if not candidates:
         return text
-    # The text itself chooses, so that no case moves when another is added.
-    chance = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-    index = long[chance % len(long)]
+    # Chosen by a hash of the text, so that adding a case changes no other.
+    digest = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    index = candidates[digest % len(candidates)]
     word = words[index]
-    at = 1 + chance // len(long) % (len(word) - 3) if len(word) > TYPO_LETTERS else 1
-    words[index] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    position = 1 + digest // len(candidates) % (len(word) - 3) if len(word) > TYPO_MIN_LENGTH else 1
+    words[index] = word[:position] + word[position + 1] + word[position] + word[position + 2 :]
     return " ".join(words)
 
 
 def _trailing_punctuation(text: str) -> str:
-    """Take the marks off the end, or add a full stop where there is none."""
-    bare = text.rstrip(END_MARKS)
-    return bare if bare != text else f"{text}."
+    """Remove the punctuation at the end, or add a full stop if there is none."""
+    stripped = text.rstrip(END_MARKS)
+    return stripped if stripped != text else f"{text}."
 
 
 def _without_accents(text: str) -> str:
-    parts = unicodedata.normalize("NFD", text)
-    return unicodedata.normalize("NFC", "".join(mark for mark in parts if unicodedata.category(mark) != "Mn"))
+    decomposed = unicodedata.normalize("NFD", text)
+    base = "".join(character for character in decomposed if unicodedata.category(character) != "Mn")
+    return unicodedata.normalize("NFC", base)
 
 
 def _spaces(text: str) -> str:
     return f" {text.replace(' ', '  ')}\n"
 
 
-_CHANGES: dict[PerturbationName, Callable[[str], str]] = {
+_PERTURBATIONS: dict[PerturbationName, Callable[[str], str]] = {
     "typo": _typo,
     "upper case": str.upper,
     "lower case": str.lower,

@@ -1,1 +1,1 @@
-"""The gate: whether the challenger may become the champion."""
+"""The gate: measure the challenger, then decide whether it may become the champion."""

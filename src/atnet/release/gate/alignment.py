@@ -1,4 +1,4 @@
-"""Bring challenger and champion onto the same rows and the same labels.
+"""Align the predictions of challenger and champion on the same rows and the same labels.
 
 Letters in array names: N rows, C classes.
 """
@@ -11,13 +11,13 @@ import pandas as pd
 
 from atnet.errors import ReleaseError
 from atnet.evaluation.metrics import Floats, Ints
-from atnet.release.gate.result import ModelPredictions
+from atnet.release.gate.scored_models import ModelPredictions
 from atnet.schema import ID, LABEL, TEXT, TEXT_HASH, text_hash
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
-    """The challenger on all rows it was asked."""
+    """One model's predictions beside the actual labels."""
 
     table: pd.DataFrame
     labels: tuple[str, ...]
@@ -32,85 +32,88 @@ class ScoredRows:
 
 @dataclass(frozen=True, slots=True)
 class PairedRows:
-    """Challenger and champion on the rows that are fair to both, over the labels both have."""
+    """Both models on the rows that neither was trained on, over the labels both have."""
 
     table: pd.DataFrame
     labels: tuple[str, ...]
     actual_N: Ints
     challenger_N: Ints
     champion_N: Ints
-    left_out: int
-    """Rows left out for both because one of them may have learned from their text."""
+    trained_on: int
+    """Rows excluded because one of the models was trained on their text."""
     other_labels: int
-    """Rows left out because their label is not one of both models."""
+    """Rows excluded because one of the models does not have their label."""
 
 
-def side(table: pd.DataFrame, answers: ModelPredictions) -> ScoredRows:
-    """Put the answers beside the truth.
+def score_rows(table: pd.DataFrame, predictions: ModelPredictions) -> ScoredRows:
+    """Put predictions beside the actual labels.
 
     Raises:
-        ReleaseError: if the answers are of other rows, or the truth holds a label the model does not have.
+        ReleaseError: if the predictions are of other rows, or a row has a label that the model does not have.
     """
-    _same_rows(table, answers)
-    actual_N = label_ids(table[LABEL].tolist(), answers.labels)
-    if (actual_N == len(answers.labels)).any():
-        strange = sorted(set(table[LABEL]) - set(answers.labels))[:5]
+    _require_same_rows(table, predictions)
+    actual_N = label_ids(table[LABEL].tolist(), predictions.labels)
+    if (actual_N == len(predictions.labels)).any():
+        unknown = sorted(set(table[LABEL]) - set(predictions.labels))[:5]
         raise ReleaseError(
-            f"Model {answers.model[:8]} cannot give labels that the rows have: {', '.join(strange)}. "
-            "Model and test split must come from the same data: run `dvc repro` and publish again."
+            f"Model {predictions.model[:8]} does not have labels that the rows have: {', '.join(unknown)}. "
+            "Model and rows must come from the same data: run `dvc repro` and publish again."
         )
-    return ScoredRows(table, answers.labels, actual_N, np.asarray(answers.probabilities, dtype=np.float64))
+    probabilities_NC = np.asarray(predictions.probabilities, dtype=np.float64)
+    return ScoredRows(table, predictions.labels, actual_N, probabilities_NC)
 
 
-def contest(
+def align(
     table: pd.DataFrame,
     challenger: ModelPredictions,
     champion: ModelPredictions,
-    learnt_hashes: frozenset[str] | set[str],
+    train_hashes: frozenset[str],
 ) -> PairedRows:
-    """Leave out the rows one of the two may know by heart and those whose label they do not share.
+    """Exclude the rows that a model was trained on and those whose label only one model has.
 
     Args:
         table: with `text_hash`, or its texts are hashed here.
-        learnt_hashes: hashes of normalized texts that were trained on.
+        challenger, champion: predictions for the rows of `table`.
+        train_hashes: hashes of the normalized training texts.
     """
-    _same_rows(table, challenger)
-    _same_rows(table, champion)
-    shared = tuple(label for label in challenger.labels if label in champion.labels)
+    _require_same_rows(table, challenger)
+    _require_same_rows(table, champion)
+    common = tuple(label for label in challenger.labels if label in champion.labels)
     hashes = table[TEXT_HASH] if TEXT_HASH in table else table[TEXT].map(text_hash)
-    learnt_N = hashes.isin(learnt_hashes).to_numpy(bool)
-    known_N = table[LABEL].isin(shared).to_numpy(bool)
-    kept_N = known_N & ~learnt_N
-    kept = table[kept_N].reset_index(drop=True)
+    trained_N = hashes.isin(train_hashes).to_numpy(bool)
+    common_N = table[LABEL].isin(common).to_numpy(bool)
+    paired_N = common_N & ~trained_N
+    paired = table[paired_N].reset_index(drop=True)
     return PairedRows(
-        table=kept,
-        labels=shared,
-        actual_N=label_ids(kept[LABEL].tolist(), shared),
-        challenger_N=_best(challenger, shared)[kept_N],
-        champion_N=_best(champion, shared)[kept_N],
-        left_out=int(learnt_N.sum()),
-        other_labels=int((~known_N & ~learnt_N).sum()),
+        table=paired,
+        labels=common,
+        actual_N=label_ids(paired[LABEL].tolist(), common),
+        challenger_N=_predicted(challenger, common)[paired_N],
+        champion_N=_predicted(champion, common)[paired_N],
+        trained_on=int(trained_N.sum()),
+        other_labels=int((~common_N & ~trained_N).sum()),
     )
 
 
-def label_ids(found: Sequence[str], labels: Sequence[str]) -> Ints:
-    """Give the position of each label; a label not among them is numbered after the last."""
+def label_ids(names: Sequence[str], labels: Sequence[str]) -> Ints:
+    """Return the position of each name in `labels`; a name that is not there gets the position after the last."""
     position = {label: index for index, label in enumerate(labels)}
-    return np.array([position.get(label, len(labels)) for label in found], dtype=np.int64)
+    return np.array([position.get(name, len(labels)) for name in names], dtype=np.int64)
 
 
-def _best(answers: ModelPredictions, labels: Sequence[str]) -> Ints:
-    """Choose among the given labels only."""
-    columns = [answers.labels.index(label) for label in labels]
+def _predicted(predictions: ModelPredictions, labels: Sequence[str]) -> Ints:
+    """Return the most probable of the given labels for each row."""
+    columns = [predictions.labels.index(label) for label in labels]
     if not columns:
-        return np.zeros(len(answers.ids), dtype=np.int64)
-    return np.asarray(answers.probabilities[:, columns].argmax(axis=1), dtype=np.int64)
+        return np.zeros(len(predictions.ids), dtype=np.int64)
+    return np.asarray(predictions.probabilities[:, columns].argmax(axis=1), dtype=np.int64)
 
 
-def _same_rows(table: pd.DataFrame, answers: ModelPredictions) -> None:
-    shape = (len(table), len(answers.labels))
-    if list(answers.ids) != table[ID].tolist() or answers.probabilities.shape != shape:
+def _require_same_rows(table: pd.DataFrame, predictions: ModelPredictions) -> None:
+    shape = (len(table), len(predictions.labels))
+    if list(predictions.ids) != table[ID].tolist() or predictions.probabilities.shape != shape:
         raise ReleaseError(
-            f"Model {answers.model[:8]} answered {len(answers.ids)} rows in shape {answers.probabilities.shape}, "
-            f"the table has {len(table)} rows: these are not the same rows in the same order. Score the table again."
+            f"Model {predictions.model[:8]} has predictions for {len(predictions.ids)} rows in shape "
+            f"{predictions.probabilities.shape}, the table has {len(table)} rows: these are not the same rows in the "
+            "same order. Score the table again."
         )

@@ -1,4 +1,4 @@
-"""Compare two models on the same rows so carefully that chance alone rarely promotes one.
+"""Compare two models on the same rows so that chance alone rarely promotes one.
 
 Letters in array names: N rows, C classes, B resamples.
 """
@@ -17,7 +17,7 @@ from atnet.evaluation.metrics import Floats, Ints
 
 @dataclass(frozen=True, slots=True)
 class PairedComparison:
-    """First model against second model on the same rows."""
+    """A first model against a second model on the same rows."""
 
     rows: int
     first: float
@@ -25,12 +25,12 @@ class PairedComparison:
     second: float
     """Macro-F1 of the second model."""
     low: float
-    """Careful lower bound of the difference first minus second."""
+    """Conservative lower bound of the difference first minus second."""
     only_first_right: int
     only_second_right: int
 
     @property
-    def lead(self) -> float:
+    def delta(self) -> float:
         """Macro-F1 of the first model minus that of the second."""
         return self.first - self.second
 
@@ -45,31 +45,34 @@ class PairedComparison:
         return sign_test(self.only_first_right, self.only_second_right)
 
 
-def duel(
-    actual_N: Ints,
-    first_N: Ints,
-    second_N: Ints,
-    classes: int,
-    *,
-    samples: int,
-    confidence: float,
-    rng: np.random.Generator,
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How a comparison resamples."""
+
+    samples: int
+    confidence: float
+    """Of the lower bound, one-sided."""
+
+
+def compare_paired(
+    actual_N: Ints, first_N: Ints, second_N: Ints, classes: int, resampling: Resampling, rng: np.random.Generator
 ) -> PairedComparison:
-    """Compare the macro-F1 of two models by resampling the rows in pairs.
+    """Compare the macro-F1 of two models with a paired bootstrap.
 
     Args:
         actual_N, first_N, second_N: class ids below `classes`; at least one row.
-        samples: resamples.
-        confidence: of the lower bound, one-sided.
+        classes: number of classes.
+        resampling: resamples and confidence.
+        rng: of the resampling.
     """
-    drawn = draw_pairs(actual_N, first_N, second_N, classes, samples=samples, rng=rng)
+    drawn = draw_pairs(actual_N, first_N, second_N, classes, samples=resampling.samples, rng=rng)
     first, second = float(drawn.first.macro_f1), float(drawn.second.macro_f1)
-    bound = conservative_lower_bound(first - second, drawn.macro_f1_B, confidence)
+    bound = conservative_lower_bound(first - second, drawn.macro_f1_B, resampling.confidence)
     return PairedComparison(
         rows=len(actual_N),
         first=first,
         second=second,
-        # Scores move in steps of about one row: a bound nearer to zero than one step is no distance at all.
+        # Scores move in steps of about one row: a bound closer to zero than one step does not differ from zero.
         low=bound - 1 / len(actual_N),
         only_first_right=drawn.only_first_right,
         only_second_right=drawn.only_second_right,
@@ -77,15 +80,15 @@ def duel(
 
 
 def conservative_lower_bound(value: float, resampled_B: Floats, confidence: float) -> float:
-    """Give a one-sided lower bound that keeps its confidence in spite of its approximations.
+    """Compute a one-sided lower bound that keeps its confidence in spite of its approximations.
 
-    The lower of the percentile and the bias-corrected percentile (Efron 1987), each taken so far out that the luck of
-    the resampling is covered too. Plain percentiles let now more, now less than the promised 5 % of equal models pass;
-    benchmarks/gate_power.py measures both.
+    The lower of the percentile and the bias-corrected percentile (Efron 1987), each at a quantile lowered by the
+    Monte Carlo error of the resampling. Plain percentiles let sometimes more, sometimes fewer than the nominal 5 % of
+    equal models pass; benchmarks/gate_power.py measures both.
     """
     samples, normal = resampled_B.size, NormalDist()
     tail = 1 - confidence
-    # A quantile of B resamples is itself uncertain: go out by its standard error, at the same confidence.
+    # A quantile of B resamples is itself uncertain: lower it by its standard error, at the same confidence.
     tail -= normal.inv_cdf(confidence) * math.sqrt(tail * confidence / samples)
     tail = max(tail, 1 / (samples + 1))
     below = float((resampled_B < value).mean() + (resampled_B == value).mean() / 2)
@@ -95,20 +98,20 @@ def conservative_lower_bound(value: float, resampled_B: Floats, confidence: floa
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """Give the probability of at least this many losses among fair tosses: small where losses are too many."""
+    """Return the probability of at least this many losses if wins and losses are equally likely."""
     return float(binom.sf(losses - 1, wins + losses, 0.5))
 
 
 def holm(p_values: Mapping[str, float], level: float) -> dict[str, float]:
-    """Name the tests that stay significant when all are looked at together, with their adjusted p-values (Holm 1979).
+    """Return the tests that are significant after Holm's correction (Holm 1979), with adjusted p-values.
 
-    The chance that any of them is named wrongly is at most `level`, however the tests depend on each other.
+    The probability that any of them is returned wrongly is at most `level`, however the tests depend on each other.
     """
-    found: dict[str, float] = {}
+    significant: dict[str, float] = {}
     largest = 0.0
     for rank, (name, p_value) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
         largest = max(largest, min(1.0, p_value * (len(p_values) - rank)))
         if largest > level:
             break
-        found[name] = largest
-    return found
+        significant[name] = largest
+    return significant

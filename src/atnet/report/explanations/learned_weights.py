@@ -35,11 +35,11 @@ class WideWeights:
     @property
     def max_n(self) -> int:
         """Return the number of words in the longest n-gram."""
-        return NgramHashTable(self.ngram_ids_S).longest
+        return NgramHashTable(self.ngram_ids_S).max_n
 
     def ngram_weights(self, ids_F: np.ndarray) -> np.ndarray:
         """Return the weights of word n-grams by their ids, (F, K); zero for one that has no slot."""
-        slots_F = NgramHashTable(self.ngram_ids_S).of(ids_F)
+        slots_F = NgramHashTable(self.ngram_ids_S).slots(ids_F)
         weights_FK: np.ndarray = np.where((slots_F >= 0)[:, None], self.ngram_weights_SK[slots_F], 0)
         return weights_FK
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from atnet.inference import UNKNOWN_ID, Predictor
 from atnet.report.explanations.learned_weights import WideWeights
-from atnet.text.ngrams import run_tokens, word_runs
+from atnet.text.ngrams import ngram_tokens, word_ngram_ids
 
 MIN_TEXTS, MIN_TEXT_FRACTION = 3, 0.005
 """A feature that occurs in fewer texts is not listed: which of the rare ones occur is chance."""
@@ -84,13 +84,13 @@ def ngram_contributions(weights: WideWeights, ids: Sequence[Sequence[int]]) -> N
     tokens = np.concatenate([np.asarray(text, np.int64) for text in ids])
     texts = np.repeat(np.arange(len(ids)), [len(text) for text in ids])
     words, word_O, word_texts = _distinct_per_text(tokens, texts)
-    ngrams, ngram_O, ngram_texts = _distinct_per_text(*word_runs(tokens, texts, weights.max_n))
+    ngrams, ngram_O, ngram_texts = _distinct_per_text(*word_ngram_ids(tokens, texts, weights.max_n))
     text_O = np.concatenate([word_texts, ngram_texts])
     features_N = np.bincount(text_O, minlength=len(ids))
     char_ngrams_N = np.bincount(word_texts, weights.char_ngram_counts_V[words][word_O], minlength=len(ids))
     weights_FK = np.concatenate([weights.word_weights_VK[words], weights.ngram_weights(ngrams)])
     return NgramContributions(
-        features=[*((word,) for word in words.tolist()), *map(run_tokens, ngrams.tolist())],
+        features=[*((word,) for word in words.tolist()), *map(ngram_tokens, ngrams.tolist())],
         weights_FC=_per_label(weights_FK),
         char_weights_WC=_per_label(weights.char_ngram_weights_VK[words]),
         text_O=text_O,
