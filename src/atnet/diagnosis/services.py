@@ -13,6 +13,7 @@ from atnet.errors import StoreError
 from atnet.redaction import redact
 from atnet.tracking.orphaned_runs import orphaned_runs
 from atnet.tracking.store import open_store, store_faults
+from atnet.tracking.store_errors import readable
 
 PREFECT_API = "http://127.0.0.1:4200/api"
 TIMEOUT_SECONDS = 5
@@ -27,7 +28,7 @@ def check_store(root: Path, tracking: TrackingConfig) -> Iterator[Finding]:
     except StoreError as error:
         yield Finding("MLflow", "fault", str(error))
         return
-    yield Finding("MLflow", "ok", f"{redact(store.uri)} answers")
+    yield Finding("MLflow", "ok", f"{readable(store.uri)} answers")
     if orphaned:
         names = ", ".join(run.info.run_name for run in orphaned)
         message = f"left open by killed commands: {names}. The next training or `atnet publish` closes them."

@@ -18,7 +18,8 @@ from atnet.tracking.logged_model import ModelContents, ensure_logged_model
 from atnet.tracking.orphaned_runs import close_orphaned_runs, resume_run, this_process, wait_for_other_process
 from atnet.tracking.run_artifacts import upload_artifacts
 from atnet.tracking.run_contents import PublishedRun, RunContents, SplitFile, file_sha256
-from atnet.tracking.store import MODEL_TRAINING_PAGE, SQLITE, TrackingStore, open_store, store_faults
+from atnet.tracking.store import MODEL_TRAINING_PAGE, TrackingStore, open_store, store_faults
+from atnet.tracking.store_errors import SQLITE
 from atnet.tracking.tags import (
     DIRTY_TAG,
     LOCK_TAG,

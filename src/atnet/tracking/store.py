@@ -32,8 +32,7 @@ from mlflow import MlflowClient  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 
 from atnet.tracking.sqlite_store import ensure_database  # noqa: E402
-from atnet.tracking.store_errors import SQLITE as SQLITE  # noqa: E402
-from atnet.tracking.store_errors import explain, missing_driver, readable  # noqa: E402
+from atnet.tracking.store_errors import SQLITE, explain, missing_driver, readable  # noqa: E402
 from atnet.tracking.tool_log import log_to_file  # noqa: E402
 
 T = TypeVar("T")
