@@ -1,20 +1,25 @@
 """A password in the store's address reaches no output: not the terminal, the server's database, artifacts or links."""
 
+import csv
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from atnet.config import Params
 from tests.finishedproject import write_finished_project
-from tests.projects import Project, change_params
+from tests.projects import Project, add_own_data, change_params, make_project
 from tests.servers import mlflow_server
+from tests.texts import labeled_texts
 
 pytestmark = pytest.mark.slow
 
 SECRET = "S3CRET@pa/ss"
 ENCODED = "S3CRET%40pa%2Fss"
 PARTS = (b"S3CRET", b"pa/ss", b"pa%2Fss")
+HOSTILE_LABELS = {"negative": "<img src=x onerror=alert(1)>", "positive": "=HYPERLINK(1)"}
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,12 @@ def files_with_secret(folder: Path) -> list[str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.is_symlink() and any(part in path.read_bytes() for part in PARTS)
     ]
+
+
+def text_files(folder: Path, suffix: str) -> Iterator[str]:
+    for path in sorted(folder.rglob(f"*{suffix}")):
+        if path.is_file() and "src" not in path.relative_to(folder).parts:
+            yield path.read_text(encoding="utf-8")
 
 
 def with_credentials(address: str) -> str:
@@ -79,3 +90,45 @@ def test_a_server_that_does_not_answer_is_reported_without_its_password(finished
     assert "http://***@127.0.0.1:9" in done.stdout
     assert "Traceback" not in done.stdout
     assert not any(part.decode() in done.stdout for part in PARTS)
+
+
+def test_a_full_run_writes_neither_the_secret_nor_a_label_that_is_executed(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    table = labeled_texts(300)
+    add_own_data(project, table.assign(label=table["label"].map(HOSTILE_LABELS)))
+    (tmp_path / "server").mkdir()
+    with mlflow_server(tmp_path / "server", project.environment()) as address:
+        variables = {
+            "MLFLOW_TRACKING_URI": with_credentials(address),
+            "HTTPS_PROXY": f"http://bob:{ENCODED}@127.0.0.1:9",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "PREFECT_HOME": str(tmp_path / "prefect"),
+        }
+        commands = {
+            "dvc repro": (0,),
+            "atnet.cli release": (0, 3),
+            "atnet.cli history": (0,),
+            "atnet.cli tune --trials 1": (0,),
+            "pipelines.training": (0,),
+            "pipelines.release": (0, 3),
+        }
+        runs = {
+            command: project.run(sys.executable, "-m", *command.split(), check=False, **variables)
+            for command in commands
+        }
+    printed = "\n".join(done.stdout for done in runs.values())
+    assert all(done.returncode in commands[command] for command, done in runs.items()), printed
+    assert not any(part.decode() in printed for part in PARTS)
+    assert "Traceback" not in printed
+    assert files_with_secret(tmp_path) == []
+    pages = list(text_files(tmp_path, ".html"))
+    assert any("&lt;img src=x" in page for page in pages)
+    assert not any("<img src=x" in page for page in pages)
+    cells = [
+        cell
+        for text in text_files(tmp_path / "server", ".csv")
+        for row in csv.reader(text.splitlines())
+        for cell in row
+    ]
+    assert "'=HYPERLINK(1)" in cells
+    assert not any(cell.startswith("=") for cell in cells)
