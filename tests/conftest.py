@@ -11,12 +11,16 @@ import pytest
 import sqlalchemy
 
 from atnet.config import Params
+from atnet.environment import prepare_process
 from atnet.storage import load_params
 
 # Set before anything imports Prefect, which reads them once: it must never use the user's own server or home.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+# As every command does: settings of other projects must not change a test.
+prepare_process()
 
 # A shell may start background processes, and so their children, with SIGINT ignored; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,15 @@ def project_root(start: Path | None = None) -> Path:
         if parts[position : position + len(EXPERIMENT_COPIES)] == EXPERIMENT_COPIES:
             return Path(*parts[:position])
     return here
+
+
+def sqlite_address(path: Path) -> str:
+    """Return SQLAlchemy's address of a SQLite file, whatever characters the path contains."""
+    plain = str(path)
+    if "?" not in plain and unquote(plain) == plain:
+        return f"sqlite:///{plain}"
+    # The driver is named because MLflow creates the folder of a plain sqlite:/// address without decoding it.
+    return f"sqlite+pysqlite:///{plain.replace('%', '%25').replace('?', '%3F')}"
 
 
 def cpu_flags() -> set[str]:

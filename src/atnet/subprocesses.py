@@ -1,4 +1,4 @@
-"""Child processes: JSON lines exchanged with one, the environment it gets, and why it ended."""
+"""Child processes: JSON lines exchanged with one, and why it ended."""
 
 import contextlib
 import json
@@ -39,21 +39,6 @@ RESOURCE_ERRORS = (
 )
 """How Python, NumPy, ONNX Runtime and the C library report that the machine ran out of something."""
 
-SYSTEM_VARIABLES = frozenset(
-    {
-        *("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP"),
-        *("SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
-    }
-)
-COMPUTE_PREFIXES = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "CUDA_", "NVIDIA_")
-TRAINING_VARIABLES = frozenset(
-    {"HOME", "USER", "LOGNAME", "USERPROFILE", "XDG_CACHE_HOME", "KERAS_BACKEND", "KERAS_HOME"}
-)
-TRAINING_PREFIXES = (
-    *("PYTHON", "XLA_", "TF_CPP_", "TF_ENABLE_", "TF_NUM_", "TF_XLA_", "TF_DETERMINISTIC_"),
-    *("TF_FORCE_", "TF_GPU_", "TF_CUDNN_"),
-)
-
 
 def is_alive(process_id: int) -> bool:
     """Return whether a process with this id is running, whoever owns it."""
@@ -64,26 +49,6 @@ def is_alive(process_id: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def reduced_environment(
-    extra: Mapping[str, str], *, training: bool = False, source: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Build a child's environment from an allow-list, so that no credential reaches it.
-
-    Args:
-        extra: variables set for the child.
-        training: also pass what configures Python, TensorFlow and the caches in the home folder.
-        source: the environment to choose from; by default that of this process.
-    """
-    names = SYSTEM_VARIABLES | TRAINING_VARIABLES if training else SYSTEM_VARIABLES
-    prefixes = ("LC_", *COMPUTE_PREFIXES, *(TRAINING_PREFIXES if training else ()))
-    allowed = {
-        name: value
-        for name, value in (os.environ if source is None else source).items()
-        if name.upper() in names or name.startswith(prefixes)
-    }
-    return {**allowed, **extra}
 
 
 def is_resource_error(message: str) -> bool:
@@ -102,6 +67,7 @@ class JsonLineProcess:
         command: Sequence[str],
         *,
         environment: Mapping[str, str],
+        name: str = "The process",
         folder: str | None = None,
         on_message: Callable[[JsonMessage | None], None] | None = None,
     ) -> None:
@@ -110,10 +76,12 @@ class JsonLineProcess:
         Args:
             command: the program and its arguments.
             environment: the child's whole environment.
+            name: what the process is called in messages.
             folder: the child's current folder; by default that of this process.
             on_message: called from a thread with each message, and with None once the process has closed its output.
                 Without it, messages are queued for `receive`.
         """
+        self._name = name
         self._queue: queue.SimpleQueue[JsonMessage | None] = queue.SimpleQueue()
         # Stays open as long as this object: it is read after the process has ended.
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
@@ -156,7 +124,7 @@ class JsonLineProcess:
         except queue.Empty:
             self.kill()
             raise ProcessInterrupted(
-                f"The process did not answer within {timeout_seconds:g} s and was ended; the machine may be busy. "
+                f"{self._name} did not answer within {timeout_seconds:g} s and was ended; the machine may be busy. "
                 "Run the command again when it is less so."
             ) from None
         if message is None:
@@ -172,13 +140,13 @@ class JsonLineProcess:
         code = self._process.wait()
         if -code in KILL_SIGNALS:
             raise ProcessInterrupted(
-                f"The process was killed by {signal.Signals(-code).name}. The system does that when memory runs out; "
+                f"{self._name} was killed by {signal.Signals(-code).name}. The system does that when memory runs out; "
                 "free some memory and run the command again."
             )
         last_line = self.last_log_line()
         if code != 0 and is_resource_error(last_line):
             raise ProcessInterrupted(
-                f"The machine ran out of memory or disk space ({last_line}). Free some and run the command again."
+                f"{self._name} ran out of memory or disk space ({last_line}). Free some and run the command again."
             )
 
     def end_reason(self) -> str:

@@ -10,8 +10,10 @@ from typing import NoReturn
 import typer
 
 from atnet.cli.terminal import configure_logging
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.file_system import file_system_errors
+from atnet.redaction import redact
 
 COMMANDS = {
     "check": "Check parameters and data before DVC deletes any output.",
@@ -60,6 +62,7 @@ def _not_imported() -> None:
 
 def main() -> None:
     """Run a command; an error that the user can fix ends in one message and exit code 1."""
+    prepare_process()
     try:
         with file_system_errors():
             command_line(next((argument for argument in sys.argv[1:] if argument in COMMANDS), None))()
@@ -68,7 +71,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"atnet: {message}", file=sys.stderr)
+    print(f"atnet: {redact(message)}", file=sys.stderr)
     sys.exit(1)
 
 

@@ -16,6 +16,7 @@ from atnet.inference import UnusableModelError, model_hash
 from atnet.isolated.process import open_isolated
 from atnet.registry.versions import Registry, Version, store_call
 from atnet.tracking.logged_model import artifact_hashes, find_differences, recorded_hashes
+from atnet.tracking.store import client_address
 from atnet.tracking.tags import milliseconds
 
 MODEL_FOLDER = "artifacts/model"
@@ -139,7 +140,9 @@ def _download(registry: Registry, version: Version, path: str, folder: str) -> P
     # MLflow would resolve a "models:/" URI in whichever store it considers the current one.
     source = registry.store.client.get_model_version_download_uri(registry.model, str(version.number))
     try:
-        local = mlflow.artifacts.download_artifacts(source + path, dst_path=folder, tracking_uri=registry.store.uri)
+        local = mlflow.artifacts.download_artifacts(
+            source + path, dst_path=folder, tracking_uri=client_address(registry.store.uri)
+        )
     except (MlflowException, OSError) as error:
         cause = str(error).strip().splitlines()[0]
         raise ModelError(

@@ -142,13 +142,12 @@ def _open_champion(stack: ExitStack, registry: Registry, champion: Version) -> _
 def _check_isolated(folder: Path, options: IsolationOptions) -> CheckResult:
     try:
         python = isolated_python((folder / REQUIREMENTS).read_text(encoding="utf-8"))
+        with open_isolated(folder, python=python) as model:
+            rows = model.predict_example()
     except StoreError as error:
         status: CheckStatus = "skipped" if options.allow_unchecked else "failed"
         reason = f"Not checked: {error}. Use --allow-unchecked to release without this check."
         return CheckResult(SERVABLE, status, "not checked", ISOLATED_RULE, reason)
-    try:
-        with open_isolated(folder, python=python) as model:
-            rows = model.predict_example()
     except ModelError as error:
         reason = f"With only its declared requirements the version does not load and predict ({error})."
         return CheckResult(SERVABLE, "failed", "no prediction", ISOLATED_RULE, reason)

@@ -20,7 +20,7 @@ from mlflow.types.schema import Array, Map, Object, Property
 
 import atnet.inference
 from atnet.tracking.run_contents import file_sha256
-from atnet.tracking.store import TrackingStore
+from atnet.tracking.store import TrackingStore, client_address
 from atnet.tracking.tags import MODEL_TAG
 
 CODE = Path(__file__).resolve().parents[1] / "served_model.py"
@@ -69,7 +69,7 @@ def save_pyfunc(path: Path, files: Sequence[Path], *, example: Sequence[str], me
         mlflow.pyfunc.save_model(
             path=str(path),
             python_model=str(CODE),
-            artifacts={"model": str(model), "inference": str(INFERENCE)},
+            artifacts={"model": str(model), "inference": str(shutil.copy2(INFERENCE, model.parent))},
             signature=SIGNATURE,
             input_example=list(example),
             pip_requirements=pinned_requirements(),
@@ -149,7 +149,9 @@ def _is_intact(store: TrackingStore, model: LoggedModel) -> bool:
         return False
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = mlflow.artifacts.download_artifacts(model.artifact_location, dst_path=folder, tracking_uri=store.uri)
+            path = mlflow.artifacts.download_artifacts(
+                model.artifact_location, dst_path=folder, tracking_uri=client_address(store.uri)
+            )
         except (MlflowException, OSError):
             return False
         return not find_differences(recorded, Path(path))
@@ -175,7 +177,7 @@ def _model_of(store: TrackingStore, run_id: str, content: str) -> LoggedModel | 
 
 @contextmanager
 def _folder_of(files: Sequence[Path]) -> Iterator[Path]:
-    # A folder of its own: the model folder may hold files that do not belong to the model.
+    # A temporary folder: the model folder may hold other files, and MLflow decodes a path that contains %20.
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         folder.mkdir()
