@@ -36,6 +36,15 @@ from atnet.config.release import (
     SizeBudget,
 )
 from atnet.config.section import SPLITS, Fraction, OpenFraction, Section, Severity, SplitName
+from atnet.config.serving import (
+    PredictionLogConfig,
+    RateLimitConfig,
+    ServeConfig,
+    ServeLimitsConfig,
+    ServeLoggingConfig,
+    ServeTimeoutsConfig,
+    ShadowConfig,
+)
 from atnet.config.tuning import ChoicesConfig, Dimension, PruningConfig, RangeConfig, TuneConfig
 
 __all__ = [
@@ -63,13 +72,20 @@ __all__ = [
     "MinimumScoresConfig",
     "OpenFraction",
     "Params",
+    "PredictionLogConfig",
     "PruningConfig",
     "RangeCheck",
     "RangeConfig",
+    "RateLimitConfig",
     "ReleaseConfig",
     "ReleaseSlicesConfig",
     "Section",
+    "ServeConfig",
+    "ServeLimitsConfig",
+    "ServeLoggingConfig",
+    "ServeTimeoutsConfig",
     "Severity",
+    "ShadowConfig",
     "SizeBudget",
     "SplitConfig",
     "SplitName",

@@ -19,6 +19,7 @@ from atnet.config.modelling import (
 )
 from atnet.config.release import ReleaseConfig
 from atnet.config.section import Section
+from atnet.config.serving import ServeConfig
 from atnet.config.tuning import TuneConfig, check_vectors_stay
 from atnet.errors import ConfigurationError
 
@@ -37,6 +38,7 @@ class Params(Section):
     evaluate: EvaluateConfig
     tracking: TrackingConfig
     release: ReleaseConfig
+    serve: ServeConfig
     analyse: AnalyseConfig
     tune: TuneConfig
 

@@ -1,6 +1,5 @@
 """The exported model in MLflow: a pyfunc from a code file, logged once for the same contents."""
 
-import hashlib
 import importlib.metadata
 import shutil
 import tempfile
@@ -15,13 +14,14 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Map, Object, Property
 
 import atnet.inference
+from atnet.published_model import CONTENT_TAG as CONTENT_TAG
+from atnet.published_model import content_hash
+from atnet.self_check import write_self_check
 from atnet.tracking.runs import MODEL_TAG
 from atnet.tracking.store import TrackingStore
 
 CODE = Path(__file__).resolve().parents[1] / "served_model.py"
 INFERENCE = Path(atnet.inference.__file__)
-CONTENT_TAG = "content.sha256"
-"""Hash of everything in the logged model: files of the model and the code that answers."""
 REQUIREMENTS = ("mlflow-skinny", "onnxruntime", "tokenizers", "numpy", "pandas")
 """All that the model needs where it is served; MLflow's pyfunc imports pandas, which mlflow-skinny does not bring."""
 
@@ -57,8 +57,12 @@ def pinned_requirements() -> list[str]:
 
 
 def save_pyfunc(path: Path, files: Sequence[Path], *, example: Sequence[str], metadata: Model | None = None) -> None:
-    """Write an MLflow model folder: the code that answers and the model's files, Keras' among them."""
+    """Write an MLflow model folder: the code that answers and the model's files, Keras' among them.
+
+    Beside them stand the model's answers to example texts, which a service compares with its own.
+    """
     with _folder_of(files) as model:
+        write_self_check(model, atnet.inference.Predictor.load(model, threads=1), example)
         mlflow.pyfunc.save_model(
             path=str(path),
             python_model=str(CODE),
@@ -85,7 +89,7 @@ def ensure_logged_model(
     Returns:
         The id of the logged model.
     """
-    content = _content_hash(files)
+    content = content_hash((CODE, INFERENCE), files)
     model = _model_of(store, run_id, content)
     if model is None:
         tags = {CONTENT_TAG: content, MODEL_TAG: model_sha256}
@@ -116,13 +120,6 @@ def _upload(
 def _model_of(store: TrackingStore, run_id: str, content: str) -> LoggedModel | None:
     models = store.client.search_logged_models([store.experiment_id], filter_string=f"source_run_id = '{run_id}'")
     return next((model for model in models if model.tags.get(CONTENT_TAG) == content), None)
-
-
-def _content_hash(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in (CODE, INFERENCE, *sorted(files, key=lambda file: file.name)):
-        digest.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The online service: the champion answers requests over HTTP."""

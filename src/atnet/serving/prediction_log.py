@@ -1,0 +1,141 @@
+"""The prediction log of a worker: answers wait in memory, up to a bound, and a thread writes them to files.
+
+A request never waits for it, and a disk that cannot be written to costs rows, not answers.
+"""
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atnet.config import PredictionLogConfig
+from atnet.serving.inference_thread import Scored
+from atnet.serving.loaded_model import LoadedModel
+from atnet.serving.metrics import WorkerMetrics
+from atnet.serving.prediction_files import SCHEMA, write_predictions
+
+logger = logging.getLogger(__name__)
+
+CHUNK_ROWS = 256
+"""Rows turned into Arrow at once: few, since the event loop waits for Python's lock meanwhile."""
+BUFFERED_BYTES = 64_000_000
+"""Rows in Arrow's form are written early when they take this much, and the oldest dropped if they cannot be."""
+LOOK_SECONDS = 0.25
+COLUMNS = [name for name in SCHEMA.names if name != "probabilities"]
+
+
+class PredictionLog:
+    """Collects the answers of a worker and writes them to files."""
+
+    def __init__(self, folder: Path, config: PredictionLogConfig, metrics: WorkerMetrics) -> None:
+        self._folder, self._config, self._metrics = folder, config, metrics
+        self._rows: deque[dict[str, Any]] = deque()
+        self._batches: deque[pa.RecordBatch] = deque()
+        self._buffered = 0
+        """Rows in `_batches`."""
+        self._failing = False
+        self._flushed = time.monotonic()
+        self._stopping = threading.Event()
+        self._name = f"{datetime.now(UTC):%H%M%S}-{os.getpid()}"
+        self._files = 0
+        self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
+
+    def start(self) -> None:
+        """Start writing."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is left and end."""
+        self._stopping.set()
+        self._thread.join()
+
+    def add(self, model: LoadedModel, scored: Sequence[Scored]) -> None:
+        """Add answers; the oldest rows make room if too many wait."""
+        now, clock = time.time_ns() // 1000, time.perf_counter()
+        for one in scored:
+            self._rows.append(
+                {
+                    "time": now,
+                    "request_id": one.job.request_id,
+                    "text_sha256": hashlib.sha256(one.text.encode("utf-8", "surrogatepass")).hexdigest(),
+                    "text": one.text if self._config.texts else None,
+                    "label": one.label,
+                    "score": one.score,
+                    "probabilities": list(zip(model.labels, one.probabilities, strict=True)),
+                    "version": model.version,
+                    "model_sha256": model.sha256,
+                    "latency_ms": 1000 * (clock - one.job.received),
+                    "tokens": one.tokens,
+                    "unknown_word_share": one.unknown_share,
+                }
+            )
+        dropped = 0
+        while len(self._rows) + self._buffered > self._config.buffered_rows and self._rows:
+            self._rows.popleft()
+            dropped += 1
+        if dropped:
+            self._metrics.log_rows["dropped"].inc(dropped)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(LOOK_SECONDS):
+            self._convert()
+            due = time.monotonic() - self._flushed >= self._config.flush_seconds
+            if self._batches and (due or sum(batch.nbytes for batch in self._batches) > BUFFERED_BYTES):
+                self._flush()
+        self._convert()
+        self._flush()
+
+    def _convert(self) -> None:
+        while self._rows:
+            rows = [self._rows.popleft() for _ in range(min(CHUNK_ROWS, len(self._rows)))]
+            batch = pa.RecordBatch.from_pylist(rows, SCHEMA)
+            self._batches.append(batch)
+            self._buffered += batch.num_rows
+
+    def _flush(self) -> None:
+        self._flushed = time.monotonic()
+        if not self._batches:
+            return
+        table = pa.Table.from_batches(self._batches, SCHEMA)
+        self._files += 1
+        try:
+            for day in pc.unique(table["time"].cast(pa.date32())).to_pylist():
+                rows = table.filter(pc.equal(table["time"].cast(pa.date32()), day))
+                write_predictions(self._folder, day, rows, f"{self._name}-{self._files:06d}")
+        except OSError as error:
+            self._failed(error)
+            return
+        if self._failing:
+            logger.info("The prediction log can be written again.")
+        self._failing = False
+        self._metrics.log_rows["written"].inc(table.num_rows)
+        self._batches.clear()
+        self._buffered = 0
+
+    def _failed(self, error: OSError) -> None:
+        """Keep the rows for the next try, as far as there is room; say so once."""
+        self._metrics.log_errors.inc()
+        if not self._failing:
+            logger.error(
+                "The prediction log in %s cannot be written (%s). Answers go on; rows are kept for a while, then "
+                "dropped. Free some space or set serve.prediction_log to null.",
+                self._folder,
+                error.strerror or error,
+            )
+        self._failing = True
+        while self._batches and (
+            self._buffered > self._config.buffered_rows // 2
+            or sum(batch.nbytes for batch in self._batches) > BUFFERED_BYTES
+        ):
+            lost = self._batches.popleft().num_rows
+            self._buffered -= lost
+            self._metrics.log_rows["dropped"].inc(lost)

@@ -1,0 +1,94 @@
+"""A worker process: `python -m atnet.serving.worker SETTINGS SOCKET HEARTBEAT`, the last two file descriptors."""
+
+import asyncio
+import contextlib
+import math
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+import uvicorn
+
+from atnet.serving.api_keys import RateLimiter, read_keys
+from atnet.serving.app import Service, make_app
+from atnet.serving.logs import configure_logging
+from atnet.serving.metrics import WorkerMetrics
+from atnet.serving.protocol import timed_protocol
+from atnet.serving.settings import RATE_FILE, ServiceSettings
+
+HEARTBEAT_SECONDS = 1.0
+BACKLOG = 2048
+
+
+def main(settings_file: Path, listening: int, heartbeat: int) -> None:
+    """Answer requests on a listening socket until told to stop."""
+    settings = ServiceSettings.load(settings_file)
+    keys, rate = read_keys(os.environ), settings.config.rate_limit
+    limiter = RateLimiter(settings.folder / RATE_FILE, len(keys), rate) if keys and rate else None
+    service = Service(settings, WorkerMetrics(), keys, limiter)
+    server = Worker(_uvicorn_config(service), service, heartbeat)
+    server.run(sockets=[socket.socket(fileno=listening)])
+
+
+def _uvicorn_config(service: Service) -> uvicorn.Config:
+    timeouts = service.settings.config.timeouts
+    return uvicorn.Config(
+        make_app(service),
+        loop="uvloop",
+        http=timed_protocol(timeouts.headers_seconds),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        limit_concurrency=service.settings.config.limits.connections,
+        timeout_keep_alive=math.ceil(timeouts.keep_alive_seconds),
+        timeout_graceful_shutdown=math.ceil(timeouts.shutdown_seconds),
+    )
+
+
+class Worker(uvicorn.Server):
+    """uvicorn's server, which tells the supervisor that it lives and ends when the supervisor is gone."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, heartbeat: int) -> None:
+        super().__init__(config)
+        self._service = service
+        self._heartbeat = heartbeat
+        self._last_beat = 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, and watch standard input: it ends with the supervisor."""
+        await super().startup(sockets)
+        asyncio.get_running_loop().add_reader(0, self._parent_said_something)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Send a sign of life once a second, unless a batch has been computed for longer than any request may take."""
+        now = time.monotonic()
+        busy_since = self._service.inference.busy_since
+        stuck = busy_since is not None and now - busy_since > 2 * self._service.settings.config.timeouts.request_seconds
+        if now - self._last_beat >= HEARTBEAT_SECONDS and not stuck:
+            self._last_beat = now
+            # A supervisor that is busy or gone must not stop the worker here.
+            with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                os.write(self._heartbeat, b".")
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what has been accepted; `/ready` says so meanwhile."""
+        self._service.draining = True
+        self._service.metrics.ready.set(0)
+        await super().shutdown(sockets)
+
+    def _parent_said_something(self) -> None:
+        if not os.read(0, 1024):
+            asyncio.get_running_loop().remove_reader(0)
+            self.should_exit = True
+
+
+if __name__ == "__main__":
+    configure_logging()
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
