@@ -70,7 +70,6 @@ class InferenceThread:
     def submit(self, job: Job) -> None:
         """Queue a job; its `done` tells when it is answered."""
         self.queued_texts += len(job.texts)
-        self._metrics.queued_texts.set(self.queued_texts)
         job.model = self.model
         job.answers = [None] * len(job.texts)
         job.queued = time.perf_counter()
@@ -80,7 +79,6 @@ class InferenceThread:
         """Take a job out of the count of queued texts; what is not computed yet of it is dropped."""
         job.abandoned = True
         self.queued_texts -= len(job.texts)
-        self._metrics.queued_texts.set(self.queued_texts)
 
     def _run(self) -> None:
         waiting: deque[Job] = deque()

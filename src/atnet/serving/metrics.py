@@ -9,8 +9,9 @@ import shutil
 from pathlib import Path
 from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.values import MultiProcessValue
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 Result = Literal["ok", "overloaded", "invalid", "unauthorized", "timeout", "dropped", "unavailable", "error"]
@@ -83,8 +84,20 @@ class SupervisorMetrics:
 
 def summed_counter(folder: Path, name: str) -> dict[str, float]:
     """Return a counter summed over the processes: value of its `result` label (or "") -> count."""
-    samples = (sample for metric in _summed(str(folder)).collect() for sample in metric.samples if sample.name == f"{name}_total")
+    samples = (
+        sample
+        for metric in _summed(str(folder)).collect()
+        for sample in metric.samples
+        if sample.name == f"{name}_total"
+    )
     return {sample.labels.get("result", ""): sample.value for sample in samples}
+
+
+def share_values() -> None:
+    """Let this process write its values under its own id, which is asked for once: it never forks."""
+    pid = os.getpid()
+    if FOLDER_VARIABLE in os.environ:
+        values.ValueClass = MultiProcessValue(process_identifier=lambda: pid)  # type: ignore[no-untyped-call]
 
 
 def clear_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """POST /v1/predict."""
 
 import asyncio
+import itertools
 import json
 import logging
 import math
@@ -23,8 +24,10 @@ from atnet.serving.responses import JSON, NO_STORE, RequestError, send_error, se
 logger = logging.getLogger("atnet.serving.requests")
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
+# An id of its own per request, without asking the system for random bytes each time.
+ID_PREFIX, ID_NUMBERS = os.urandom(6).hex(), itertools.count(1)
 WATCH_SECONDS = 0.05
-"""A request that waits longer is watched for a client that leaves; most are answered before."""
+"""A request that waits longer is watched for a client that leaves and for its time limit; most are answered before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,9 @@ class PredictEndpoint:
         loop = asyncio.get_running_loop()
         job = Job(asked.texts, asked.explain, loop.create_future(), request_id, received)
         self.inference.submit(job)
-        watch = loop.call_later(WATCH_SECONDS, _watch, job, receive)
+        watch = loop.call_later(WATCH_SECONDS, self._watch, job, receive)
         try:
-            left = self.config.timeouts.request_seconds - (time.perf_counter() - received)
-            async with asyncio.timeout(left):
-                await job.done
+            await job.done
         except TimeoutError:
             raise _timed_out(503, "The service is too busy to answer in time. Try again later.", retry=True) from None
         except InferenceError:
@@ -125,6 +126,12 @@ class PredictEndpoint:
         ]
         await send_response(send, 200, body, JSON, headers)
 
+    def _watch(self, job: Job, receive: Receive) -> None:
+        left = self.config.timeouts.request_seconds - (time.perf_counter() - job.received)
+        task = asyncio.get_running_loop().create_task(_watch_client(job, receive, left))
+        # Held by the callback: asyncio itself would let a task without an owner be collected.
+        job.done.add_done_callback(lambda _: task.cancel())
+
     def _log(self, status: int, request_id: str, received: float, *, code: str = "", job: Job | None = None) -> None:
         config = self.config.logging
         if config.requests == "none" or (config.requests == "failed" and status < 400):
@@ -141,8 +148,10 @@ class PredictEndpoint:
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:
     """Return the id that the client sent, if it is harmless in a log, or a new one."""
-    sent = headers.get(b"x-request-id", b"")
-    return sent.decode("ascii") if REQUEST_ID.fullmatch(sent) else os.urandom(8).hex()
+    sent = headers.get(b"x-request-id")
+    if sent is not None and REQUEST_ID.fullmatch(sent):
+        return sent.decode("ascii")
+    return f"{ID_PREFIX}-{next(ID_NUMBERS):x}"
 
 
 def _timed_out(status: int, message: str, *, retry: bool = False) -> RequestError:
@@ -150,16 +159,15 @@ def _timed_out(status: int, message: str, *, retry: bool = False) -> RequestErro
     return RequestError(status, "timeout", message, result="timeout", headers=headers)
 
 
-def _watch(job: Job, receive: Receive) -> None:
-    task = asyncio.get_running_loop().create_task(_watch_client(job, receive))
-    # The task ends with the response at the latest: uvicorn reports a disconnect then.
-    job.done.add_done_callback(lambda _: task.cancel())
-
-
-async def _watch_client(job: Job, receive: Receive) -> None:
-    """Abandon a job whose client closes the connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def _watch_client(job: Job, receive: Receive, seconds: float) -> None:
+    """Abandon a job whose client closes the connection, or whose time is up."""
+    error: Exception = ClientLeft()
+    try:
+        async with asyncio.timeout(seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError as timeout:
+        error = timeout
     job.abandoned = True
     if not job.done.done():
-        job.done.set_exception(ClientLeft())
+        job.done.set_exception(error)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import math
 import os
 import socket
@@ -14,7 +15,7 @@ import uvicorn
 from atnet.serving.api_keys import RateLimiter, read_keys
 from atnet.serving.app import Service, make_app
 from atnet.serving.logs import configure_logging
-from atnet.serving.metrics import WorkerMetrics
+from atnet.serving.metrics import WorkerMetrics, share_values
 from atnet.serving.protocol import timed_protocol
 from atnet.serving.settings import RATE_FILE, ServiceSettings
 
@@ -24,6 +25,7 @@ BACKLOG = 2048
 
 def main(settings_file: Path, listening: int, heartbeat: int) -> None:
     """Answer requests on a listening socket until told to stop."""
+    share_values()
     settings = ServiceSettings.load(settings_file)
     keys, rate = read_keys(os.environ), settings.config.rate_limit
     limiter = RateLimiter(settings.folder / RATE_FILE, len(keys), rate) if keys and rate else None
@@ -63,6 +65,9 @@ class Worker(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, and watch standard input: it ends with the supervisor."""
         await super().startup(sockets)
+        # What is there now stays: the garbage collector need not look at it at every turn.
+        gc.collect()
+        gc.freeze()
         asyncio.get_running_loop().add_reader(0, self._parent_said_something)
 
     async def on_tick(self, counter: int) -> bool:
@@ -72,6 +77,7 @@ class Worker(uvicorn.Server):
         stuck = busy_since is not None and now - busy_since > 2 * self._service.settings.config.timeouts.request_seconds
         if now - self._last_beat >= HEARTBEAT_SECONDS and not stuck:
             self._last_beat = now
+            self._service.metrics.queued_texts.set(self._service.inference.queued_texts)
             # A supervisor that is busy or gone must not stop the worker here.
             with contextlib.suppress(BlockingIOError, BrokenPipeError):
                 os.write(self._heartbeat, b".")
