@@ -25,12 +25,18 @@ class Scored:
     """One answered text, for the prediction log and the shadow."""
 
     job: Job
-    text: str
+    row: int
+    """Place of the text in the job."""
     label: str
     score: float
     probabilities: list[float]
     tokens: int
     unknown_share: float
+
+    @property
+    def text(self) -> str:
+        """The text itself."""
+        return self.job.texts[self.row]
 
 
 class InferenceError(RuntimeError):
@@ -148,7 +154,7 @@ class InferenceThread:
             }
             job.answers[place] = answer
             share = tokens.count(UNKNOWN_ID) / len(tokens)
-            scored.append(Scored(job, job.texts[place], labels[best], values[best], values, len(tokens), share))
+            scored.append(Scored(job, place, labels[best], values[best], values, len(tokens), share))
         self._deliver(batch.model, scored)
 
     def _explain(self, batch: Batch) -> None:
@@ -160,7 +166,7 @@ class InferenceThread:
         tokens = batch.model.encode([job.texts[row]])[0]
         values = [explanation.probabilities[label] for label in batch.model.labels]
         share = tokens.count(UNKNOWN_ID) / len(tokens)
-        scored = Scored(job, job.texts[row], explanation.label, explanation.score, values, len(tokens), share)
+        scored = Scored(job, row, explanation.label, explanation.score, values, len(tokens), share)
         self._deliver(batch.model, [scored])
 
     def _deliver(self, model: LoadedModel, scored: Sequence[Scored]) -> None:

@@ -19,6 +19,7 @@ SCHEMA = pa.schema(
     [
         ("time", pa.timestamp("us", "UTC")),
         ("request_id", pa.string()),
+        ("row", pa.int32()),
         ("text_sha256", pa.string()),
         ("text", pa.string()),
         ("label", pa.string()),
@@ -31,7 +32,7 @@ SCHEMA = pa.schema(
         ("unknown_word_share", pa.float64()),
     ]
 )
-"""One row per answered text. `text` is null unless serve.prediction_log.texts is set; `latency_ms` runs from the
+"""One row per answered text, `row` its place in the request, from 0. `text` is null unless serve.prediction_log.texts is set; `latency_ms` runs from the
 request's arrival to this text's answer; `tokens` counts what the model read, after truncation."""
 DAY_FOLDER = "date={:%Y-%m-%d}"
 MERGED = "merged.parquet"

@@ -30,7 +30,6 @@ CHUNK_ROWS = 256
 BUFFERED_BYTES = 64_000_000
 """Rows in Arrow's form are written early when they take this much, and the oldest dropped if they cannot be."""
 LOOK_SECONDS = 0.25
-COLUMNS = [name for name in SCHEMA.names if name != "probabilities"]
 
 
 class PredictionLog:
@@ -66,6 +65,7 @@ class PredictionLog:
                 {
                     "time": now,
                     "request_id": one.job.request_id,
+                    "row": one.row,
                     "text_sha256": hashlib.sha256(one.text.encode("utf-8", "surrogatepass")).hexdigest(),
                     "text": one.text if self._config.texts else None,
                     "label": one.label,
