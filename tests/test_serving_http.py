@@ -63,7 +63,7 @@ def test_one_text_gets_label_score_and_all_probabilities(service: Service, predi
 
 
 def test_a_list_is_answered_in_order_with_what_the_predictor_says(service: Service, predictor: Predictor) -> None:
-    texts = [" ".join(["good bad awful fine".split()[row % 4]] * (1 + row % 7)) for row in range(90)]
+    texts = [" ".join([["good", "bad", "awful", "fine"][row % 4]] * (1 + row % 7)) for row in range(90)]
     found = service.predict(texts=texts).json()["predictions"]
     expected = predictor.predict(texts)
     assert [one["label"] for one in found] == expected.predicted
@@ -92,7 +92,19 @@ def test_many_clients_at_once_get_their_own_answers(service: Service, predictor:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "   ", "\n\t\r", "\x00\x01\x7f", "السلام عليكم", "‮abc", "👩‍👩‍👧‍👦 🏳️‍🌈", "a" * 2000, "é" * 2000, "\ufffd", "good\x00bad"],
+    [
+        "",
+        "   ",
+        "\n\t\r",
+        "\x00\x01\x7f",
+        "السلام عليكم",
+        "\u202eabc",
+        "👩‍👩‍👧‍👦 🏳️‍🌈",
+        "a" * 2000,
+        "é" * 2000,
+        "\ufffd",
+        "good\x00bad",
+    ],
 )
 def test_any_text_is_answered(service: Service, text: str) -> None:
     for explain in (False, True):
@@ -143,7 +155,9 @@ def test_a_bad_body_gets_a_clear_error(service: Service, body: bytes, status: in
     _error(answer)
 
 
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+)
 def test_another_content_type_is_refused(service: Service, content_type: str | None) -> None:
     headers = {"content-type": content_type} if content_type else {}
     answer = service.client.post("/v1/predict", content=b'{"text": "good"}', headers=headers)
@@ -303,7 +317,9 @@ def test_every_answer_is_logged_without_its_text(service: Service, served: Serve
 
 
 def test_the_log_of_the_service_has_no_texts_and_one_line_of_json_per_event(service: Service) -> None:
-    service.client.post("/v1/predict", json={"text": "secret words", "unknown": 1}, headers={"x-request-id": "failed-1"})
+    service.client.post(
+        "/v1/predict", json={"text": "secret words", "unknown": 1}, headers={"x-request-id": "failed-1"}
+    )
     wait_for(lambda: "failed-1" in service.log())
     lines = [json.loads(line) for line in service.log().splitlines()]
     (line,) = [line for line in lines if line.get("request_id") == "failed-1"]

@@ -111,7 +111,9 @@ def _accepts(service: Service) -> bool:
 def test_a_request_that_never_ends_does_not_keep_the_service_beyond_its_time(served: ServedProject) -> None:
     with running_service(served.root) as service:
         stuck = socket.create_connection(("127.0.0.1", service.port), timeout=10)
-        stuck.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n")
+        stuck.sendall(
+            b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+        )
         assert service.stop() < 9
         stuck.close()
 
