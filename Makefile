@@ -1,7 +1,7 @@
 # Every command of the project. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install pipeline train tune release ui schedule test test-all lint format docs lock clean
+.PHONY: help install pipeline train tune release serve ui schedule test test-all lint format docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,6 +55,20 @@ tune: install ## search for better training parameters (ranges and limits: `tune
 release: install ## judge the published model, and promote it if it passes
 	@$(BIN)/atnet release
 
+# The service has an environment of its own, without TensorFlow, DVC, Prefect and pandas.
+SERVING := .venv-serving
+SERVING_STAMP := $(SERVING)/.installed
+
+$(SERVING_STAMP): requirements-serving.lock
+	@"$(or $(PYTHON),none)" -c '$(FITS)' >/dev/null 2>&1 || { echo "Python 3.11, 3.12 or 3.13 is needed." >&2; exit 1; }
+	@echo "Installing the service's packages into $(SERVING) (about half a minute, once)."
+	@"$(PYTHON)" -m venv --clear $(SERVING)
+	@$(SERVING)/bin/python -m pip install --quiet --require-hashes -r requirements-serving.lock
+	@touch $@
+
+serve: $(SERVING_STAMP) ## answer requests with the champion over HTTP
+	@PYTHONPATH=src $(SERVING)/bin/python -m atnet.cli serve
+
 ui: install ## open the MLflow UI
 	@$(BIN)/atnet ui
 
@@ -82,9 +96,10 @@ docs: install ## write docs/parameters.md anew
 	@mv docs/parameters.md.part docs/parameters.md
 
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
-lock: install ## resolve the packages anew into the two lock files
+lock: install ## resolve the packages again into the lock files
 	@$(BIN)/uv pip compile $(LOCKED) --extra dev pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-benchmarks.in -o requirements-benchmarks.lock
+	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-serving.in -o requirements-serving.lock
 
 clean: ## remove the environment and tool caches; data, models and runs stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(SERVING) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info

@@ -129,7 +129,7 @@ class PredictionLog:
                 "The prediction log in %s cannot be written (%s). Answers go on; rows are kept for a while, then "
                 "dropped. Free some space or set serve.prediction_log to null.",
                 self._folder,
-                error.strerror or error,
+                os.strerror(error.errno) if error.errno else error,
             )
         self._failing = True
         while self._batches and (
