@@ -65,7 +65,7 @@ def test_a_damaged_file_is_told_from_a_missing_one(tmp_path: Path) -> None:
     assert read_self_check(tmp_path) is None
     for content in ("{", json.dumps({"texts": []})):
         (tmp_path / SELF_CHECK_FILE).write_text(content)
-        with pytest.raises(ValueError, match="Expecting|is damaged"):
+        with pytest.raises(ValueError, match=r"Expecting|is damaged"):
             read_self_check(tmp_path)
 
 

@@ -12,7 +12,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset
 import pyarrow.parquet as pq
 
 SCHEMA = pa.schema(
@@ -32,8 +31,9 @@ SCHEMA = pa.schema(
         ("unknown_word_share", pa.float64()),
     ]
 )
-"""One row per answered text, `row` its place in the request, from 0. `text` is null unless serve.prediction_log.texts is set; `latency_ms` runs from the
-request's arrival to this text's answer; `tokens` counts what the model read, after truncation."""
+"""One row per answered text, `row` its place in the request, from 0. `text` is null unless
+serve.prediction_log.texts is set; `latency_ms` runs from the request's arrival to this text's answer; `tokens` counts
+what the model read, after truncation."""
 DAY_FOLDER = "date={:%Y-%m-%d}"
 MERGED = "merged.parquet"
 LOCK = ".lock"
@@ -44,9 +44,12 @@ MERGED_ROWS = 50_000
 def read_predictions(folder: Path, first: date, last: date, columns: list[str] | None = None) -> pa.Table:
     """Return the logged predictions of these days, both included; an empty table where there are none."""
     days = [folder / DAY_FOLDER.format(first + timedelta(days=day)) for day in range((last - first).days + 1)]
+    # Not at the top: a worker writes files and never reads them.
+    from pyarrow import dataset
+
     with _locked(folder, fcntl.LOCK_SH):
         files = [str(path) for day in days for path in _files(day)]
-        return pa.dataset.dataset(files, schema=SCHEMA, format="parquet").to_table(columns=columns)
+        return dataset.dataset(files, schema=SCHEMA, format="parquet").to_table(columns=columns)
 
 
 def write_predictions(folder: Path, day: date, table: pa.Table, name: str) -> None:
@@ -76,10 +79,12 @@ def merge_day(folder: Path, day: date) -> None:
     files = _files(day_folder)
     if len(files) < 2:
         return
+    from pyarrow import dataset
+
     part = day_folder / f".{MERGED}.part"
     try:
         with pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
-            for batch in pa.dataset.dataset([str(file) for file in files], schema=SCHEMA).to_batches(
+            for batch in dataset.dataset([str(file) for file in files], schema=SCHEMA).to_batches(
                 batch_size=MERGED_ROWS, batch_readahead=1, fragment_readahead=1
             ):
                 if batch.num_rows:
