@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import math
 import os
 import socket
@@ -18,6 +19,8 @@ from atnet.serving.logs import configure_logging
 from atnet.serving.metrics import WorkerMetrics, share_values
 from atnet.serving.protocol import timed_protocol
 from atnet.serving.settings import RATE_FILE, ServiceSettings
+
+logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
 BACKLOG = 2048
@@ -58,6 +61,7 @@ class Worker(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, service: Service, heartbeat: int) -> None:
         super().__init__(config)
+        self._created = time.perf_counter()
         self._service = service
         self._heartbeat = heartbeat
         self._last_beat = 0.0
@@ -69,6 +73,8 @@ class Worker(uvicorn.Server):
         gc.collect()
         gc.freeze()
         asyncio.get_running_loop().add_reader(0, self._parent_said_something)
+        seconds = round(time.perf_counter() - self._created, 3)
+        logger.info("A worker listens.", extra={"fields": {"seconds_after_imports": seconds}})
 
     async def on_tick(self, counter: int) -> bool:
         """Send a sign of life once a second, unless a batch has been computed for longer than any request may take."""
@@ -97,4 +103,6 @@ class Worker(uvicorn.Server):
 
 if __name__ == "__main__":
     configure_logging()
+    # Under its own name: as __main__ its lines would not say where they come from.
+    logger = logging.getLogger("atnet.serving.worker")
     main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
