@@ -29,7 +29,13 @@ ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60
 QUICK: dict[str, dict[str, Any]] = {
     "serve": {"poll_seconds": 0.2, "batch_tokens": 512},
-    "serve.limits": {"characters": 2000, "texts": 100, "explained_texts": 5, "body_bytes": 100_000},
+    "serve.limits": {
+        "characters": 2000,
+        "texts": 100,
+        "explained_texts": 5,
+        "explained_characters": 1000,
+        "body_bytes": 100_000,
+    },
     "serve.timeouts": {"headers_seconds": 1.0, "request_seconds": 2.0, "shutdown_seconds": 5.0},
     "serve.prediction_log": {"flush_seconds": 0.5},
 }

@@ -107,7 +107,7 @@ def test_many_clients_at_once_get_their_own_answers(service: Service, predictor:
     ],
 )
 def test_any_text_is_answered(service: Service, text: str) -> None:
-    for explain in (False, True):
+    for explain in (False, len(text) <= 1000):
         answer = service.predict(text=text, explain=explain)
         assert answer.status_code == 200, answer.text
         assert sum(answer.json()["predictions"][0]["probabilities"].values()) == pytest.approx(1)
@@ -142,6 +142,7 @@ def test_any_text_is_answered(service: Service, text: str) -> None:
         (b'{"text": "a", "explain": 1}', 422, "explain must be true or false"),
         (b'{"text": "a", "explian": true}', 422, "Unknown key 'explian'"),
         (json.dumps({"text": "a" * 2001}).encode(), 422, "2001 characters; at most 2000"),
+        (json.dumps({"text": "a" * 1001, "explain": True}).encode(), 422, "at most 1000 are allowed with explain"),
         (json.dumps({"texts": ["a"] * 101}).encode(), 422, "101 texts in one request; at most 100"),
         (json.dumps({"texts": ["a"] * 6, "explain": True}).encode(), 422, "6 texts with explain"),
         (json.dumps({"text": "a" * 100_001}).encode(), 413, "larger than 100000 bytes"),
@@ -213,6 +214,12 @@ def test_headers_that_come_too_slowly_end_the_connection_even_after_a_request(se
         start = time.monotonic()
         assert connection.recv(1) == b""
         assert time.monotonic() - start < 4
+
+
+def test_endless_headers_are_refused(service: Service) -> None:
+    with _connect(service) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\n" + b"X-A: b\r\n" * 20_000)
+        assert b"400" in connection.recv(100)
 
 
 def test_a_body_that_comes_too_slowly_gets_408(service: Service) -> None:

@@ -110,7 +110,13 @@ JSON = st.recursive(
 @given(JSON | st.binary())
 def test_any_body_is_a_request_within_the_limits_or_an_error_of_the_client(value: object) -> None:
     limits = ServeLimitsConfig(
-        queued_texts=10, texts=3, explained_texts=1, characters=5, body_bytes=100, connections=10
+        queued_texts=10,
+        texts=3,
+        explained_texts=1,
+        explained_characters=3,
+        characters=5,
+        body_bytes=100,
+        connections=10,
     )
     body = value if isinstance(value, bytes) else orjson.dumps(value)
     try:

@@ -19,6 +19,8 @@ class ServeLimitsConfig(Section):
     """Texts per request; more get 422."""
     explained_texts: Count
     """Texts per request with `explain: true`; more get 422."""
+    explained_characters: Count
+    """Characters per text with `explain: true`; more get 422. An explanation takes many answers of the model."""
     characters: Count
     """Characters per text; more get 422."""
     body_bytes: Count

@@ -38,6 +38,7 @@ class Service:
     metrics: WorkerMetrics
     keys: list[ApiKey]
     rate_limiter: RateLimiter | None
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
     draining: bool = False
     """Set when the worker has been told to end: it answers what it has accepted and is not ready for more."""
     inference: InferenceThread = field(init=False)
@@ -60,18 +61,22 @@ class Service:
         if self.log is not None:
             self.log.start()
         await self.follower.look()
-        tasks = [asyncio.create_task(self.follower.run())]
+        self.tasks = [asyncio.create_task(self.follower.run())]
         if self.shadow is not None:
             self.shadow.start()
-            tasks.append(asyncio.create_task(self.shadow.follower.run()))
+            self.tasks.append(asyncio.create_task(self.shadow.follower.run()))
         yield
-        for task in tasks:
+        for task in self.tasks:
             task.cancel()
         self.inference.stop()
         if self.shadow is not None:
             self.shadow.stop()
         if self.log is not None:
             self.log.stop()
+
+    def is_sound(self) -> bool:
+        """Tell whether all that should be running is; it never ends by itself."""
+        return self.inference.is_alive() and not any(task.done() for task in self.tasks)
 
     def state(self) -> tuple[bool, dict[str, Any]]:
         """Return whether the worker can answer, and what there is to say about it."""

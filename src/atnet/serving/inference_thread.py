@@ -68,6 +68,10 @@ class InferenceThread:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
+    def is_alive(self) -> bool:
+        """Tell whether the thread runs."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Let the thread end after what is queued."""
         self._queue.put(None)

@@ -38,8 +38,8 @@ def configure_logging() -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for name in ("uvicorn", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # Its warnings are one line per bad request: whoever sends them could fill the disk.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.access").disabled = True
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

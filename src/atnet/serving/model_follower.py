@@ -66,7 +66,8 @@ class ModelFollower:
             return
         try:
             model = await asyncio.get_running_loop().run_in_executor(self._loader, load_model, folder)
-        except ModelError as error:
+        # OSError: with promotions in quick succession the folder may be deleted meanwhile.
+        except (ModelError, OSError) as error:
             self.rejected = Rejected(folder.name, str(error))
             logger.error("%s It is not swapped in.", error)
             return

@@ -87,23 +87,20 @@ def _object(properties: Schema, required: list[str] | None = None) -> Schema:
 
 
 def _schemas(limits: ServeLimitsConfig) -> Schema:
-    text = {**STRING, "maxLength": limits.characters}
-    explain = {"type": "boolean", "description": "Add each word's contribution to the answer."}
     model = _object({"name": STRING, "version": {"type": "integer"}, "sha256": STRING})
+    plain = {"type": "boolean", "enum": [False]}
+    explain = {"type": "boolean", "enum": [True], "description": "Add each word's contribution to the answer."}
+    text = {**STRING, "maxLength": limits.characters}
+    explained_text = {**STRING, "maxLength": min(limits.characters, limits.explained_characters)}
+    texts = {"type": "array", "items": text, "minItems": 1, "maxItems": limits.texts}
+    explained_texts = {"type": "array", "items": explained_text, "minItems": 1, "maxItems": limits.explained_texts}
     return {
         "PredictionRequest": {
             "oneOf": [
-                _object({"text": text, "explain": explain}, ["text"]),
-                _object(
-                    {"texts": {"type": "array", "items": text, "minItems": 1, "maxItems": limits.texts}}
-                    | {"explain": {"const": False}},
-                    ["texts"],
-                ),
-                _object(
-                    {"texts": {"type": "array", "items": text, "minItems": 1, "maxItems": limits.explained_texts}}
-                    | {"explain": {"const": True}},
-                    ["texts", "explain"],
-                ),
+                _object({"text": text, "explain": plain}, ["text"]),
+                _object({"texts": texts, "explain": plain}, ["texts"]),
+                _object({"text": explained_text, "explain": explain}),
+                _object({"texts": explained_texts, "explain": explain}),
             ]
         },
         "Predictions": _object(

@@ -106,9 +106,12 @@ def _check_limits(texts: Sequence[str], explain: bool, limits: ServeLimitsConfig
             f"{len(texts)} {what} in one request; at most {allowed} are allowed. Send several requests."
         )
     longest = max(range(len(texts)), key=lambda row: len(texts[row]))
-    if len(texts[longest]) > limits.characters:
+    characters = min(limits.characters, limits.explained_characters) if explain else limits.characters
+    if len(texts[longest]) > characters:
+        how = "with explain " if explain and len(texts[longest]) <= limits.characters else ""
         raise _unprocessable(
-            f"Text {longest} has {len(texts[longest])} characters; at most {limits.characters} are allowed. Shorten it."
+            f"Text {longest} has {len(texts[longest])} characters; at most {characters} are allowed {how}"
+            f"({'ask without it' if how else 'shorten it'})."
         )
 
 

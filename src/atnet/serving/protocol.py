@@ -1,9 +1,12 @@
-"""uvicorn's HTTP protocol with a limit on the time for request headers, which it does not have."""
+"""uvicorn's HTTP protocol with limits that it does not have: on request headers and on clients that do not read."""
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADER_BYTES = 65_536
+"""Most that request headers may take."""
 
 
 class TimedProtocol(HttpToolsProtocol):
@@ -12,6 +15,7 @@ class TimedProtocol(HttpToolsProtocol):
     headers_seconds: float
     _incomplete = True
     """Whether the headers of the next request have not arrived yet; a new connection owes them at once."""
+    _header_bytes = 0
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -23,7 +27,12 @@ class TimedProtocol(HttpToolsProtocol):
         """Read what has arrived; headers that are cut short have until the timer ends."""
         super().data_received(data)
         if not self._incomplete:
+            self._header_bytes = 0
             self._stop_timer()
+            return
+        self._header_bytes += len(data)
+        if self._header_bytes > HEADER_BYTES and not self.transport.is_closing():
+            self.send_400_response("Request headers are too large.")
         elif self._timer is None:
             self._timer = self.loop.call_later(self.headers_seconds, self._close)
 
@@ -41,6 +50,13 @@ class TimedProtocol(HttpToolsProtocol):
         """Forget the timer of a connection that has ended."""
         self._stop_timer()
         super().connection_lost(exc)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End an idle connection; one whose client has not read its answer yet would never close by itself."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

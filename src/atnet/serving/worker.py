@@ -77,7 +77,13 @@ class Worker(uvicorn.Server):
         logger.info("A worker listens.", extra={"fields": {"seconds_after_imports": seconds}})
 
     async def on_tick(self, counter: int) -> bool:
-        """Send a sign of life once a second, unless a batch has been computed for longer than any request may take."""
+        """Send a sign of life once a second, unless a batch has been computed for longer than any request may take.
+
+        Where a part has ended through an error of ours, the worker ends too, and is replaced.
+        """
+        if not self._service.is_sound():
+            logger.critical("A part of the worker has ended; the worker ends and is replaced.")
+            return True
         now = time.monotonic()
         busy_since = self._service.inference.busy_since
         stuck = busy_since is not None and now - busy_since > 2 * self._service.settings.config.timeouts.request_seconds

@@ -1,6 +1,5 @@
 "use strict";
 const byId = (id) => document.getElementById(id);
-const LONG_CHARACTERS = 5000;
 let language = (localStorage.getItem("language") || navigator.language || "en").toLowerCase().startsWith("pt") ? "pt" : "en";
 let shown = null;
 
@@ -82,10 +81,10 @@ function wordRow(one) {
   return row;
 }
 
-async function classify(text) {
+async function classify(text, explain = true) {
   const key = byId("key").value;
   const headers = { "Content-Type": "application/json", ...(key && { Authorization: `Bearer ${key}` }) };
-  const body = JSON.stringify({ text, explain: text.length <= LONG_CHARACTERS });
+  const body = JSON.stringify({ text, explain });
   let response;
   try {
     response = await fetch("/v1/predict", { method: "POST", headers, body });
@@ -93,6 +92,8 @@ async function classify(text) {
     throw new Error(strings().failed);
   }
   const answer = await response.json();
+  // Too long to explain: the answer alone may be had.
+  if (response.status === 422 && explain) return classify(text, false);
   if (response.status === 401) byId("key-row").hidden = false;
   if (!response.ok) throw new Error(strings().errors[answer.error.code] || answer.error.message);
   return answer;
