@@ -118,6 +118,18 @@ def memory_megabytes(process: int) -> float:
     return sum(map(_pss, _tree(process))) / 1e6
 
 
+def resident_megabytes(process: int) -> dict[str, float]:
+    """Return the resident memory of each process below one, in units of 10^6 bytes, by its module and id."""
+    found = {}
+    for member in _tree(process):
+        with contextlib.suppress(OSError, ValueError):
+            command = Path(f"/proc/{member}/cmdline").read_bytes().split(b"\0")
+            module = command[command.index(b"-m") + 1].decode()
+            pages = int(Path(f"/proc/{member}/statm").read_text().split()[1])
+            found[f"{module} {member}"] = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return found
+
+
 def _tree(process: int) -> list[int]:
     parents: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
