@@ -89,17 +89,20 @@ def run_load(
         environment = {**os.environ, "BODIES": str(lines), "PAUSE_MS": str(pause)}
         before = cpu_seconds(process)
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    spent = cpu_seconds(process) - before
+        spent = cpu_seconds(process) - before
     found = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if not found:
         raise SystemExit(f"wrk failed: {done.stdout}{done.stderr}")
-    values = json.loads(found[0].removeprefix("RESULT "))
+    return _load(json.loads(found[0].removeprefix("RESULT ")), spent)
+
+
+def _load(values: dict[str, float], cpu: float) -> Load:
     return Load(
         requests_per_second=values["requests"] / values["us"] * 1e6,
         p50_ms=values["p50_us"] / 1000,
         p99_ms=values["p99_us"] / 1000,
-        failed=values["failed"],
-        cpu_ms=1000 * spent / max(values["requests"], 1),
+        failed=int(values["failed"]),
+        cpu_ms=1000 * cpu / max(values["requests"], 1),
     )
 
 

@@ -5,19 +5,23 @@ FastAPI and Granian are used where they are installed.
 """
 
 import argparse
+import asyncio
 import importlib.util
 import os
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import uvicorn
+from pydantic import BaseModel
 
 from atnet.serving.app import Service, make_app
+from atnet.serving.batching import Job
 from atnet.serving.metrics import WorkerMetrics
 from atnet.serving.settings import ServiceSettings
 from benchmarks.measure import busy, machine, table, versions
@@ -132,34 +136,32 @@ def starlette_app() -> Any:
     return make_app(_service())
 
 
+class Request(BaseModel):
+    """What FastAPI is told of a request."""
+
+    text: str
+    explain: bool = False
+
+
+class Prediction(BaseModel):
+    """What it is told of a prediction."""
+
+    label: str
+    score: float
+    probabilities: dict[str, float]
+
+
+class Answer(BaseModel):
+    """What it is told of an answer."""
+
+    predictions: list[Prediction]
+    version: int
+    request_id: str
+
+
 def fastapi_app() -> Any:
     """Return the same service with its request and its answer declared to FastAPI."""
-    import asyncio
-    import time
-
     import fastapi
-    from pydantic import BaseModel
-
-    from atnet.serving.batching import Job
-
-    class Request(BaseModel):
-        text: str
-        explain: bool = False
-
-    class Prediction(BaseModel):
-        label: str
-        score: float
-        probabilities: dict[str, float]
-
-    class Model(BaseModel):
-        name: str
-        version: int
-        sha256: str
-
-    class Answer(BaseModel):
-        predictions: list[Prediction]
-        model: Model
-        request_id: str
 
     service = _service()
     app = fastapi.FastAPI(lifespan=service.lifespan)
@@ -171,8 +173,8 @@ def fastapi_app() -> Any:
         await job.done
         service.inference.release(job)
         assert job.model is not None
-        model = Model(name="atnet", version=job.model.version, sha256=job.model.sha256)
-        return Answer(predictions=job.answers, model=model, request_id=job.request_id)
+        predictions = [Prediction.model_validate(answer) for answer in job.answers]
+        return Answer(predictions=predictions, version=job.model.version, request_id=job.request_id)
 
     @app.get("/ready")
     async def ready() -> dict[str, bool]:

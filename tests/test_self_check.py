@@ -14,6 +14,7 @@ from atnet.registry.model_source import MODEL_ID_TAG, MODEL_TAG
 from atnet.registry.versions import MODEL_ID_TAG as VERSION_TAG
 from atnet.self_check import FIXED_TEXTS, SELF_CHECK_FILE, compute_self_check, find_difference, read_self_check
 from atnet.serving.settings import registry_uri
+from atnet.serving.status import without_folders
 from atnet.tracking import model as logged_model
 from atnet.tracking.runs import MODEL_TAG as RUN_TAG
 from atnet.tracking.store import resolve_uri
@@ -94,3 +95,16 @@ def test_the_service_finds_the_same_registry_as_the_other_commands(
     if variable is not None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", variable)
     assert registry_uri(uri, tmp_path) == resolve_uri(params.tracking.model_copy(update={"uri": uri}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("/srv/app/mlflow.db is missing. Publish a model.", "mlflow.db is missing. Publish a model."),
+        ("No such file: '/tmp/x/models/1.part/artifacts/model'", "No such file: 'model'"),
+        ("cannot reach https://ana:secret@mlflow.example.org/api", "cannot reach https://mlflow.example.org/api"),
+        ("Version 4 failed its self-check: 1/2 differ.", "Version 4 failed its self-check: 1/2 differ."),
+    ],
+)
+def test_what_everybody_may_read_has_no_folders_and_no_passwords(message: str, shown: str) -> None:
+    assert without_folders(message) == shown

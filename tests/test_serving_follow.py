@@ -45,7 +45,7 @@ def project(published: ServedProject) -> Iterator[ServedProject]:
 @pytest.fixture
 def follower(project: ServedProject) -> AliasFollower:
     source = ModelSource(project.registry.store.uri, "atnet")
-    return AliasFollower(source, ModelFolder(project.root / ".atnet/serving"), "champion", retry_seconds=10.0)
+    return AliasFollower(source, ModelFolder(project.root / ".atnet/serving", "atnet"), "champion", retry_seconds=10.0)
 
 
 def _pointed(follower: AliasFollower) -> int:
@@ -55,6 +55,14 @@ def _pointed(follower: AliasFollower) -> int:
 
 
 # One look at the alias
+
+
+def test_the_copy_of_another_registered_model_is_not_started_from(
+    follower: AliasFollower, project: ServedProject
+) -> None:
+    follower.look(0.0)
+    assert ModelFolder(project.root / ".atnet/serving", "atnet").pointed("champion") is not None
+    assert ModelFolder(project.root / ".atnet/serving", "other").pointed("champion") is None
 
 
 def test_the_version_under_the_alias_is_downloaded_and_followed(
@@ -86,9 +94,7 @@ def test_without_the_registry_the_last_good_copy_stays(follower: AliasFollower, 
     assert (_pointed(follower), follower.look(2.0)) == (1, "ok")
 
 
-@pytest.mark.parametrize(
-    "name", ["artifacts/model/model.onnx", "artifacts/model/labels.json", "artifacts/inference.py"]
-)
+@pytest.mark.parametrize("name", ["model/model.onnx", "model/labels.json", "inference.py"])
 def test_files_that_are_not_those_published_are_refused_by_hash(
     follower: AliasFollower, project: ServedProject, name: str
 ) -> None:
@@ -211,6 +217,7 @@ def test_a_service_starts_from_its_last_good_copy_without_the_registry(project: 
             wait_for(lambda: service.metric('atnet_registry_polls_total{result="unreachable"}') > 0, 20, service)
             ready = service.client.get("/ready")
             assert (ready.status_code, ready.json()["registry"]["reachable"]) == (200, False)
+            assert str(project.root) not in ready.text
             assert service.metric("atnet_registry_reachable") == 0
             moved.rename(database)
             wait_for(lambda: service.client.get("/ready").json()["registry"]["reachable"], 30, service)

@@ -16,8 +16,8 @@ from atnet.serving.batching import Job
 from atnet.serving.inference_thread import Scored
 from atnet.serving.loaded_model import LoadedModel
 from atnet.serving.metrics import WorkerMetrics
-from atnet.serving.model_folder import ModelFolder
-from atnet.serving.shadow import CHALLENGER, Shadow
+from atnet.serving.model_folder import CHALLENGER, ModelFolder
+from atnet.serving.shadow import Shadow
 from tests.service import make_project, running_service, wait_for
 
 CHAMPION_MODEL = cast(LoadedModel, SimpleNamespace(sha256="champion"))
@@ -44,7 +44,7 @@ class _Challenger:
 
 def _shadow(tmp_path: Path, challenger: _Challenger, queued: int = 100) -> tuple[Shadow, WorkerMetrics]:
     metrics = WorkerMetrics()
-    shadow = Shadow(ModelFolder(tmp_path), ShadowConfig(queued_texts=queued, mlflow_minutes=1.0), metrics)
+    shadow = Shadow(ModelFolder(tmp_path, "atnet"), ShadowConfig(queued_texts=queued, mlflow_minutes=1.0), metrics)
     shadow._swap(cast(LoadedModel, challenger))
     shadow.start()
     return shadow, metrics

@@ -3,11 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from atnet.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from atnet.serving.settings import ServiceSettings
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
@@ -21,31 +24,19 @@ def serve(
     ),
 ) -> None:
     """Answer requests with the champion and follow its promotions, until interrupted."""
-    # Not atnet.storage: it needs pandas, which the service's environment does not have.
-    from atnet.config import parse_params
-
-    file = Path("params.yaml")
-    if not file.is_file():
-        raise ConfigurationError(f"{file} is not here. Run the command in the project's folder.")
-    params = parse_params(file.read_text(encoding="utf-8"))
-    given = {"host": host, "port": port, "workers": workers}
-    config = params.serve.model_copy(update={name: value for name, value in given.items() if value is not None})
-
-    from atnet.serving.settings import service_settings
-
-    settings = service_settings(params.model_copy(update={"serve": config}), Path.cwd(), shadow=shadow)
+    settings = _settings({"host": host, "port": port, "workers": workers}, shadow=shadow)
     # `prometheus_client` reads this when it is first imported.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.metrics_folder)
-    from atnet.serving.api_keys import KEYS_VARIABLE, read_keys
+    from atnet.serving.api_keys import read_keys
     from atnet.serving.logs import configure_logging
     from atnet.serving.supervisor import Supervisor, exclusive_folder, listen, prepare_folder
 
-    keys = read_keys(os.environ)
+    keys, config = read_keys(os.environ), settings.config
     with exclusive_folder(settings.folder), listen(config.host, config.port) as listening:
         if config.host not in LOCAL and not keys:
             print(
                 f"warning: {config.host} can be reached from outside this machine and no API key is needed. "
-                f"Set {KEYS_VARIABLE} to name=key.",
+                "Set ATNET_API_KEYS to name=key.",
                 file=sys.stderr,
             )
         address = f"http://{config.host}:{listening.getsockname()[1]}"
@@ -53,3 +44,16 @@ def serve(
         configure_logging()
         prepare_folder(settings)
         Supervisor(settings, listening).run()
+
+
+def _settings(given: dict[str, Any], *, shadow: bool) -> "ServiceSettings":
+    # Not atnet.storage: it needs pandas, which the service's environment does not have.
+    from atnet.config import parse_params
+    from atnet.serving.settings import service_settings
+
+    file = Path("params.yaml")
+    if not file.is_file():
+        raise ConfigurationError(f"{file} is not here. Run the command in the project's folder.")
+    params = parse_params(file.read_text(encoding="utf-8"))
+    config = params.serve.model_copy(update={name: value for name, value in given.items() if value is not None})
+    return service_settings(params.model_copy(update={"serve": config}), Path.cwd(), shadow=shadow)

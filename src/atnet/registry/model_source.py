@@ -4,6 +4,7 @@ It imports MLflow's client and nothing else of the registry's adapters, which ne
 """
 
 import functools
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -144,4 +145,5 @@ def _reason(error: BaseException) -> str:
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
     lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    # An address may hold a password.
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", lines[0][:300]) if lines else type(error).__name__

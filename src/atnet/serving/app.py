@@ -25,7 +25,7 @@ from atnet.serving.prediction_log import PredictionLog
 from atnet.serving.responses import NO_STORE, error_body, to_json
 from atnet.serving.settings import ServiceSettings
 from atnet.serving.shadow import Shadow
-from atnet.serving.status import read_status
+from atnet.serving.status import read_status, without_folders
 
 NO_STORE_HEADERS = {name.decode(): value.decode() for name, value in NO_STORE}
 
@@ -47,9 +47,9 @@ class Service:
     shadow: Shadow | None = field(init=False)
 
     def __post_init__(self) -> None:
-        config, models = self.settings.config, ModelFolder(self.settings.folder)
+        config, models = self.settings.config, ModelFolder(self.settings.folder, self.settings.model)
         self.inference = InferenceThread(self.metrics, config.batch_tokens, self._scored)
-        self.follower = ModelFollower(models, config.alias, self._swap)
+        self.follower = ModelFollower(models, config.alias, self.metrics, self._swap)
         logged = config.prediction_log
         self.log = PredictionLog(self.settings.root / logged.folder, logged, self.metrics) if logged else None
         self.shadow = Shadow(models, config.shadow, self.metrics) if self.settings.shadow else None
@@ -87,7 +87,7 @@ class Service:
             "status": "ready" if ready else "draining" if self.draining else "no model",
             "model": {"name": self.settings.model, "version": model.version, "sha256": model.sha256} if model else None,
             "registry": registry,
-            "rejected": rejected.reason if rejected else None,
+            "rejected": without_folders(rejected.reason) if rejected else None,
         }
 
     def _swap(self, model: LoadedModel | None) -> None:
@@ -95,7 +95,6 @@ class Service:
         if model is not None:
             self.inference.model = model
             self.metrics.version.set(model.version)
-            self.metrics.loads["ok"].inc()
             self.metrics.ready.set(1)
 
     def _scored(self, model: LoadedModel, scored: Sequence[Scored]) -> None:
@@ -112,7 +111,16 @@ def make_app(service: Service) -> Starlette:
     predict = PredictEndpoint(
         settings.config, settings.model, service.inference, service.metrics, service.keys, service.rate_limiter
     )
-    document = to_json(openapi_document(settings, needs_key=bool(service.keys)))
+    return Starlette(
+        routes=[Route("/v1/predict", predict, methods=["POST"]), *_state_routes(service), *page_routes()],
+        exception_handlers={HTTPException: _http_error, Exception: _server_error},
+        lifespan=service.lifespan,
+    )
+
+
+def _state_routes(service: Service) -> list[Route]:
+    """Return the routes that tell about the service."""
+    document = to_json(openapi_document(service.settings, needs_key=bool(service.keys)))
 
     async def health(request: Request) -> Response:
         return _json({"status": "alive"})
@@ -129,18 +137,8 @@ def make_app(service: Service) -> Starlette:
     async def openapi(request: Request) -> Response:
         return Response(document, media_type="application/json", headers=NO_STORE_HEADERS)
 
-    return Starlette(
-        routes=[
-            Route("/v1/predict", predict, methods=["POST"]),
-            Route("/health", health),
-            Route("/ready", ready),
-            Route("/metrics", metrics),
-            Route("/openapi.json", openapi),
-            *page_routes(),
-        ],
-        exception_handlers={HTTPException: _http_error, Exception: _server_error},
-        lifespan=service.lifespan,
-    )
+    paths = {"/health": health, "/ready": ready, "/metrics": metrics, "/openapi.json": openapi}
+    return [Route(path, endpoint) for path, endpoint in paths.items()]
 
 
 def _json(value: Any, *, status: int = 200) -> Response:

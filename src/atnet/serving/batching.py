@@ -8,7 +8,7 @@ from typing import Any
 
 from atnet.serving.loaded_model import LoadedModel
 
-TURN_TEXTS = 16
+TURN_TEXTS = 32
 """Texts taken from one request before the next has its turn: a long list does not keep single texts waiting."""
 BATCH_TEXTS = 256
 CHARACTERS_PER_TOKEN = 4

@@ -15,6 +15,8 @@ from atnet.errors import ModelError
 from atnet.published_model import file_sha256
 from atnet.serving.files import read_whole, write_whole
 
+CHALLENGER = "challenger"
+"""Alias of the version that a shadow scores with."""
 MANIFEST = "manifest.json"
 PART = ".part"
 
@@ -32,10 +34,10 @@ class Manifest:
 
 
 class ModelFolder:
-    """The downloaded versions of a service."""
+    """The downloaded versions of one registered model."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, model: str) -> None:
+        self._folder, self._model = folder, model
         self._models = folder / "models"
 
     def pointer(self, alias: str) -> Path:
@@ -45,14 +47,17 @@ class ModelFolder:
     def pointed(self, alias: str) -> Path | None:
         """Return the folder of the alias's last good version; None before the first."""
         value = read_whole(self.pointer(alias))
-        return self._models / value["folder"] if isinstance(value, dict) and "folder" in value else None
+        # Of another model: tracking.model_name was changed since.
+        if not isinstance(value, dict) or value.get("model") != self._model:
+            return None
+        return self._models / str(value["folder"])
 
     def point(self, alias: str, folder: Path | None) -> None:
         """Let an alias's pointer name a folder, in one step; None removes the pointer."""
         if folder is None:
             self.pointer(alias).unlink(missing_ok=True)
         else:
-            write_whole(self.pointer(alias), {"folder": folder.name})
+            write_whole(self.pointer(alias), {"model": self._model, "folder": folder.name})
 
     def add(self, manifest: Manifest, download: Callable[[Path], None]) -> tuple[Path, bool]:
         """Return the folder of a version and whether it had to be downloaded: no undamaged copy was there."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from atnet.errors import ModelError
 from atnet.serving.files import stamp
 from atnet.serving.loaded_model import LoadedModel, load_model
+from atnet.serving.metrics import WorkerMetrics
 from atnet.serving.model_folder import ModelFolder
 
 logger = logging.getLogger(__name__)
@@ -30,11 +31,14 @@ class Rejected:
 class ModelFollower:
     """Keeps the model of an alias loaded in this process."""
 
-    def __init__(self, models: ModelFolder, alias: str, swap: Callable[[LoadedModel | None], None]) -> None:
+    def __init__(
+        self, models: ModelFolder, alias: str, metrics: WorkerMetrics, swap: Callable[[LoadedModel | None], None]
+    ) -> None:
         self.model: LoadedModel | None = None
         self.rejected: Rejected | None = None
         self._models = models
         self._alias = alias
+        self._metrics = metrics
         self._swap = swap
         self._seen: tuple[int, int] | None = None
         self._loaded: Path | None = None
@@ -69,6 +73,7 @@ class ModelFollower:
         # OSError: with promotions in quick succession the folder may be deleted meanwhile.
         except (ModelError, OSError) as error:
             self.rejected = Rejected(folder.name, str(error))
+            self._metrics.loads["rejected"].inc()
             logger.error("%s It is not swapped in.", error)
             return
         self.rejected, self._loaded = None, folder
@@ -78,5 +83,6 @@ class ModelFollower:
         self.model = model
         self._swap(model)
         if model is not None:
+            self._metrics.loads["ok"].inc()
             fields = {"version": model.version, "sha256": model.sha256}
             logger.info("Version %d answers as %s.", model.version, self._alias, extra={"fields": fields})

@@ -19,10 +19,9 @@ from atnet.serving.child import end_with_parent
 from atnet.serving.files import stamp
 from atnet.serving.logs import configure_logging
 from atnet.serving.metrics import RegistryMetrics, summed_counter
-from atnet.serving.model_folder import ModelFolder
+from atnet.serving.model_folder import CHALLENGER, ModelFolder
 from atnet.serving.prediction_files import delete_old_days, merge_day
 from atnet.serving.settings import SQLITE, ServiceSettings
-from atnet.serving.shadow import CHALLENGER
 from atnet.serving.status import RegistryStatus
 
 logger = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ HOUSEKEEPING_SECONDS = 3600.0
 def main(settings_file: Path, stopping: threading.Event) -> None:
     """Follow the registry until told to stop."""
     settings = ServiceSettings.load(settings_file)
-    config, models = settings.config, ModelFolder(settings.folder)
+    config, models = settings.config, ModelFolder(settings.folder, settings.model)
     source = ModelSource(settings.registry_uri, settings.model)
     champion = AliasFollower(source, models, config.alias, config.poll_seconds)
     challenger = AliasFollower(source, models, CHALLENGER, config.poll_seconds) if settings.shadow else None

@@ -24,7 +24,8 @@ class ServiceSettings:
     """The project's folder; relative paths start here."""
     model: str
     """Name of the registered model."""
-    registry_uri: str
+    tracking_uri: str
+    """As configured; MLFLOW_TRACKING_URI wins, and is not written to disk: it may hold a password."""
     experiment: str
     """MLflow experiment of runs that train nothing."""
     shadow: bool
@@ -33,6 +34,11 @@ class ServiceSettings:
     def folder(self) -> Path:
         """The folder with downloaded models and the service's state."""
         return self.root / self.config.folder
+
+    @property
+    def registry_uri(self) -> str:
+        """The address of the registry."""
+        return registry_uri(self.tracking_uri, self.root)
 
     @property
     def metrics_folder(self) -> Path:
@@ -46,7 +52,7 @@ class ServiceSettings:
             "config": self.config.model_dump(mode="json"),
             "root": str(self.root),
             "model": self.model,
-            "registry_uri": self.registry_uri,
+            "tracking_uri": self.tracking_uri,
             "experiment": self.experiment,
             "shadow": self.shadow,
         }
@@ -64,9 +70,15 @@ class ServiceSettings:
 def service_settings(params: Params, root: Path, *, shadow: bool) -> ServiceSettings:
     """Build the settings of a service from params.yaml."""
     root = root.resolve()
-    uri = registry_uri(params.tracking.uri, root)
     operations = f"{params.tracking.experiment}-operations"
-    return ServiceSettings(params.serve, root, params.tracking.model_name, uri, operations, shadow)
+    return ServiceSettings(
+        config=params.serve,
+        root=root,
+        model=params.tracking.model_name,
+        tracking_uri=params.tracking.uri,
+        experiment=operations,
+        shadow=shadow,
+    )
 
 
 def registry_uri(configured: str, root: Path) -> str:

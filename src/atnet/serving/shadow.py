@@ -11,12 +11,11 @@ from atnet.config import ShadowConfig
 from atnet.serving.inference_thread import Scored
 from atnet.serving.loaded_model import LoadedModel
 from atnet.serving.metrics import WorkerMetrics
-from atnet.serving.model_folder import ModelFolder
+from atnet.serving.model_folder import CHALLENGER, ModelFolder
 from atnet.serving.model_follower import ModelFollower
 
 logger = logging.getLogger(__name__)
 
-CHALLENGER = "challenger"
 NICENESS = 10
 """Of the shadow's thread: it takes what the answers leave of a core."""
 BATCH_TEXTS = 32
@@ -26,7 +25,7 @@ class Shadow:
     """Scores what the champion has answered with the challenger, in a thread of its own and of low priority."""
 
     def __init__(self, models: ModelFolder, config: ShadowConfig, metrics: WorkerMetrics) -> None:
-        self.follower = ModelFollower(models, CHALLENGER, self._swap)
+        self.follower = ModelFollower(models, CHALLENGER, metrics, self._swap)
         self._config, self._metrics = config, metrics
         self._model: LoadedModel | None = None
         self._queue: SimpleQueue[Scored | None] = SimpleQueue()

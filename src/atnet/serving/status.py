@@ -1,5 +1,6 @@
 """What the registry process tells the workers, for /ready."""
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,17 @@ class RegistryStatus:
     rejected_reason: str | None
 
     def write(self, folder: Path) -> None:
-        """Write it for the workers."""
-        write_whole(folder / STATUS_FILE, asdict(self))
+        """Write it for the workers, who show it to anybody: without folders and passwords."""
+        values = {
+            name: without_folders(value) if isinstance(value, str) else value for name, value in asdict(self).items()
+        }
+        write_whole(folder / STATUS_FILE, values)
+
+
+def without_folders(message: str) -> str:
+    """Return a message with the folders taken out of its paths and the credentials out of its addresses."""
+    message = re.sub(r"(\w+://)[^\s/@]*@", r"\1", message)
+    return re.sub(r"(?<![\w.:/])/(?:[^\s/'\"(),;]+/)+", "", message)
 
 
 def read_status(folder: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from atnet.errors import ConfigurationError, StoreError
 from atnet.serving.child import Child
 from atnet.serving.metrics import SupervisorMetrics, clear_folder, forget_process
+from atnet.serving.model_folder import CHALLENGER, ModelFolder
 from atnet.serving.settings import RATE_FILE, ServiceSettings
 
 logger = logging.getLogger(__name__)
@@ -131,3 +132,5 @@ def prepare_folder(settings: ServiceSettings) -> None:
     """Remove what an earlier service has left and this one must not go on with."""
     clear_folder(settings.metrics_folder)
     (settings.folder / RATE_FILE).unlink(missing_ok=True)
+    # The registry process points at the challenger again, if there is one and a shadow is asked for.
+    ModelFolder(settings.folder, settings.model).point(CHALLENGER, None)
