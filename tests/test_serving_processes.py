@@ -162,6 +162,7 @@ def _serve(root: Path, *arguments: str, **environment: str) -> "subprocess.Compl
     )
 
 
+@pytest.mark.slow
 def test_a_taken_port_a_used_folder_and_a_bad_key_are_told_in_one_message(served: ServedProject) -> None:
     short = _serve(served.root, "--port", "0", ATNET_API_KEYS="app=short")
     assert (short.returncode, "the key of app has 5 characters" in short.stderr) == (1, True)
