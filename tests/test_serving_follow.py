@@ -102,7 +102,7 @@ def test_files_that_are_not_those_published_are_refused_by_hash(
     with _changed(_version_file(project, 2, f"artifacts/{name}"), lambda content: content + b" "):
         project.promote(2)
         assert follower.look(1.0) == "rejected"
-        assert "version 2 has the hash" in str(follower.message)
+        assert "version 2 have the hash" in str(follower.message)
         assert _pointed(follower) == 1
         assert follower.look(2.0) == "rejected"
         assert follower.rejection is not None
@@ -200,8 +200,8 @@ def test_a_refused_version_is_told_by_ready_metrics_and_log_while_the_old_one_an
         ready = service.client.get("/ready")
         assert (ready.status_code, ready.json()["model"]["version"]) == (200, 1)
         assert ready.json()["registry"]["rejected_version"] == 2
-        assert "has the hash" in ready.json()["registry"]["rejected_reason"]
-        assert "version 2 has the hash" in service.log()
+        assert "have the hash" in ready.json()["registry"]["rejected_reason"]
+        assert "version 2 have the hash" in service.log()
         assert service.predict(text="good").json()["model"]["version"] == 1
 
 

@@ -130,13 +130,11 @@ def verify_published(folder: Path, version: SourceVersion) -> None:
         found = model_hash(model), content_hash((folder / CODE_FILE, folder / INFERENCE_FILE), files)
     except (UnusableModelError, OSError) as error:
         raise ModelError(f"The files of version {version.number} are not complete ({error}).") from error
-    for what, expected, actual in zip(
-        ("model", "model and code"), (version.model_sha256, version.content_sha256), found, strict=True
-    ):
+    for expected, actual in zip((version.model_sha256, version.content_sha256), found, strict=True):
         if actual != expected:
             raise ModelError(
-                f"The {what} of version {version.number} has the hash {actual[:8]}, published was {expected[:8]}: "
-                "its files were changed or damaged. Publish and release the model again."
+                f"The files of version {version.number} have the hash {actual[:8]}, published was {expected[:8]}: "
+                "they were changed or damaged. Publish and release the model again."
             )
 
 
