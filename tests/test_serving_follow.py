@@ -1,5 +1,6 @@
 """How the service follows the alias, and what it does when the registry, a version or a file is at fault."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -127,6 +128,23 @@ def test_a_version_that_fails_its_self_check_is_refused(
         assert follower.look(1.0) == "rejected"
     assert "failed its self-check" in str(follower.message)
     assert _pointed(follower) == 1
+
+
+def test_on_a_full_disk_the_last_good_copy_stays_until_there_is_room(project: ServedProject, small_disk: Path) -> None:
+    source = ModelSource(project.registry.store.uri, "atnet")
+    follower = AliasFollower(source, ModelFolder(small_disk / "serving", "atnet"), "champion", retry_seconds=10.0)
+    assert follower.look(0.0) == "ok"
+    with contextlib.suppress(OSError), (small_disk / "filler").open("wb") as filler:
+        while True:
+            filler.write(os.urandom(4096))
+            filler.flush()
+    project.promote(2)
+    assert follower.look(1.0) in ("error", "unreachable")
+    assert "No space left" in str(follower.message)
+    assert _pointed(follower) == 1
+    (small_disk / "filler").unlink()
+    assert follower.look(2.0) == "ok"
+    assert _pointed(follower) == 2
 
 
 def test_a_copy_damaged_on_disk_is_refused_and_fetched_again(follower: AliasFollower) -> None:

@@ -2,9 +2,7 @@
 
 import logging
 import os
-import subprocess
 import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,18 +75,6 @@ def test_at_most_the_bounded_number_of_rows_waits(tmp_path: Path) -> None:
     log.stop()
     assert sorted(row["row"] for row in _rows(tmp_path)) == list(range(30, 80))
     assert (_value(metrics.log_rows["dropped"]), _value(metrics.log_rows["written"])) == (30, 50)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("a small file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_is_counted_and_told_once_and_writing_goes_on_when_there_is_room(

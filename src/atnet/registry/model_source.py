@@ -3,6 +3,7 @@
 It imports MLflow's client and nothing else of the registry's adapters, which need pandas: the service runs without it.
 """
 
+import errno
 import functools
 import re
 import tempfile
@@ -53,6 +54,9 @@ def _store_errors(call: Callable[Concatenate["ModelSource", P], R]) -> Callable[
         try:
             return call(source, *args, **kwargs)
         except (MlflowException, sqlalchemy.exc.SQLAlchemyError, requests.RequestException, OSError) as error:
+            # A full disk is no fault of the store.
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
             raise StoreError(f"The model registry cannot be used ({_reason(error)}).") from error
 
     return wrapped

@@ -11,7 +11,7 @@ from atnet.serving.model_folder import Manifest, ModelFolder
 
 logger = logging.getLogger(__name__)
 
-Outcome = Literal["ok", "missing", "unreachable", "rejected"]
+Outcome = Literal["ok", "missing", "unreachable", "rejected", "error"]
 LONGEST_WAIT_SECONDS = 300.0
 """Between two tries of a version that was refused."""
 VERIFY_SECONDS = 60.0
@@ -56,8 +56,10 @@ class AliasFollower:
                 return self._stay("rejected", self.rejection.reason)
             if version != self.version or now - self._verified > self.verify_seconds:
                 self._follow(version, now)
-        except (StoreError, OSError) as error:
+        except StoreError as error:
             return self._stay("unreachable", str(error))
+        except OSError as error:
+            return self._stay("error", f"The service's folder cannot be used ({error.strerror or error}).")
         except ModelError as error:
             self._reject(version, str(error), now)
             return self._stay("rejected", str(error))

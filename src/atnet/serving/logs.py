@@ -4,7 +4,10 @@ import json
 import logging
 import os
 import sys
+import threading
+import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 
 
 class JsonFormatter(logging.Formatter):
@@ -21,18 +24,15 @@ class JsonFormatter(logging.Formatter):
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            # The class and the place, not the message: it may quote a text.
+            # The class and the places, not the message: it may quote a text.
             kind, _, trace = record.exc_info
             entry["error"] = kind.__name__ if kind else ""
-            while trace is not None and trace.tb_next is not None:
-                trace = trace.tb_next
-            if trace is not None:
-                entry["at"] = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+            entry["at"] = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(trace)]
         return json.dumps(entry, ensure_ascii=False)
 
 
 def configure_logging() -> None:
-    """Send every logger's lines to standard error as JSON."""
+    """Send every logger's lines, and what ends a process or a thread, to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
@@ -41,5 +41,9 @@ def configure_logging() -> None:
     # Its warnings are one line per bad request: whoever sends them could fill the disk.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.access").disabled = True
+    sys.excepthook = lambda kind, error, trace: root.critical("The process has failed.", exc_info=(kind, error, trace))
+    threading.excepthook = lambda args: root.critical(
+        "A thread has failed.", exc_info=(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+    )
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -16,6 +16,7 @@ from prometheus_client.values import MultiProcessValue
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 Result = Literal["ok", "overloaded", "invalid", "unauthorized", "timeout", "dropped", "unavailable", "error"]
 RESULTS: tuple[Result, ...] = get_args(Result)
+POLL_RESULTS = ("ok", "missing", "unreachable", "rejected", "error")
 SHADOW_RESULTS = ("agree", "disagree", "skipped", "error")
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15)
 TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -70,7 +71,7 @@ class RegistryMetrics:
             "atnet_rejected_version", "Version refused by hash or self-check, 0 for none.", "livemax", registry
         )
         polls = Counter("atnet_registry_polls", "Looks at an alias by result.", ["result"], registry=registry)
-        self.polls = {result: polls.labels(result) for result in ("ok", "missing", "unreachable", "rejected")}
+        self.polls = {result: polls.labels(result) for result in POLL_RESULTS}
 
 
 class SupervisorMetrics:

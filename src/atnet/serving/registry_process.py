@@ -85,7 +85,7 @@ class RegistryProcess:
     def _look_at_challenger(self, now: float) -> None:
         if self._challenger is None:
             return
-        if self._challenger.look(now) == "missing":
+        if self._challenger.look(now) in ("missing", "rejected"):
             self._models.point(CHALLENGER, None)
             self._challenger.version = None
         if self._champion.version is not None and self._challenger.version is not None:

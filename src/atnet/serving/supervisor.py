@@ -14,6 +14,7 @@ from atnet.serving.child import Child
 from atnet.serving.metrics import SupervisorMetrics, clear_folder, forget_process
 from atnet.serving.model_folder import CHALLENGER, ModelFolder
 from atnet.serving.settings import RATE_FILE, ServiceSettings
+from atnet.serving.status import STATUS_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +132,7 @@ def exclusive_folder(folder: Path) -> Iterator[None]:
 def prepare_folder(settings: ServiceSettings) -> None:
     """Remove what an earlier service has left and this one must not go on with."""
     clear_folder(settings.metrics_folder)
-    (settings.folder / RATE_FILE).unlink(missing_ok=True)
+    for name in (RATE_FILE, STATUS_FILE):
+        (settings.folder / name).unlink(missing_ok=True)
     # The registry process points at the challenger again, if there is one and a shadow is asked for.
     ModelFolder(settings.folder, settings.model).point(CHALLENGER, None)
