@@ -5,6 +5,7 @@ It imports MLflow's client and nothing else of the registry's adapters, which ne
 
 import errno
 import functools
+import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -54,9 +55,9 @@ def _store_errors(call: Callable[Concatenate["ModelSource", P], R]) -> Callable[
         try:
             return call(source, *args, **kwargs)
         except (MlflowException, sqlalchemy.exc.SQLAlchemyError, requests.RequestException, OSError) as error:
-            # A full disk is no fault of the store.
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                raise
+            # A full disk is not a fault of the store; MLflow tells it in the text of an error of its own.
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise StoreError(f"The model registry cannot be used ({_reason(error)}).") from error
 
     return wrapped
@@ -92,6 +93,7 @@ class ModelSource:
 
         Raises:
             StoreError: if they cannot be fetched.
+        OSError: if the disk is full.
             ModelError: if they are not the files that were published.
         """
         # A "models:/" address would be looked up in whatever store MLflow thinks is the current one.
