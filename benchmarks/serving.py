@@ -124,28 +124,28 @@ def _report(rounds: dict[str, list[Round]]) -> None:
 
 
 def _row(name: str, measured: Sequence[Round]) -> list[str]:
-    explained = [one.explained.requests_per_second for one in measured if one.explained]
+    explained = [run.explained.requests_per_second for run in measured if run.explained]
     return [
         name,
-        f"{_median([one.single.requests_per_second for one in measured]):,.0f}",
-        f"{_median([one.single.p50_ms for one in measured]):.1f}",
-        f"{_median([one.single.p99_ms for one in measured]):.1f}",
-        f"{_median([one.paced.p99_ms for one in measured]):.1f}",
-        f"{LIST * _median([one.lists.requests_per_second for one in measured]):,.0f}",
+        f"{_median([run.single.requests_per_second for run in measured]):,.0f}",
+        f"{_median([run.single.p50_ms for run in measured]):.1f}",
+        f"{_median([run.single.p99_ms for run in measured]):.1f}",
+        f"{_median([run.paced.p99_ms for run in measured]):.1f}",
+        f"{LIST * _median([run.lists.requests_per_second for run in measured]):,.0f}",
         f"{_median(explained):,.0f}" if explained else "",
-        f"{_median([one.start_seconds for one in measured]):.1f}",
-        f"{_median([one.memory for one in measured]):.0f}",
-        f"{_median([one.memory_after_longest for one in measured]):.0f}",
-        str(sum(one.single.failed + one.paced.failed + one.lists.failed for one in measured)),
+        f"{_median([run.start_seconds for run in measured]):.1f}",
+        f"{_median([run.memory for run in measured]):.0f}",
+        f"{_median([run.memory_after_longest for run in measured]):.0f}",
+        str(sum(run.single.failed + run.paced.failed + run.lists.failed for run in measured)),
     ]
 
 
 def _cpu_row(name: str, measured: Sequence[Round]) -> list[str]:
-    explained = [one.explained.cpu_ms for one in measured if one.explained]
+    explained = [run.explained.cpu_ms for run in measured if run.explained]
     return [
         name,
-        f"{_median([one.single.cpu_ms for one in measured]):.2f}",
-        f"{_median([one.lists.cpu_ms for one in measured]) / LIST:.2f}",
+        f"{_median([run.single.cpu_ms for run in measured]):.2f}",
+        f"{_median([run.lists.cpu_ms for run in measured]) / LIST:.2f}",
         f"{_median(explained):.2f}" if explained else "",
     ]
 

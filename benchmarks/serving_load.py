@@ -90,10 +90,10 @@ def run_load(
         before = cpu_seconds(process)
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         spent = cpu_seconds(process) - before
-    found = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    if not found:
+    results = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if not results:
         raise SystemExit(f"wrk failed: {done.stdout}{done.stderr}")
-    return _load(json.loads(found[0].removeprefix("RESULT ")), spent)
+    return _load(json.loads(results[0].removeprefix("RESULT ")), spent)
 
 
 def _load(values: dict[str, float], cpu: float) -> Load:
@@ -123,14 +123,14 @@ def memory_megabytes(process: int) -> float:
 
 def resident_megabytes(process: int) -> dict[str, float]:
     """Return the resident memory of each process below one, in units of 10^6 bytes, by its module and id."""
-    found = {}
+    memory = {}
     for member in _tree(process):
         with contextlib.suppress(OSError, ValueError):
             command = Path(f"/proc/{member}/cmdline").read_bytes().split(b"\0")
             module = command[command.index(b"-m") + 1].decode()
             pages = int(Path(f"/proc/{member}/statm").read_text().split()[1])
-            found[f"{module} {member}"] = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return found
+            memory[f"{module} {member}"] = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return memory
 
 
 def _tree(process: int) -> list[int]:
@@ -138,10 +138,10 @@ def _tree(process: int) -> list[int]:
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-    found = [process]
-    for member in found:
-        found += [child for child, parent in parents.items() if parent == member]
-    return found
+    members = [process]
+    for member in members:
+        members += [child for child, parent in parents.items() if parent == member]
+    return members
 
 
 def _pss(process: int) -> int:

@@ -60,7 +60,7 @@ def servers(project: Path, model: Path, python: str, litserve_python: str | None
     """
     source = str(ROOT / "src")
     store = {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    found = [
+    compared = [
         Server(
             "atnet serve",
             [python, "-m", "atnet.cli", "serve", "--port", "{port}", "--workers", "{workers}"],
@@ -79,8 +79,8 @@ def servers(project: Path, model: Path, python: str, litserve_python: str | None
     ]
     if litserve_python:
         command = [litserve_python, str(ROOT / "benchmarks/serving_litserve.py"), str(model), "{port}", "{workers}"]
-        found.append(Server("LitServe", command, "/health", "/predict", {"PYTHONPATH": source}, explains=False))
-    return found
+        compared.append(Server("LitServe", command, "/health", "/predict", {"PYTHONPATH": source}, explains=False))
+    return compared
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from atnet.inference import Predictor, softmax
 from atnet.serving.batching import TURN_TEXTS, Job, padded_groups, take_batch
-from atnet.serving.inference_thread import InferenceError, InferenceThread, Scored
+from atnet.serving.inference_thread import InferenceError, InferenceThread, ScoredText
 from atnet.serving.loaded_model import LoadedModel
 from atnet.serving.metrics import WorkerMetrics
 from tests.tinymodel import write_tiny_model
@@ -110,7 +110,7 @@ async def _answer(thread: InferenceThread, *lists: list[str]) -> list[Job | Base
 
 
 def test_the_thread_answers_every_job_and_counts_what_is_queued(tmp_path: Path) -> None:
-    model, seen = _model(tmp_path), list[Scored]()
+    model, seen = _model(tmp_path), list[ScoredText]()
 
     async def run() -> list[Job | BaseException]:
         thread = InferenceThread(WorkerMetrics(), 64, lambda _, scored: seen.extend(scored))

@@ -14,7 +14,7 @@ import pytest
 from atnet.config import Params, PredictionLogConfig
 from atnet.serving import prediction_log
 from atnet.serving.batching import Job
-from atnet.serving.inference_thread import Scored
+from atnet.serving.inference_thread import ScoredText
 from atnet.serving.loaded_model import LoadedModel
 from atnet.serving.metrics import WorkerMetrics
 from atnet.serving.prediction_files import (
@@ -36,9 +36,9 @@ def _config(**changes: Any) -> PredictionLogConfig:
     return PredictionLogConfig.model_validate({**values, **changes})
 
 
-def _scored(texts: list[str]) -> list[Scored]:
+def _scored(texts: list[str]) -> list[ScoredText]:
     job = cast(Job, SimpleNamespace(texts=texts, request_id="r", received=0.0))
-    return [Scored(job, row, "yes", 0.75, [0.25, 0.75], 4, 0.5) for row in range(len(texts))]
+    return [ScoredText(job, row, "yes", 0.75, [0.25, 0.75], 4, 0.5) for row in range(len(texts))]
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:

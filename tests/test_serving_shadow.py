@@ -13,7 +13,7 @@ from atnet.registry.shadow_run import Agreement, log_agreement
 from atnet.registry.versions import CHALLENGER as RELEASE_ALIAS
 from atnet.registry.versions import set_alias
 from atnet.serving.batching import Job
-from atnet.serving.inference_thread import Scored
+from atnet.serving.inference_thread import ScoredText
 from atnet.serving.loaded_model import LoadedModel
 from atnet.serving.metrics import WorkerMetrics
 from atnet.serving.model_folder import CHALLENGER, ModelFolder
@@ -50,9 +50,9 @@ def _shadow(tmp_path: Path, challenger: _Challenger, queued: int = 100) -> tuple
     return shadow, metrics
 
 
-def _scored(texts: list[str], label: str = "yes") -> list[Scored]:
+def _scored(texts: list[str], label: str = "yes") -> list[ScoredText]:
     job = cast(Job, SimpleNamespace(texts=texts))
-    return [Scored(job, row, label, 0.75, [0.25, 0.75], 1, 0.0) for row in range(len(texts))]
+    return [ScoredText(job, row, label, 0.75, [0.25, 0.75], 1, 0.0) for row in range(len(texts))]
 
 
 def _count(metrics: WorkerMetrics, result: str) -> float:

@@ -100,8 +100,8 @@ class ModelSource:
         address = self._connect().get_model_version_download_uri(self.model, str(version.number))
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             # A store on disk puts the files into a folder of its own name, a server does not.
-            found = mlflow.artifacts.download_artifacts(address, dst_path=temporary, tracking_uri=self._uri)
-            for path in Path(found).iterdir():
+            downloaded = mlflow.artifacts.download_artifacts(address, dst_path=temporary, tracking_uri=self._uri)
+            for path in Path(downloaded).iterdir():
                 path.rename(folder / path.name)
         verify_published(folder, version)
 
@@ -133,10 +133,10 @@ def verify_published(folder: Path, version: SourceVersion) -> None:
     model = folder / MODEL_FOLDER
     try:
         files = [path for path in model.iterdir() if path.name != SELF_CHECK_FILE]
-        found = model_hash(model), content_hash((folder / CODE_FILE, folder / INFERENCE_FILE), files)
+        hashes = model_hash(model), content_hash((folder / CODE_FILE, folder / INFERENCE_FILE), files)
     except (UnusableModelError, OSError) as error:
         raise ModelError(f"The files of version {version.number} are not complete ({error}).") from error
-    for expected, actual in zip((version.model_sha256, version.content_sha256), found, strict=True):
+    for expected, actual in zip((version.model_sha256, version.content_sha256), hashes, strict=True):
         if actual != expected:
             raise ModelError(
                 f"The files of version {version.number} have the hash {actual[:8]}, published was {expected[:8]}: "

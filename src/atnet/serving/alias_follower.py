@@ -43,7 +43,7 @@ class AliasFollower:
     """What keeps the alias from being followed; None if nothing does."""
     verify_seconds: float = VERIFY_SECONDS
     _verified: float = field(default=0.0, repr=False)
-    _said: str | None = field(default=None, repr=False)
+    _logged: str | None = field(default=None, repr=False)
 
     def look(self, now: float) -> Outcome:
         """Look at the alias once; whatever is wrong, the last good copy stays; `now` in seconds of any clock."""
@@ -63,7 +63,7 @@ class AliasFollower:
         except ModelError as error:
             self._reject(version, str(error), now)
             return self._stay("rejected", str(error))
-        self.rejection, self.message, self._said = None, None, None
+        self.rejection, self.message, self._logged = None, None, None
         return "ok"
 
     def _follow(self, version: SourceVersion, now: float) -> None:
@@ -88,7 +88,7 @@ class AliasFollower:
     def _stay(self, outcome: Outcome, message: str) -> Outcome:
         """Keep what there is; say why once, not at every look."""
         self.message = message
-        if message != self._said:
+        if message != self._logged:
             logger.warning("%s The last good copy stays.", message)
-            self._said = message
+            self._logged = message
         return outcome

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from atnet.serving.api_keys import ApiKey, RateLimiter
-from atnet.serving.inference_thread import InferenceThread, Scored
+from atnet.serving.inference_thread import InferenceThread, ScoredText
 from atnet.serving.loaded_model import LoadedModel
 from atnet.serving.metrics import WorkerMetrics
 from atnet.serving.model_folder import ModelFolder
@@ -74,7 +74,7 @@ class Service:
         if self.log is not None:
             self.log.stop()
 
-    def is_sound(self) -> bool:
+    def is_healthy(self) -> bool:
         """Tell whether all that should be running is; it never ends by itself."""
         return self.inference.is_alive() and not any(task.done() for task in self.tasks)
 
@@ -97,7 +97,7 @@ class Service:
             self.metrics.version.set(model.version)
             self.metrics.ready.set(1)
 
-    def _scored(self, model: LoadedModel, scored: Sequence[Scored]) -> None:
+    def _scored(self, model: LoadedModel, scored: Sequence[ScoredText]) -> None:
         """Hand answers on, in the inference thread."""
         if self.log is not None:
             self.log.add(model, scored)

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredText:
     """One answered text, for the prediction log and the shadow."""
 
     job: Job
@@ -47,7 +47,7 @@ class InferenceThread:
     """Answers jobs in a thread of its own. All methods are for the event loop's thread."""
 
     def __init__(
-        self, metrics: WorkerMetrics, batch_tokens: int, on_scored: Callable[[LoadedModel, Sequence[Scored]], None]
+        self, metrics: WorkerMetrics, batch_tokens: int, on_scored: Callable[[LoadedModel, Sequence[ScoredText]], None]
     ) -> None:
         self.queued_texts = 0
         """Texts that wait or are being computed."""
@@ -133,7 +133,7 @@ class InferenceThread:
     def _predict(self, batch: Batch, start: float) -> None:
         ids = batch.model.encode(batch.texts)
         self._metrics.tokenization_seconds.observe(time.perf_counter() - start)
-        lengths = [len(one) for one in ids]
+        lengths = [len(tokens) for tokens in ids]
         for rows in padded_groups(lengths, self._batch_tokens):
             begun = time.perf_counter()
             probabilities = batch.model.probabilities([ids[row] for row in rows])
@@ -158,7 +158,7 @@ class InferenceThread:
             }
             job.answers[place] = answer
             share = tokens.count(UNKNOWN_ID) / len(tokens)
-            scored.append(Scored(job, place, labels[best], values[best], values, len(tokens), share))
+            scored.append(ScoredText(job, place, labels[best], values[best], values, len(tokens), share))
         self._deliver(batch.model, scored)
 
     def _explain(self, batch: Batch) -> None:
@@ -170,17 +170,17 @@ class InferenceThread:
         tokens = batch.model.encode([job.texts[row]])[0]
         values = [explanation.probabilities[label] for label in batch.model.labels]
         share = tokens.count(UNKNOWN_ID) / len(tokens)
-        scored = Scored(job, row, explanation.label, explanation.score, values, len(tokens), share)
+        scored = ScoredText(job, row, explanation.label, explanation.score, values, len(tokens), share)
         self._deliver(batch.model, [scored])
 
-    def _deliver(self, model: LoadedModel, scored: Sequence[Scored]) -> None:
+    def _deliver(self, model: LoadedModel, scored: Sequence[ScoredText]) -> None:
         self._on_scored(model, scored)
         self._loop.call_soon_threadsafe(self._complete, scored)
 
-    def _complete(self, scored: Sequence[Scored]) -> None:
+    def _complete(self, scored: Sequence[ScoredText]) -> None:
         self._metrics.texts.inc(len(scored))
-        for one in scored:
-            job = one.job
+        for item in scored:
+            job = item.job
             job.answered += 1
             if job.answered == len(job.texts) and not job.done.done():
                 job.done.set_result(None)

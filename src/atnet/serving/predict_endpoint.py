@@ -63,12 +63,12 @@ class PredictEndpoint:
 
     async def _answer(self, headers: Mapping[bytes, bytes], receive: Receive, request_id: str, received: float) -> Job:
         key = authenticate(self.keys, headers)
-        asked = await self._read(headers, receive)
+        request = await self._read(headers, receive)
         if self.rate_limiter is not None and key is not None:
-            self.rate_limiter.take(key, len(asked.texts), time.monotonic())
-        self._admit(asked)
+            self.rate_limiter.take(key, len(request.texts), time.monotonic())
+        self._admit(request)
         loop = asyncio.get_running_loop()
-        job = Job(asked.texts, asked.explain, loop.create_future(), request_id, received)
+        job = Job(request.texts, request.explain, loop.create_future(), request_id, received)
         self.inference.submit(job)
         watch = loop.call_later(WATCH_SECONDS, self._watch, job, receive)
         try:
@@ -92,7 +92,7 @@ class PredictEndpoint:
             raise _timed_out(408, "The body of the request did not arrive in time.") from None
         return parse_request(body, self.config.limits)
 
-    def _admit(self, asked: PredictionRequest) -> None:
+    def _admit(self, request: PredictionRequest) -> None:
         """Refuse a request for which there is no model or no place in the queue."""
         if self.inference.model is None:
             raise RequestError(
@@ -104,7 +104,7 @@ class PredictEndpoint:
             )
         queued, allowed = self.inference.queued_texts, self.config.limits.queued_texts
         # A request larger than the whole queue is taken when nothing else waits.
-        if queued and queued + len(asked.texts) > allowed:
+        if queued and queued + len(request.texts) > allowed:
             seconds = math.ceil(queued / max(self.inference.texts_per_second, 1.0))
             raise RequestError(
                 429,

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atnet.config import PredictionLogConfig
-from atnet.serving.inference_thread import Scored
+from atnet.serving.inference_thread import ScoredText
 from atnet.serving.loaded_model import LoadedModel
 from atnet.serving.metrics import WorkerMetrics
 from atnet.serving.prediction_files import SCHEMA, write_predictions
@@ -57,25 +57,25 @@ class PredictionLog:
         self._stopping.set()
         self._thread.join()
 
-    def add(self, model: LoadedModel, scored: Sequence[Scored]) -> None:
+    def add(self, model: LoadedModel, scored: Sequence[ScoredText]) -> None:
         """Add answers; the oldest rows make room if too many wait."""
         now, clock = time.time_ns() // 1000, time.perf_counter()
-        for one in scored:
+        for item in scored:
             self._rows.append(
                 {
                     "time": now,
-                    "request_id": one.job.request_id,
-                    "row": one.row,
-                    "text_sha256": hashlib.sha256(one.text.encode("utf-8", "surrogatepass")).hexdigest(),
-                    "text": one.text if self._config.texts else None,
-                    "label": one.label,
-                    "score": one.score,
-                    "probabilities": list(zip(model.labels, one.probabilities, strict=True)),
+                    "request_id": item.job.request_id,
+                    "row": item.row,
+                    "text_sha256": hashlib.sha256(item.text.encode("utf-8", "surrogatepass")).hexdigest(),
+                    "text": item.text if self._config.texts else None,
+                    "label": item.label,
+                    "score": item.score,
+                    "probabilities": list(zip(model.labels, item.probabilities, strict=True)),
                     "version": model.version,
                     "model_sha256": model.sha256,
-                    "latency_ms": 1000 * (clock - one.job.received),
-                    "tokens": one.tokens,
-                    "unknown_word_share": one.unknown_share,
+                    "latency_ms": 1000 * (clock - item.job.received),
+                    "tokens": item.tokens,
+                    "unknown_word_share": item.unknown_share,
                 }
             )
         dropped = 0

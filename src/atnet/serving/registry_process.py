@@ -116,8 +116,8 @@ class RegistryProcess:
 
     def _database_file(self) -> int | None:
         uri = self._settings.registry_uri
-        found = stamp(Path(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else None
-        return found[0] if found else None
+        version = stamp(Path(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else None
+        return version[0] if version else None
 
 
 class ShadowReport:

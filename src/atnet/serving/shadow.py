@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
 from atnet.config import ShadowConfig
-from atnet.serving.inference_thread import Scored
+from atnet.serving.inference_thread import ScoredText
 from atnet.serving.loaded_model import LoadedModel
 from atnet.serving.metrics import WorkerMetrics
 from atnet.serving.model_folder import CHALLENGER, ModelFolder
@@ -28,7 +28,7 @@ class Shadow:
         self.follower = ModelFollower(models, CHALLENGER, metrics, self._swap)
         self._config, self._metrics = config, metrics
         self._model: LoadedModel | None = None
-        self._queue: SimpleQueue[Scored | None] = SimpleQueue()
+        self._queue: SimpleQueue[ScoredText | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
 
     def start(self) -> None:
@@ -43,14 +43,14 @@ class Shadow:
         self._queue.put(None)
         self._thread.join()
 
-    def add(self, champion: LoadedModel, scored: Sequence[Scored]) -> None:
+    def add(self, champion: LoadedModel, scored: Sequence[ScoredText]) -> None:
         """Queue answered texts for the challenger, unless there is none or too many wait."""
         model = self._model
         if model is None or model.sha256 == champion.sha256:
             return
         room = max(0, self._config.queued_texts - self._queue.qsize())
-        for one in scored[:room]:
-            self._queue.put(one)
+        for item in scored[:room]:
+            self._queue.put(item)
         if len(scored) > room:
             self._metrics.shadow["skipped"].inc(len(scored) - room)
 
@@ -61,9 +61,9 @@ class Shadow:
         with contextlib.suppress(OSError):
             # On Linux the priority of a thread is its own.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        batch: list[Scored] = []
-        while (one := self._queue.get()) is not None:
-            batch.append(one)
+        batch: list[ScoredText] = []
+        while (item := self._queue.get()) is not None:
+            batch.append(item)
             if len(batch) == BATCH_TEXTS or self._queue.empty():
                 # Read once: the pointer may be moved meanwhile.
                 model = self._model
@@ -71,19 +71,19 @@ class Shadow:
                     self._score(model, batch)
                 batch = []
 
-    def _score(self, model: LoadedModel, batch: Sequence[Scored]) -> None:
+    def _score(self, model: LoadedModel, batch: Sequence[ScoredText]) -> None:
         try:
-            rows = model.probabilities(model.encode([one.text for one in batch])).tolist()
+            rows = model.probabilities(model.encode([item.text for item in batch])).tolist()
         # The challenger is on trial: whatever it raises is counted and nobody waits for it.
         except Exception as error:
             logger.error("The challenger raised %s on %d texts.", type(error).__name__, len(batch))
             self._metrics.shadow["error"].inc(len(batch))
             return
         agreed, difference = 0, 0.0
-        for one, row in zip(batch, rows, strict=True):
+        for item, row in zip(batch, rows, strict=True):
             probabilities = dict(zip(model.labels, row, strict=True))
-            agreed += max(probabilities, key=probabilities.__getitem__) == one.label
-            difference += abs(one.score - probabilities.get(one.label, 0.0))
+            agreed += max(probabilities, key=probabilities.__getitem__) == item.label
+            difference += abs(item.score - probabilities.get(item.label, 0.0))
         self._metrics.shadow["agree"].inc(agreed)
         self._metrics.shadow["disagree"].inc(len(batch) - agreed)
         self._metrics.shadow_difference.inc(difference)

@@ -72,7 +72,7 @@ class Worker(uvicorn.Server):
         # What is there now stays: the garbage collector need not look at it at every turn.
         gc.collect()
         gc.freeze()
-        asyncio.get_running_loop().add_reader(0, self._parent_said_something)
+        asyncio.get_running_loop().add_reader(0, self._read_parent)
         seconds = round(time.perf_counter() - self._created, 3)
         logger.info("A worker listens.", extra={"fields": {"seconds_after_imports": seconds}})
 
@@ -81,7 +81,7 @@ class Worker(uvicorn.Server):
 
         Where a part has ended through an error of ours, the worker ends too, and is replaced.
         """
-        if not self._service.is_sound():
+        if not self._service.is_healthy():
             logger.critical("A part of the worker has ended; the worker ends and is replaced.")
             return True
         now = time.monotonic()
@@ -101,7 +101,7 @@ class Worker(uvicorn.Server):
         self._service.metrics.ready.set(0)
         await super().shutdown(sockets)
 
-    def _parent_said_something(self) -> None:
+    def _read_parent(self) -> None:
         if not os.read(0, 1024):
             asyncio.get_running_loop().remove_reader(0)
             self.should_exit = True
