@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK_ROWS = 256
 """Rows turned into Arrow at once: few, since the event loop waits for Python's lock meanwhile."""
-BUFFERED_BYTES = 64_000_000
+BUFFERED_BYTES = 16_000_000
 """Rows in Arrow's form are written early when they take this much, and the oldest dropped if they cannot be."""
 LOOK_SECONDS = 0.25
 
