@@ -53,6 +53,25 @@ def test_any_scrape_gives_the_sum_over_the_workers(pair: Service) -> None:
 
 
 @pytest.mark.slow
+def test_connections_are_spread_over_the_workers(pair: Service) -> None:
+    connections = [httpx.Client(base_url=pair.address) for _ in range(40)]
+    with ThreadPoolExecutor(40) as pool:
+        assert set(pool.map(lambda client: client.get("/health").status_code, connections)) == {200}
+    open_sockets = [sum(1 for link in Path(f"/proc/{pid}/fd").iterdir() if _is_socket(link)) for pid in pair.workers()]
+    for client in connections:
+        client.close()
+    # Of 40 in a binomial draw, fewer than 8 on one side happen once in twenty thousand times.
+    assert min(open_sockets) >= 8
+
+
+def _is_socket(link: Path) -> bool:
+    try:
+        return os.readlink(link).startswith("socket:")
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_counts_stay_in_the_sum(pair: Service) -> None:
     _send(pair, 100)
     before = pair.workers()

@@ -29,17 +29,20 @@ def serve(
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.metrics_folder)
     from atnet.serving.api_keys import read_keys
     from atnet.serving.logs import configure_logging
-    from atnet.serving.supervisor import Supervisor, exclusive_folder, listen, prepare_folder
+    from atnet.serving.supervisor import Supervisor, exclusive_folder, listening_sockets, prepare_folder
 
     keys, config = read_keys(os.environ), settings.config
-    with exclusive_folder(settings.folder), listen(config.host, config.port) as listening:
+    with (
+        exclusive_folder(settings.folder),
+        listening_sockets(config.host, config.port, config.workers) as listening,
+    ):
         if config.host not in LOCAL and not keys:
             print(
                 f"warning: {config.host} can be reached from outside this machine and no API key is needed. "
                 "Set ATNET_API_KEYS to name=key.",
                 file=sys.stderr,
             )
-        address = f"http://{config.host}:{listening.getsockname()[1]}"
+        address = f"http://{config.host}:{listening[0].getsockname()[1]}"
         print(f"serve: {address} answers with {config.alias} of {settings.model} (Ctrl-C ends it)", flush=True)
         configure_logging()
         prepare_folder(settings)

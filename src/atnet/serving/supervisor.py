@@ -5,8 +5,9 @@ import fcntl
 import logging
 import signal
 import socket
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from atnet.errors import ConfigurationError, StoreError
@@ -28,15 +29,14 @@ LOCK_FILE = "service.lock"
 class Supervisor:
     """Runs a service until it is told to stop."""
 
-    def __init__(self, settings: ServiceSettings, listening: socket.socket) -> None:
+    def __init__(self, settings: ServiceSettings, listening: Sequence[socket.socket]) -> None:
         self._settings, self._listening = settings, listening
         self._restarts: dict[int, float] = {}
         """Position of a child that has ended -> when it is started again."""
         self._signals = 0
         file = str(settings.save())
-        fd = listening.fileno()
-        worker = ("atnet.serving.worker", (file, str(fd)), (fd,), True)
-        self._children = [Child(*worker) for _ in range(settings.config.workers)]
+        descriptors = [listening[number % len(listening)].fileno() for number in range(settings.config.workers)]
+        self._children = [Child("atnet.serving.worker", (file, str(fd)), (fd,), True) for fd in descriptors]
         self._children.append(Child("atnet.serving.registry_process", (file,)))
         self._metrics = SupervisorMetrics()
 
@@ -73,7 +73,8 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Let the workers finish what they have accepted; a second signal or the end of the time kills them."""
-        self._listening.close()
+        for listening in self._listening:
+            listening.close()
         for child in self._children:
             child.send(signal.SIGTERM)
         end = time.monotonic() + self._settings.config.timeouts.shutdown_seconds + KILL_SECONDS
@@ -95,15 +96,32 @@ def _name(child: Child) -> str:
     return f"{child.module.rpartition('.')[2]} {pid}"
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Open the listening socket that all workers share.
+@contextlib.contextmanager
+def listening_sockets(host: str, port: int, workers: int) -> Iterator[list[socket.socket]]:
+    """Open a listening socket per worker on one port, as long as the block lasts.
+
+    Linux spreads connections over them; of one shared socket, one worker would take all that arrive together. The
+    sockets stay open when a worker ends: what arrives meanwhile waits for its replacement.
 
     Raises:
         ConfigurationError: if the address is taken or not one of this machine.
     """
+    first = _listen(host, port, shared=False)
+    if workers == 1 or sys.platform != "linux":
+        sockets = [first]
+    else:
+        # The port is known to be free now; one that is shared from the start could be another service's.
+        port = first.getsockname()[1]
+        first.close()
+        sockets = [_listen(host, port, shared=True) for _ in range(workers)]
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(listening) for listening in sockets]
+
+
+def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
     except OSError as error:
         raise ConfigurationError(
             f"Cannot listen on {host}:{port} ({error.strerror or error}). Close what listens there, "
