@@ -101,7 +101,7 @@ def test_the_service_finds_the_same_registry_as_the_other_commands(
     ("message", "shown"),
     [
         ("/srv/app/mlflow.db is missing. Publish a model.", "mlflow.db is missing. Publish a model."),
-        ("No such file: '/tmp/x/models/1.part/artifacts/model'", "No such file: 'model'"),
+        ("No such file: '/srv/x/models/1.part/artifacts/model'", "No such file: 'model'"),
         ("cannot reach https://ana:secret@mlflow.example.org/api", "cannot reach https://mlflow.example.org/api"),
         ("Version 4 failed its self-check: 1/2 differ.", "Version 4 failed its self-check: 1/2 differ."),
     ],
