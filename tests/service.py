@@ -17,24 +17,24 @@ import httpx
 
 from atnet.config import Params
 from atnet.inference import Predictor, model_hash
+from atnet.model_verification import MODEL_TAG
 from atnet.registry import versions
 from atnet.registry.versions import CHAMPION, Registry, Version, open_registry
 from atnet.storage import load_params
-from atnet.tracking.model import ensure_logged_model
-from atnet.tracking.runs import MODEL_TAG
+from atnet.tracking.logged_model import ModelContents, ensure_logged_model
 from tests.settings import params_file
 from tests.tinymodel import write_tiny_model
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60
 QUICK: dict[str, dict[str, Any]] = {
-    "serve": {"poll_seconds": 0.2, "batch_tokens": 512},
+    "serve": {"poll_seconds": 0.2},
     "serve.limits": {
-        "characters": 2000,
-        "texts": 100,
-        "explained_texts": 5,
-        "explained_characters": 1000,
-        "body_bytes": 100_000,
+        "max_characters": 2000,
+        "max_texts": 100,
+        "max_explained_texts": 5,
+        "max_explained_characters": 1000,
+        "max_body_bytes": 100_000,
     },
     "serve.timeouts": {"headers_seconds": 1.0, "request_seconds": 2.0, "shutdown_seconds": 5.0},
     "serve.prediction_log": {"flush_seconds": 0.5},
@@ -53,23 +53,15 @@ class ServedProject:
         return load_params(self.root / "params.yaml")
 
     def publish(self, scale: float = 1.0) -> Version:
-        """Log and register a small model; another scale makes another version."""
-        folder = write_tiny_model(self.root / "models" / str(scale), scale=scale)
-        return self.publish_folder(folder)
+        """Log and register a small model; another scale is another version."""
+        return self.publish_folder(write_tiny_model(self.root / "models" / str(scale), scale=scale))
 
     def publish_folder(self, folder: Path) -> Version:
         """Log and register a model folder."""
         store, sha256 = self.registry.store, model_hash(folder)
         run_id = store.client.create_run(store.experiment_id, tags={MODEL_TAG: sha256}).info.run_id
-        ensure_logged_model(
-            store,
-            run_id,
-            name="atnet",
-            model_sha256=sha256,
-            files=sorted(folder.iterdir()),
-            params={},
-            example=["A good film.", "Awful."],
-        )
+        contents = ModelContents("atnet", sha256, sorted(folder.iterdir()), {}, ["A good film.", "Awful."])
+        ensure_logged_model(store, run_id, contents)
         store.client.set_terminated(run_id, "FINISHED")
         versions.ensure_registered_model(self.registry)
         return versions.register(self.registry, sha256)
@@ -87,14 +79,14 @@ class ServedProject:
 
 
 def make_project(root: Path, empty_store: Path, *changes: Mapping[str, Mapping[str, Any]]) -> ServedProject:
-    """Make the folder with an empty store."""
+    """Create the folder with an empty store."""
     root.mkdir(parents=True, exist_ok=True)
     shutil.copy(empty_store, root / "mlflow.db")
     params = load_params(params_file(root, QUICK, *changes))
     return ServedProject(root, open_registry(params.tracking, root))
 
 
-class Service:
+class RunningService:
     """A running `atnet serve`."""
 
     def __init__(self, process: "subprocess.Popen[str]", address: str, log: Path) -> None:
@@ -126,13 +118,13 @@ class Service:
 
     def workers(self) -> list[int]:
         """Return the ids of the worker processes."""
-        return _children(self.process.pid, "atnet.serving.worker")
+        return _children(self.process.pid, "atnet.serving.http_worker")
 
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8")
 
     def stop(self, number: int = signal.SIGTERM) -> float:
-        """End the service and return the seconds it took."""
+        """Stop the service and return the seconds it took."""
         start = time.monotonic()
         self.process.send_signal(number)
         self.process.wait(timeout=60)
@@ -142,26 +134,26 @@ class Service:
 @contextlib.contextmanager
 def running_service(
     root: Path, *arguments: str, ready: bool = True, python: str = sys.executable, **environment: str
-) -> Iterator[Service]:
-    """Run `atnet serve` on a free port as long as the block lasts."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "ATNET_", "PROM"))}
-    kept |= {"PYTHONPATH": str(ROOT / "src"), **environment}
+) -> Iterator[RunningService]:
+    """Run `atnet serve` on a free port while the block runs."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "ATNET_", "PROM"))
+    }
     log = root / "service.log"
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(
             [python, "-m", "atnet.cli", "serve", "--port", "0", *arguments],
             cwd=root,
-            env=kept,
+            env={**inherited, "PYTHONPATH": str(ROOT / "src"), **environment},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
         )
         try:
             assert process.stdout is not None
-            line = process.stdout.readline()
-            found = re.search(r"http://\S+", line)
-            assert found, log.read_text(encoding="utf-8")
-            service = Service(process, found[0].replace("0.0.0.0", "127.0.0.1"), log)
+            match = re.search(r"http://\S+", process.stdout.readline())
+            assert match, log.read_text(encoding="utf-8")
+            service = RunningService(process, match[0].replace("0.0.0.0", "127.0.0.1"), log)
             if ready:
                 wait_for(service.is_ready, START_SECONDS, service)
             yield service
@@ -176,17 +168,17 @@ def running_service(
             process.stdout.close() if process.stdout else None
 
 
-def wait_for(reached: Callable[[], object], seconds: float = 30, service: Service | None = None) -> None:
-    """Poll until something is true."""
+def wait_for(condition: Callable[[], object], seconds: float = 30, service: RunningService | None = None) -> None:
+    """Poll until a condition is true."""
     end = time.monotonic() + seconds
-    while not reached():
-        said = service.log()[-3000:] if service else ""
-        assert time.monotonic() < end, f"not reached in {seconds} s\n{said}"
+    while not condition():
+        log = service.log()[-3000:] if service else ""
+        assert time.monotonic() < end, f"not true within {seconds} s\n{log}"
         time.sleep(0.05)
 
 
-def is_alive(pid: int) -> bool:
-    """Tell whether a process runs."""
+def is_running(pid: int) -> bool:
+    """Return whether a process runs and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -200,11 +192,11 @@ def resident_megabytes(pid: int) -> float:
 
 
 def _children(parent: int, module: str) -> list[int]:
-    found = []
+    children = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = status.read_text().rpartition(")")[2].split()
             command = (status.parent / "cmdline").read_bytes().split(b"\0")
             if int(fields[1]) == parent and fields[0] != "Z" and module.encode() in command:
-                found.append(int(status.parent.name))
-    return found
+                children.append(int(status.parent.name))
+    return children

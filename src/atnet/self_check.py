@@ -1,7 +1,7 @@
-"""Example texts with the token ids and probabilities that a model gave when it was published.
+"""Example texts with the token ids and probabilities that a model predicted when it was published.
 
-They travel with the registered model, so that whoever loads it can see that it still gives the same answers there:
-another version of a library, a damaged file or another processor would show.
+They are stored with the registered model, so that whoever loads it can check that it still predicts the same there:
+another version of a library, a damaged file or another processor would be noticed.
 """
 
 import json
@@ -25,11 +25,11 @@ FIXED_TEXTS = (
     "one two three four five six seven eight nine ten " * 20,
     "😀 👍🏽 http://example.org/?q=1 @user #tag :-)",
 )
-"""Texts that every tokenizer must treat the same way wherever it runs."""
+"""Texts on which tokenizers are known to differ between versions."""
 
 
 class Model(Protocol):
-    """What the self-check needs of a `Predictor`, whichever version's code it comes from."""
+    """The part of a `Predictor` that the self-check uses; each version has a `Predictor` class of its own."""
 
     labels: tuple[str, ...]
 
@@ -37,12 +37,12 @@ class Model(Protocol):
         """Return the token ids of each text."""
 
     def predict(self, texts: Sequence[str]) -> Any:
-        """Return the probabilities of each text, as `Predictions`."""
+        """Predict each text; the result has `probabilities` (N, C)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """N texts and what the model answered to them."""
+    """N texts and what the model predicted for them."""
 
     texts: list[str]
     labels: list[str]
@@ -52,7 +52,7 @@ class SelfCheck:
 
 
 def compute_self_check(model: Model, texts: Sequence[str]) -> SelfCheck:
-    """Return the model's answers to these texts and to the fixed ones."""
+    """Predict these texts and the fixed ones."""
     texts = [*texts, *FIXED_TEXTS]
     return SelfCheck(
         texts=texts,
@@ -63,13 +63,13 @@ def compute_self_check(model: Model, texts: Sequence[str]) -> SelfCheck:
 
 
 def write_self_check(folder: Path, model: Model, texts: Sequence[str]) -> None:
-    """Write the model's answers beside its files."""
+    """Write the model's predictions of these texts and the fixed ones to its folder."""
     content = json.dumps(asdict(compute_self_check(model, texts)), ensure_ascii=True, indent=1)
     (folder / SELF_CHECK_FILE).write_text(content + "\n", encoding="utf-8")
 
 
 def read_self_check(folder: Path) -> SelfCheck | None:
-    """Read the answers stored beside a model's files; None for a model published without them.
+    """Read the predictions stored in a model's folder; None for a model that was published without them.
 
     Raises:
         ValueError: if the file is damaged.
@@ -83,16 +83,16 @@ def read_self_check(folder: Path) -> SelfCheck | None:
         raise ValueError(f"{SELF_CHECK_FILE} is damaged ({error})") from error
 
 
-def find_difference(model: Model, stored: SelfCheck) -> str | None:
-    """Return how the model differs from its stored answers; None if it does not."""
+def find_deviation(model: Model, stored: SelfCheck) -> str | None:
+    """Describe how the model's predictions differ from the stored ones; None if they do not."""
     if list(model.labels) != stored.labels:
         return f"its labels are {list(model.labels)}, at publication they were {stored.labels}"
-    for row, (now, then) in enumerate(zip(model.encode(stored.texts), stored.token_ids, strict=True)):
-        if list(now) != then:
+    for row, (actual, expected) in enumerate(zip(model.encode(stored.texts), stored.token_ids, strict=True)):
+        if list(actual) != expected:
             return f"the token ids of example {row} differ from those at publication"
     differences = np.abs(model.predict(stored.texts).probabilities - np.array(stored.probabilities)).max(axis=1)
     worst = int(differences.argmax())
-    # Not >: a probability that is not a number must not pass.
+    # Not >: a probability that is NaN must not pass.
     if not differences[worst] <= TOLERANCE:
         return f"a probability of example {worst} differs from that at publication by {differences[worst]:.2g}"
     return None

@@ -1,41 +1,21 @@
-"""The typed form of params.yaml: one frozen, strict section per stage, no defaults."""
+"""Typed sections of params.yaml: frozen and strict, one per stage or command, without defaults."""
 
-from atnet.config.analysis import AnalyseConfig
-from atnet.config.data import (
-    ColumnsConfig,
-    DataConfig,
-    FoldersConfig,
-    FractionsConfig,
-    LabelFromRatingConfig,
-    MaximumFractionCheck,
-    MinimumFractionCheck,
-    MinimumRowsCheck,
-    RangeCheck,
-    SplitConfig,
-    ValidateConfig,
-)
-from atnet.config.modelling import (
-    BaselineConfig,
-    EvaluateConfig,
-    TokenizeConfig,
-    TrackingConfig,
-    TrainConfig,
-    VectorsConfig,
-)
-from atnet.config.parsing import Params, parse_params
+from atnet.config.analyze import AnalyzeConfig
+from atnet.config.params import Params, load_params, parse_params
 from atnet.config.release import (
-    BaselineRuleConfig,
-    BehaviourConfig,
-    CalibrationBudget,
-    CardConfig,
+    BaselineCheckConfig,
+    BehaviorConfig,
+    CalibrationCheckConfig,
     GoldenConfig,
-    LatencyBudget,
-    MinimumScoresConfig,
+    LatencyCheckConfig,
+    MinScoresConfig,
+    ModelCardConfig,
+    PassRatesConfig,
     ReleaseConfig,
-    ReleaseSlicesConfig,
-    SizeBudget,
+    SizeCheckConfig,
+    SliceCheckConfig,
 )
-from atnet.config.section import SPLITS, Fraction, OpenFraction, Section, Severity, SplitName
+from atnet.config.section import SPLITS, Section, Severity, SplitName
 from atnet.config.serving import (
     PredictionLogConfig,
     RateLimitConfig,
@@ -45,40 +25,45 @@ from atnet.config.serving import (
     ServeTimeoutsConfig,
     ShadowConfig,
 )
-from atnet.config.tuning import ChoicesConfig, Dimension, PruningConfig, RangeConfig, TuneConfig
+from atnet.config.stages import (
+    BaselineConfig,
+    ColumnsConfig,
+    DataConfig,
+    EvaluateConfig,
+    LabelFromRatingConfig,
+    SplitConfig,
+    TokenizeConfig,
+    TrainConfig,
+    ValidateConfig,
+    VectorsConfig,
+)
+from atnet.config.tracking import TrackingConfig
+from atnet.config.tune import ChoicesConfig, Dimension, PruningConfig, RangeConfig, TuneConfig
 
 __all__ = [
     "SPLITS",
-    "AnalyseConfig",
+    "AnalyzeConfig",
+    "BaselineCheckConfig",
     "BaselineConfig",
-    "BaselineRuleConfig",
-    "BehaviourConfig",
-    "CalibrationBudget",
-    "CardConfig",
+    "BehaviorConfig",
+    "CalibrationCheckConfig",
     "ChoicesConfig",
     "ColumnsConfig",
     "DataConfig",
     "Dimension",
     "EvaluateConfig",
-    "FoldersConfig",
-    "Fraction",
-    "FractionsConfig",
     "GoldenConfig",
     "LabelFromRatingConfig",
-    "LatencyBudget",
-    "MaximumFractionCheck",
-    "MinimumFractionCheck",
-    "MinimumRowsCheck",
-    "MinimumScoresConfig",
-    "OpenFraction",
+    "LatencyCheckConfig",
+    "MinScoresConfig",
+    "ModelCardConfig",
     "Params",
+    "PassRatesConfig",
     "PredictionLogConfig",
     "PruningConfig",
-    "RangeCheck",
     "RangeConfig",
     "RateLimitConfig",
     "ReleaseConfig",
-    "ReleaseSlicesConfig",
     "Section",
     "ServeConfig",
     "ServeLimitsConfig",
@@ -86,7 +71,8 @@ __all__ = [
     "ServeTimeoutsConfig",
     "Severity",
     "ShadowConfig",
-    "SizeBudget",
+    "SizeCheckConfig",
+    "SliceCheckConfig",
     "SplitConfig",
     "SplitName",
     "TokenizeConfig",
@@ -95,5 +81,6 @@ __all__ = [
     "TuneConfig",
     "ValidateConfig",
     "VectorsConfig",
+    "load_params",
     "parse_params",
 ]

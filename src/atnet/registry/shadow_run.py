@@ -1,7 +1,7 @@
 """The MLflow run that shows how often a challenger agrees with the champion on live texts."""
 
-import time
 from dataclasses import dataclass
+from datetime import datetime
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric
@@ -9,58 +9,62 @@ from mlflow.exceptions import MlflowException
 
 from atnet.errors import StoreError
 
-PAIR_TAG = "shadow.versions"
+VERSIONS_TAG = "shadow.versions"
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What was counted over texts that both versions have answered."""
+    """Counts over the texts that both versions have predicted."""
 
     agreed: int
     disagreed: int
-    difference: float
+    score_difference: float
     """Sum over the texts of |champion's score - challenger's probability of that label|."""
 
     def __sub__(self, other: "Agreement") -> "Agreement":
         return Agreement(
-            self.agreed - other.agreed, self.disagreed - other.disagreed, self.difference - other.difference
+            self.agreed - other.agreed,
+            self.disagreed - other.disagreed,
+            self.score_difference - other.score_difference,
         )
 
     @property
     def texts(self) -> int:
-        """Texts that both have answered."""
+        """Number of texts that both have predicted."""
         return self.agreed + self.disagreed
 
 
-def log_agreement(uri: str, experiment: str, versions: tuple[int, int], agreement: Agreement) -> None:
-    """Add a point to the run of (champion, challenger); nothing if no text was answered by both.
+def log_agreement(uri: str, experiment: str, versions: tuple[int, int], agreement: Agreement, *, now: datetime) -> None:
+    """Add a point to the run of a pair of versions (champion, challenger), unless no text was predicted by both.
 
     Raises:
         StoreError: if the store does not answer.
     """
     if not agreement.texts:
         return
+    values = {
+        "shadow/agreement": agreement.agreed / agreement.texts,
+        "shadow/mean_score_difference": agreement.score_difference / agreement.texts,
+        "shadow/texts": float(agreement.texts),
+    }
+    time = int(1000 * now.timestamp())
     try:
         client = MlflowClient(tracking_uri=uri)
-        run_id = _run(client, experiment, versions)
-        now = int(time.time() * 1000)
-        values = {
-            "shadow/agreement": agreement.agreed / agreement.texts,
-            "shadow/mean_score_difference": agreement.difference / agreement.texts,
-            "shadow/texts": float(agreement.texts),
-        }
-        client.log_batch(run_id, metrics=[Metric(name, value, now, agreement.texts) for name, value in values.items()])
+        run_id = _ensure_run(client, experiment, versions)
+        client.log_batch(run_id, metrics=[Metric(name, value, time, agreement.texts) for name, value in values.items()])
     except (MlflowException, OSError) as error:
-        raise StoreError(f"MLflow did not take the shadow's agreement ({str(error).splitlines()[0]}).") from error
+        raise StoreError(
+            f"The challenger's agreement could not be written to MLflow ({str(error).splitlines()[0]})."
+        ) from error
 
 
-def _run(client: MlflowClient, name: str, versions: tuple[int, int]) -> str:
+def _ensure_run(client: MlflowClient, name: str, versions: tuple[int, int]) -> str:
     experiment = client.get_experiment_by_name(name)
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(name)
     pair = "{} -> {}".format(*versions)
-    runs = client.search_runs([experiment_id], f"tags.`{PAIR_TAG}` = '{pair}'", max_results=1)
+    runs = client.search_runs([experiment_id], f"tags.`{VERSIONS_TAG}` = '{pair}'", max_results=1)
     if runs:
         return str(runs[0].info.run_id)
-    run = client.create_run(experiment_id, tags={PAIR_TAG: pair}, run_name=f"shadow of version {versions[1]}")
+    run = client.create_run(experiment_id, tags={VERSIONS_TAG: pair}, run_name=f"shadow of version {versions[1]}")
     client.set_terminated(run.info.run_id, "FINISHED")
     return str(run.info.run_id)

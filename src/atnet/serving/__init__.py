@@ -1,1 +1,1 @@
-"""The online service: the champion answers requests over HTTP."""
+"""The online service: the champion behind HTTP, in a few processes."""

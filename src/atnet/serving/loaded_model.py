@@ -1,6 +1,5 @@
-"""A model version in memory: its files verified, its code loaded, its answers compared with those at publication."""
+"""A version in memory: its files verified, its own code loaded, its predictions compared with those at publication."""
 
-import inspect
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from atnet.errors import ModelError
+from atnet.model_verification import verify_copy
 from atnet.published_model import MODEL_FOLDER, load_inference
-from atnet.self_check import FIXED_TEXTS, find_difference, read_self_check
-from atnet.serving.model_folder import Manifest, read_manifest, verify_files
+from atnet.self_check import FIXED_TEXTS, find_deviation, read_self_check
+from atnet.serving.model_copies import DAMAGED_COPY, FILES, read_manifest
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A version that is ready to answer."""
+    """A version that is ready to predict."""
 
     version: int
     sha256: str
@@ -34,7 +34,7 @@ class LoadedModel:
         return ids
 
     def probabilities(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
-        """Return the calibrated probabilities (N, C) of encoded texts, as `Predictor.predict` does."""
+        """Compute the calibrated probabilities (N, C) of encoded texts, as `Predictor.predict` does."""
         return self._softmax(self.predictor.logits(ids) / self.predictor.temperature)
 
     def explain(self, text: str) -> Any:
@@ -42,53 +42,47 @@ class LoadedModel:
         return self.predictor.explain([text])[0]
 
 
-def load_model(folder: Path) -> LoadedModel:
-    """Load a downloaded version in this process, on one thread, and self-check it.
+def load_model(copy: Path) -> LoadedModel:
+    """Verify a copy, load it in this process and self-check it.
 
     Raises:
-        ModelError: if a file is damaged, the model cannot be loaded or its answers are not those at publication.
+        ModelError: if a file is damaged, the model cannot be loaded, or its predictions are not those at publication.
     """
-    manifest = read_manifest(folder)
-    verify_files(folder, manifest)
+    version = read_manifest(copy)
+    verify_copy(version, copy / FILES, advice=DAMAGED_COPY)
     try:
-        inference = load_inference(folder)
-        predictor = inference.Predictor.load(folder / MODEL_FOLDER, **_options(inference.Predictor))
-        _self_check(folder, manifest, predictor)
-    # The version's own code may raise anything; whatever it is speaks against the version.
+        inference = load_inference(copy / FILES)
+        # Without the memory arena: it would keep the memory of the largest batch for good.
+        predictor = inference.Predictor.load(copy / FILES / MODEL_FOLDER, threads=1, memory_arena=False)
+        _self_check(version.number, copy / FILES / MODEL_FOLDER, predictor)
+    # The version's own code may raise anything; whatever it is, the version cannot be used.
     except Exception as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"Version {manifest.version} cannot be loaded ({_first_line(error)}).") from error
+        raise ModelError(f"Version {version.number} cannot be loaded ({_first_line(error)}).") from error
     return LoadedModel(
-        version=manifest.version,
-        sha256=manifest.model_sha256,
+        version=version.number,
+        sha256=version.model_sha256,
         labels=tuple(predictor.labels),
         predictor=predictor,
         _softmax=inference.softmax,
     )
 
 
-def _options(predictor: Any) -> dict[str, Any]:
-    """One thread: ONNX Runtime would size its pool by the host. No arena: it would keep the largest batch's memory."""
-    options = {"threads": 1, "memory_arena": False}
-    known = inspect.signature(predictor.load).parameters
-    return {name: value for name, value in options.items() if name in known}
-
-
-def _self_check(folder: Path, manifest: Manifest, predictor: Any) -> None:
-    stored = read_self_check(folder / MODEL_FOLDER)
+def _self_check(version: int, model_folder: Path, predictor: Any) -> None:
+    stored = read_self_check(model_folder)
     if stored is None:
         logger.warning(
-            "Version %d was published without self-check examples; it is only checked for answers that are "
-            "probabilities. `atnet publish` and `atnet release` of a new model add them.",
-            manifest.version,
+            "Version %d was published without self-check examples; only the sum of its probabilities is checked. "
+            "`atnet publish` and `atnet release` of a new model add them.",
+            version,
         )
-        rows = predictor.predict(FIXED_TEXTS).probabilities
-        difference = None if np.allclose(rows.sum(axis=1), 1) else "its answers are not probabilities"
+        sums = predictor.predict(FIXED_TEXTS).probabilities.sum(axis=1)
+        deviation = None if np.allclose(sums, 1) else "its probabilities do not sum to 1"
     else:
-        difference = find_difference(predictor, stored)
-    if difference is not None:
-        raise ModelError(f"Version {manifest.version} failed its self-check: {difference}.")
+        deviation = find_deviation(predictor, stored)
+    if deviation is not None:
+        raise ModelError(f"Version {version} failed its self-check: {deviation}.")
 
 
 def _first_line(error: Exception) -> str:

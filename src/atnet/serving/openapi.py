@@ -1,9 +1,9 @@
-"""The OpenAPI document of the service, with the limits that are in force."""
+"""The OpenAPI document of the service, with the limits in force."""
 
 from typing import Any
 
 from atnet.config import ServeLimitsConfig
-from atnet.serving.settings import ServiceSettings
+from atnet.serving.service_settings import ServiceSettings
 
 Schema = dict[str, Any]
 
@@ -11,14 +11,14 @@ STRING: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
 ERRORS = {
     "400": "The body is not JSON.",
-    "401": "An API key is needed.",
+    "401": "An API key is required.",
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
     "415": "The body is not declared as JSON.",
-    "422": "The body is not a prediction request, or asks for more than the limits allow.",
-    "429": "Too many texts are waiting, or this key has sent too many; Retry-After says when to come again.",
-    "500": "The model has failed on these texts.",
-    "503": "No model is loaded, or the answer took too long.",
+    "422": "The body is not a prediction request, or exceeds the limits.",
+    "429": "Too many texts are waiting, or this key has sent too many; Retry-After gives the seconds to wait.",
+    "500": "The model failed on these texts.",
+    "503": "No model is loaded, or the prediction took too long.",
 }
 
 
@@ -29,7 +29,7 @@ def openapi_document(settings: ServiceSettings, *, needs_key: bool) -> Schema:
         "info": {
             "title": f"{settings.model}: text classification",
             "version": "1",
-            "description": f"The version under the alias {settings.config.alias} answers; every answer names it.",
+            "description": f"Serves the version under the alias {settings.config.alias}; every response names it.",
         },
         "paths": {
             "/v1/predict": {"post": _predict(needs_key)},
@@ -55,21 +55,21 @@ def _predict(needs_key: bool) -> Schema:
     return {**operation, "security": [{"key": []}]} if needs_key else operation
 
 
-def _state(meaning: str, schema: str, statuses: tuple[str, ...]) -> Schema:
-    responses = {status: {"description": meaning, "content": _json(schema)} for status in statuses}
-    head = {status: {"description": meaning} for status in statuses}
+def _state(summary: str, schema: str, statuses: tuple[str, ...]) -> Schema:
+    responses = {status: {"description": summary, "content": _json(schema)} for status in statuses}
+    head = {status: {"description": summary} for status in statuses}
     return {
-        "get": {"operationId": schema.lower(), "summary": meaning, "responses": responses},
-        "head": {"operationId": f"{schema.lower()}Head", "summary": meaning, "responses": head},
+        "get": {"operationId": schema.lower(), "summary": summary, "responses": responses},
+        "head": {"operationId": f"{schema.lower()}Head", "summary": summary, "responses": head},
     }
 
 
-def _text(meaning: str) -> Schema:
+def _text(summary: str) -> Schema:
     content = {"text/plain": {"schema": STRING}}
     return {
         "operationId": "metrics",
-        "summary": meaning,
-        "responses": {"200": {"description": meaning, "content": content}},
+        "summary": summary,
+        "responses": {"200": {"description": summary, "content": content}},
     }
 
 
@@ -88,21 +88,8 @@ def _object(properties: Schema, required: list[str] | None = None) -> Schema:
 
 def _schemas(limits: ServeLimitsConfig) -> Schema:
     model = _object({"name": STRING, "version": {"type": "integer"}, "sha256": STRING})
-    plain = {"type": "boolean", "enum": [False]}
-    explain = {"type": "boolean", "enum": [True], "description": "Add each word's contribution to the answer."}
-    text = {**STRING, "maxLength": limits.characters}
-    explained_text = {**STRING, "maxLength": min(limits.characters, limits.explained_characters)}
-    texts = {"type": "array", "items": text, "minItems": 1, "maxItems": limits.texts}
-    explained_texts = {"type": "array", "items": explained_text, "minItems": 1, "maxItems": limits.explained_texts}
     return {
-        "PredictionRequest": {
-            "oneOf": [
-                _object({"text": text, "explain": plain}, ["text"]),
-                _object({"texts": texts, "explain": plain}, ["texts"]),
-                _object({"text": explained_text, "explain": explain}),
-                _object({"texts": explained_texts, "explain": explain}),
-            ]
-        },
+        "PredictionRequest": _prediction_request(limits),
         "Predictions": _object(
             {
                 "predictions": {"type": "array", "items": _prediction(), "minItems": 1},
@@ -114,6 +101,25 @@ def _schemas(limits: ServeLimitsConfig) -> Schema:
         "Health": _object({"status": {"const": "alive"}}),
         "Ready": _ready(model),
     }
+
+
+def _prediction_request(limits: ServeLimitsConfig) -> Schema:
+    plain = {"type": "boolean", "enum": [False]}
+    explain = {"type": "boolean", "enum": [True], "description": "Add each word's contribution to the prediction."}
+    text = {**STRING, "maxLength": limits.max_characters}
+    explained_text = {**STRING, "maxLength": min(limits.max_characters, limits.max_explained_characters)}
+    return {
+        "oneOf": [
+            _object({"text": text, "explain": plain}, ["text"]),
+            _object({"texts": _list_of(text, limits.max_texts), "explain": plain}, ["texts"]),
+            _object({"text": explained_text, "explain": explain}),
+            _object({"texts": _list_of(explained_text, limits.max_explained_texts), "explain": explain}),
+        ]
+    }
+
+
+def _list_of(items: Schema, max_items: int) -> Schema:
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": max_items}
 
 
 def _prediction() -> Schema:
@@ -131,14 +137,17 @@ def _prediction() -> Schema:
             "score": {**NUMBER, "description": "Probability of the label."},
             "probabilities": {"type": "object", "additionalProperties": NUMBER},
             "words": {"type": "array", "items": word},
-            "base": {**NUMBER, "description": "The lead before any word; base and contributions sum to the lead."},
+            "base": {
+                **NUMBER,
+                "description": "The label's lead in an empty text; base and contributions sum to the label's lead.",
+            },
         },
         ["label", "score", "probabilities"],
     )
 
 
 def _ready(model: Schema) -> Schema:
-    nothing: Schema = {"type": "null"}
+    null: Schema = {"type": "null"}
     text_or_null: Schema = {"type": ["string", "null"]}
     registry = _object(
         {
@@ -151,7 +160,7 @@ def _ready(model: Schema) -> Schema:
     return _object(
         {
             "status": {"enum": ["ready", "draining", "no model"]},
-            "model": {"oneOf": [model, nothing]},
+            "model": {"oneOf": [model, null]},
             "registry": registry,
             "rejected": text_or_null,
         }

@@ -1,4 +1,4 @@
-"""The page at `/`: type a text, see the answer. Its files are all there is: nothing is loaded from elsewhere."""
+"""The page at `/`: type a text, see the prediction. It loads nothing but its own files."""
 
 from pathlib import Path
 

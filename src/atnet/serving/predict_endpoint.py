@@ -8,76 +8,80 @@ import math
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
 from atnet.config import ServeConfig
 from atnet.serving.api_keys import ApiKey, RateLimiter, authenticate
-from atnet.serving.batching import Job
-from atnet.serving.inference_thread import InferenceError, InferenceThread
-from atnet.serving.metrics import WorkerMetrics
-from atnet.serving.prediction_request import ClientLeft, PredictionRequest, parse_request, read_body
+from atnet.serving.inference_thread import InferenceThread
+from atnet.serving.prediction_jobs import InferenceError, PredictionJob
+from atnet.serving.prediction_request import ClientDisconnected, PredictionRequest, parse_request, read_body
 from atnet.serving.responses import JSON, NO_STORE, RequestError, send_error, send_response, to_json
+from atnet.serving.service_metrics import WorkerMetrics
 
 logger = logging.getLogger("atnet.serving.requests")
 
+CLIENT_CLOSED_REQUEST = 499
+"""Status in the log of a request whose client left; nginx uses this one, no client gets it."""
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
-# An id of its own per request, without asking the system for random bytes each time.
+# A new id per request, without asking the system for random bytes each time.
 ID_PREFIX, ID_NUMBERS = os.urandom(6).hex(), itertools.count(1)
 WATCH_SECONDS = 0.05
-"""A request that waits longer is watched for a client that leaves and for its time limit; most are answered before."""
+"""Only a request that waits longer is watched for a client that leaves and for its time limit: most never are."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictEndpoint:
-    """Answers prediction requests; an ASGI application."""
+    """Serves prediction requests; an ASGI application."""
 
     config: ServeConfig
     model_name: str
     inference: InferenceThread
     metrics: WorkerMetrics
-    keys: list[ApiKey]
+    keys: Sequence[ApiKey]
     rate_limiter: RateLimiter | None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever becomes of it."""
+        """Serve one request."""
         received = time.perf_counter()
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
         try:
-            job = await self._answer(headers, receive, request_id, received)
+            job = await self._predict(headers, receive, request_id, received)
         except RequestError as error:
             self.metrics.requests[error.result].inc()
             self._log(error.status, request_id, received, code=error.code)
             await send_error(send, error, request_id)
-        except ClientLeft:
+        except ClientDisconnected:
             self.metrics.requests["dropped"].inc()
-            self._log(499, request_id, received, code="client_left")
+            self._log(CLIENT_CLOSED_REQUEST, request_id, received, code="client_left")
         else:
             await self._send(send, job, request_id)
             self.metrics.requests["ok"].inc()
             self.metrics.request_seconds.observe(time.perf_counter() - received)
             self._log(200, request_id, received, job=job)
 
-    async def _answer(self, headers: Mapping[bytes, bytes], receive: Receive, request_id: str, received: float) -> Job:
+    async def _predict(
+        self, headers: Mapping[bytes, bytes], receive: Receive, request_id: str, received: float
+    ) -> PredictionJob:
         key = authenticate(self.keys, headers)
         request = await self._read(headers, receive)
         if self.rate_limiter is not None and key is not None:
             self.rate_limiter.take(key, len(request.texts), time.monotonic())
         self._admit(request)
         loop = asyncio.get_running_loop()
-        job = Job(request.texts, request.explain, loop.create_future(), request_id, received)
+        job = PredictionJob(request.texts, request.explain, loop.create_future(), request_id, received)
         self.inference.submit(job)
         watch = loop.call_later(WATCH_SECONDS, self._watch, job, receive)
         try:
             await job.done
         except TimeoutError:
-            raise _timed_out(503, "The service is too busy to answer in time. Try again later.", retry=True) from None
+            raise _timed_out(503, "The service is too busy to predict in time. Try again later.", retry=True) from None
         except InferenceError:
             raise RequestError(
-                500, "model_error", "The model could not answer these texts; the log has the error.", result="error"
+                500, "model_error", "The model failed on these texts. The service's log has the error.", result="error"
             ) from None
         finally:
             watch.cancel()
@@ -87,38 +91,38 @@ class PredictEndpoint:
     async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> PredictionRequest:
         try:
             async with asyncio.timeout(self.config.timeouts.request_seconds):
-                body = await read_body(headers, receive, self.config.limits.body_bytes)
+                body = await read_body(headers, receive, self.config.limits.max_body_bytes)
         except TimeoutError:
             raise _timed_out(408, "The body of the request did not arrive in time.") from None
         return parse_request(body, self.config.limits)
 
     def _admit(self, request: PredictionRequest) -> None:
-        """Refuse a request for which there is no model or no place in the queue."""
+        """Reject a request if no model is loaded or the queue is full."""
         if self.inference.model is None:
             raise RequestError(
                 503,
                 "not_ready",
-                "No model is loaded yet; GET /ready tells why. Try again later.",
+                "No model is loaded yet; GET /ready gives the reason. Try again later.",
                 result="unavailable",
                 headers={"Retry-After": "5"},
             )
-        queued, allowed = self.inference.queued_texts, self.config.limits.queued_texts
-        # A request larger than the whole queue is taken when nothing else waits.
-        if queued and queued + len(request.texts) > allowed:
+        queued, max_queued = self.inference.queued_texts, self.config.limits.max_queued_texts
+        # A request larger than the whole queue is accepted when nothing else waits.
+        if queued and queued + len(request.texts) > max_queued:
             seconds = math.ceil(queued / max(self.inference.texts_per_second, 1.0))
             raise RequestError(
                 429,
                 "overloaded",
-                f"{queued} texts are waiting; at most {allowed} may. Try again later.",
+                f"{queued} texts are waiting; at most {max_queued} may wait. Try again later.",
                 result="overloaded",
                 headers={"Retry-After": str(min(max(seconds, 1), 60))},
             )
 
-    async def _send(self, send: Send, job: Job, request_id: str) -> None:
+    async def _send(self, send: Send, job: PredictionJob, request_id: str) -> None:
         assert job.model is not None
         version = job.model.version
         model = {"name": self.model_name, "version": version, "sha256": job.model.sha256}
-        body = to_json({"predictions": job.answers, "model": model, "request_id": request_id})
+        body = to_json({"predictions": job.predictions, "model": model, "request_id": request_id})
         headers = [
             *NO_STORE,
             (b"x-request-id", request_id.encode()),
@@ -126,13 +130,15 @@ class PredictEndpoint:
         ]
         await send_response(send, 200, body, JSON, headers)
 
-    def _watch(self, job: Job, receive: Receive) -> None:
-        left = self.config.timeouts.request_seconds - (time.perf_counter() - job.received)
-        task = asyncio.get_running_loop().create_task(_watch_client(job, receive, left))
-        # Held by the callback: asyncio itself would let a task without an owner be collected.
+    def _watch(self, job: PredictionJob, receive: Receive) -> None:
+        seconds = self.config.timeouts.request_seconds - (time.perf_counter() - job.received)
+        task = asyncio.get_running_loop().create_task(_watch_client(job, receive, seconds))
+        # The callback keeps a reference: asyncio itself would let the task be garbage-collected.
         job.done.add_done_callback(lambda _: task.cancel())
 
-    def _log(self, status: int, request_id: str, received: float, *, code: str = "", job: Job | None = None) -> None:
+    def _log(
+        self, status: int, request_id: str, received: float, *, code: str = "", job: PredictionJob | None = None
+    ) -> None:
         config = self.config.logging
         if config.requests == "none" or (config.requests == "failed" and status < 400):
             return
@@ -141,7 +147,7 @@ class PredictEndpoint:
             fields["code"] = code
         if job is not None and job.model is not None:
             fields |= {"texts": len(job.texts), "version": job.model.version}
-            if config.texts:
+            if config.include_texts:
                 fields["text"] = json.dumps(list(job.texts), ensure_ascii=False)
         logger.info("POST /v1/predict %d", status, extra={"fields": fields})
 
@@ -159,9 +165,9 @@ def _timed_out(status: int, message: str, *, retry: bool = False) -> RequestErro
     return RequestError(status, "timeout", message, result="timeout", headers=headers)
 
 
-async def _watch_client(job: Job, receive: Receive, seconds: float) -> None:
-    """Abandon a job whose client closes the connection, or whose time is up."""
-    error: Exception = ClientLeft()
+async def _watch_client(job: PredictionJob, receive: Receive, seconds: float) -> None:
+    """Abandon a job when its client closes the connection or its time is up."""
+    error: Exception = ClientDisconnected()
     try:
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":

@@ -1,6 +1,6 @@
-"""The files of the prediction log: a folder per day (UTC) of Parquet files, read as one table.
+"""The files of the prediction log: a folder per day (UTC) of Parquet files, which are read as one table.
 
-Workers add small files; once a day is over they are merged into one, and after `retention_days` the day is deleted.
+Workers add small files. Once a day is over they are merged into one, and after `retention_days` the day is deleted.
 """
 
 import contextlib
@@ -31,18 +31,18 @@ SCHEMA = pa.schema(
         ("unknown_word_share", pa.float64()),
     ]
 )
-"""One row per answered text, `row` its place in the request, from 0. `text` is null unless
-serve.prediction_log.texts is set; `latency_ms` runs from the request's arrival to this text's answer; `tokens` counts
-what the model read, after truncation."""
+"""One row per predicted text; `row` is its position in the request, from 0. `text` is null unless
+serve.prediction_log.include_texts is set. `latency_ms` is measured from the request's arrival to this text's
+prediction. `tokens` counts the tokens after truncation."""
 DAY_FOLDER = "date={:%Y-%m-%d}"
 MERGED = "merged.parquet"
 LOCK = ".lock"
-MERGED_ROWS = 50_000
+MERGE_ROWS = 50_000
 """Rows in memory while files are merged."""
 
 
 def read_predictions(folder: Path, first: date, last: date, columns: list[str] | None = None) -> pa.Table:
-    """Return the logged predictions of these days, both included; an empty table where there are none."""
+    """Return the logged predictions of these days, both included; an empty table if there are none."""
     days = [folder / DAY_FOLDER.format(first + timedelta(days=day)) for day in range((last - first).days + 1)]
     # Not at the top: a worker writes files and never reads them.
     from pyarrow import dataset
@@ -53,10 +53,10 @@ def read_predictions(folder: Path, first: date, last: date, columns: list[str] |
 
 
 def write_predictions(folder: Path, day: date, table: pa.Table, name: str) -> None:
-    """Write a file of one day; readers see it whole or not at all."""
+    """Write a file of one day; readers see either the whole file or none."""
     target = folder / DAY_FOLDER.format(day) / f"{name}.parquet"
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Readers skip files whose names begin with a dot.
+    # Readers skip files with a leading dot.
     part = target.with_name(f".{target.name}.part")
     try:
         pq.write_table(table, part, compression="zstd")
@@ -66,7 +66,7 @@ def write_predictions(folder: Path, day: date, table: pa.Table, name: str) -> No
 
 
 def delete_old_days(folder: Path, today: date, retention_days: int) -> None:
-    """Delete the folders of days before the retention period."""
+    """Delete the folders of the days before the retention period."""
     for path in folder.glob("date=*"):
         with contextlib.suppress(ValueError):
             if date.fromisoformat(path.name.removeprefix("date=")) < today - timedelta(days=retention_days):
@@ -74,7 +74,7 @@ def delete_old_days(folder: Path, today: date, retention_days: int) -> None:
 
 
 def merge_day(folder: Path, day: date) -> None:
-    """Merge a day's files into one, for a day to which nothing is added any more."""
+    """Merge a day's files into one, for a day that gets no more rows."""
     day_folder = folder / DAY_FOLDER.format(day)
     files = _files(day_folder)
     if len(files) < 2:
@@ -85,7 +85,7 @@ def merge_day(folder: Path, day: date) -> None:
     try:
         with pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
             for batch in dataset.dataset([str(file) for file in files], schema=SCHEMA).to_batches(
-                batch_size=MERGED_ROWS, batch_readahead=1, fragment_readahead=1
+                batch_size=MERGE_ROWS, batch_readahead=1, fragment_readahead=1
             ):
                 if batch.num_rows:
                     writer.write_batch(batch)

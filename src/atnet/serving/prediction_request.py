@@ -1,4 +1,4 @@
-"""The body of POST /v1/predict: read within limits, checked, and turned into texts."""
+"""The body of POST /v1/predict: read it within limits, check it, return its texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,67 +8,69 @@ import orjson
 from starlette.types import Receive
 
 from atnet.config import ServeLimitsConfig
-from atnet.serving.responses import invalid
+from atnet.serving.responses import invalid_request
 
 KEYS = frozenset({"text", "texts", "explain"})
-DRAINED = 4
-"""A body up to this many times too large is read to its end and dropped: a client that still sends would see a broken
-connection in place of the answer."""
+READ_LIMITS = 4
+"""A body up to this many times too large is read to its end and dropped: a client that is still sending would see a
+broken connection in place of the error response."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionRequest:
-    """What a client asks for."""
+    """A valid request body."""
 
     texts: Sequence[str]
     explain: bool
 
 
-class ClientLeft(Exception):
-    """The client closed the connection before the answer."""
+class ClientDisconnected(Exception):
+    """The client closed the connection before the response."""
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """Read a JSON request body of at most `limit` bytes.
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, max_bytes: int) -> bytes:
+    """Read a JSON request body.
 
     Raises:
         RequestError: 415 for another content type, 413 for a larger body.
-        ClientLeft: if the connection ends before the body does.
+        ClientDisconnected: if the connection ends before the body does.
     """
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json":
-        raise invalid(415, "unsupported_media_type", "Send JSON with the header Content-Type: application/json.")
-    if int(headers.get(b"content-length", b"0")) > limit * DRAINED:
-        raise _too_large(limit)
+        raise invalid_request(
+            415, "unsupported_media_type", "Send JSON with the header Content-Type: application/json."
+        )
+    if int(headers.get(b"content-length", b"0")) > max_bytes * READ_LIMITS:
+        raise _too_large(max_bytes)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         body: bytes = message["body"]
-        if len(body) > limit:
-            raise _too_large(limit)
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
         return body
     parts, size = [], 0
     while message["type"] == "http.request":
         size += len(message["body"])
-        if size <= limit:
+        if size <= max_bytes:
             parts.append(message["body"])
-        if size > limit * DRAINED or (size > limit and not message.get("more_body")):
-            raise _too_large(limit)
+        if size > max_bytes * READ_LIMITS or (size > max_bytes and not message.get("more_body")):
+            raise _too_large(max_bytes)
         if not message.get("more_body"):
             return b"".join(parts)
         message = await receive()
-    raise ClientLeft
+    raise ClientDisconnected
 
 
 def parse_request(body: bytes, limits: ServeLimitsConfig) -> PredictionRequest:
     """Check a request body.
 
     Raises:
-        RequestError: 400 for what is not JSON, 422 for what is not a prediction request within the limits.
+        RequestError: 400 if it is not JSON, 422 if it is not a prediction request within the limits.
     """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise invalid(400, "invalid_json", f"The body is not valid JSON: {error}.") from None
+        raise invalid_request(400, "invalid_json", f"The body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise _unprocessable('The body must be an object such as {"text": "…"} or {"texts": ["…", "…"]}.')
     unknown = sorted(value.keys() - KEYS)
@@ -99,19 +101,20 @@ def _texts(value: dict[str, Any]) -> list[str]:
 
 
 def _check_limits(texts: Sequence[str], explain: bool, limits: ServeLimitsConfig) -> None:
-    allowed = limits.explained_texts if explain else limits.texts
-    if len(texts) > allowed:
+    max_texts = limits.max_explained_texts if explain else limits.max_texts
+    if len(texts) > max_texts:
         what = "texts with explain" if explain else "texts"
         raise _unprocessable(
-            f"{len(texts)} {what} in one request; at most {allowed} are allowed. Send several requests."
+            f"{len(texts)} {what} in one request; at most {max_texts} are allowed. Send several requests."
         )
     longest = max(range(len(texts)), key=lambda row: len(texts[row]))
-    characters = min(limits.characters, limits.explained_characters) if explain else limits.characters
-    if len(texts[longest]) > characters:
-        how = "with explain " if explain and len(texts[longest]) <= limits.characters else ""
+    size, max_size = len(texts[longest]), limits.max_characters
+    if size > max_size:
+        raise _unprocessable(f"Text {longest} has {size} characters; at most {max_size} are allowed. Shorten it.")
+    if explain and size > limits.max_explained_characters:
         raise _unprocessable(
-            f"Text {longest} has {len(texts[longest])} characters; at most {characters} are allowed {how}"
-            f"({'ask without it' if how else 'shorten it'})."
+            f"Text {longest} has {size} characters; at most {limits.max_explained_characters} are allowed with explain. "
+            "Send it without."
         )
 
 
@@ -123,8 +126,10 @@ def _json_type(value: Any) -> str:
 
 
 def _unprocessable(message: str) -> Exception:
-    return invalid(422, "invalid_request", message)
+    return invalid_request(422, "invalid_request", message)
 
 
-def _too_large(limit: int) -> Exception:
-    return invalid(413, "body_too_large", f"The body is larger than {limit} bytes. Send several requests.", close=True)
+def _too_large(max_bytes: int) -> Exception:
+    return invalid_request(
+        413, "body_too_large", f"The body is larger than {max_bytes} bytes. Send several requests.", close=True
+    )

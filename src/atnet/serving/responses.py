@@ -1,4 +1,4 @@
-"""How the service answers: JSON bodies, error bodies, headers."""
+"""HTTP responses of the service: JSON bodies, error bodies, headers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from starlette.types import Send
 
-from atnet.serving.metrics import Result
+from atnet.serving.service_metrics import RequestResult
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -28,32 +28,32 @@ NO_STORE: Headers = [(b"cache-control", b"no-store"), (b"x-content-type-options"
 
 
 class RequestError(Exception):
-    """A request that is answered with an error.
+    """A request that gets an error response.
 
     Attributes:
         status: HTTP status.
-        code: names the error for programs; it never changes.
+        code: stable identifier of the error, for programs.
         message: what happened and what to do, for people.
         result: how metrics count the request.
-        headers: more headers of the answer, such as Retry-After.
+        headers: further headers of the response, such as Retry-After.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, *, result: Result, headers: Mapping[str, str] | None = None
+        self, status: int, code: str, message: str, *, result: RequestResult, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.result = status, code, message, result
         self.headers = headers or {}
 
 
-def invalid(status: int, code: str, message: str, *, close: bool = False) -> RequestError:
-    """Build the error for a request that no retry makes right; `close` where its body is left unread."""
+def invalid_request(status: int, code: str, message: str, *, close: bool = False) -> RequestError:
+    """Build the error for a request that fails again when it is repeated; `close` if its body was not read."""
     headers = {"Connection": "close"} if close else {}
     return RequestError(status, code, message, result="invalid", headers=headers)
 
 
 def error_body(code: str, message: str, request_id: str) -> bytes:
-    """Return the JSON of an error."""
+    """Return the JSON body of an error."""
     return orjson.dumps({"error": {"code": code, "message": message}, "request_id": request_id})
 
 
@@ -61,19 +61,19 @@ async def send_response(
     send: Send, status: int, body: bytes, content_type: bytes = JSON, headers: Headers | None = None
 ) -> None:
     """Send a whole response."""
-    start: Headers = [
+    all_headers: Headers = [
         (b"content-type", content_type),
         (b"content-length", str(len(body)).encode()),
         *(NO_STORE if headers is None else headers),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.start", "status": status, "headers": all_headers})
     await send({"type": "http.response.body", "body": body})
 
 
 async def send_error(send: Send, error: RequestError, request_id: str) -> None:
-    """Send the response of a refused request."""
-    more = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
-    headers: Headers = [*NO_STORE, (b"x-request-id", request_id.encode()), *more]
+    """Send an error response."""
+    further = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+    headers: Headers = [*NO_STORE, (b"x-request-id", request_id.encode()), *further]
     await send_response(send, error.status, error_body(error.code, error.message, request_id), headers=headers)
 
 

@@ -8,10 +8,10 @@ const percent = (value) => new Intl.NumberFormat(language, { style: "percent", m
 const signed = (value) => new Intl.NumberFormat(language, { signDisplay: "exceptZero", minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value);
 
 function element(tag, text, className) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
+  const node = document.createElement(tag);
+  node.textContent = text;
+  if (className) node.className = className;
+  return node;
 }
 
 function setLanguage(chosen) {
@@ -19,7 +19,7 @@ function setLanguage(chosen) {
   localStorage.setItem("language", chosen);
   document.documentElement.lang = chosen;
   document.title = strings().title;
-  for (const place of document.querySelectorAll("[data-string]")) place.textContent = strings()[place.dataset.string];
+  for (const node of document.querySelectorAll("[data-string]")) node.textContent = strings()[node.dataset.string];
   for (const button of document.querySelectorAll("[data-language]")) button.setAttribute("aria-pressed", String(button.dataset.language === chosen));
   if (shown) show(shown.text, shown.answer);
 }
@@ -34,8 +34,8 @@ function show(text, answer) {
   shown = { text, answer };
   const prediction = answer.predictions[0];
   byId("answer").textContent = strings().answer(prediction.label, percent(prediction.score));
-  const ordered = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]);
-  byId("probabilities").replaceChildren(...ordered.map(probabilityRow));
+  const sorted = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]);
+  byId("probabilities").replaceChildren(...sorted.map(probabilityRow));
   byId("legend").textContent = prediction.words ? strings().legend(prediction.label) : strings().long;
   byId("colored").replaceChildren(...(prediction.words ? coloredText(text, prediction.words) : []));
   const strongest = [...(prediction.words || [])].sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution));
@@ -58,26 +58,26 @@ function probabilityRow([label, value]) {
 function coloredText(text, words) {
   // Positions count code points; JavaScript's own count would split an emoji in two.
   const characters = Array.from(text);
-  const strongest = Math.max(...words.map((one) => Math.abs(one.contribution)), 1e-9);
+  const strongest = Math.max(...words.map((word) => Math.abs(word.contribution)), 1e-9);
   const parts = [];
   let end = 0;
-  for (const one of words) {
-    if (one.start < end) continue;
-    parts.push(document.createTextNode(characters.slice(end, one.start).join("")));
-    const share = Math.abs(one.contribution) / strongest;
-    const span = element("span", characters.slice(one.start, one.end).join(""), share < 0.05 ? "" : one.contribution > 0 ? "for" : "against");
+  for (const word of words) {
+    if (word.start < end) continue;
+    parts.push(document.createTextNode(characters.slice(end, word.start).join("")));
+    const share = Math.abs(word.contribution) / strongest;
+    const span = element("span", characters.slice(word.start, word.end).join(""), share < 0.05 ? "" : word.contribution > 0 ? "for" : "against");
     span.style.setProperty("--share", share.toFixed(3));
-    span.title = signed(one.contribution);
+    span.title = signed(word.contribution);
     parts.push(span);
-    end = one.end;
+    end = word.end;
   }
   parts.push(document.createTextNode(characters.slice(end).join("")));
   return parts;
 }
 
-function wordRow(one) {
+function wordRow(word) {
   const row = element("tr", "");
-  row.append(element("td", one.word), element("td", signed(one.contribution), "number"));
+  row.append(element("td", word.word), element("td", signed(word.contribution), "number"));
   return row;
 }
 
@@ -92,7 +92,7 @@ async function classify(text, explain = true) {
     throw new Error(strings().failed);
   }
   const answer = await response.json();
-  // Too long to explain: the answer alone may be had.
+  // Too long to explain: ask for the prediction alone.
   if (response.status === 422 && explain) return classify(text, false);
   if (response.status === 401) byId("key-row").hidden = false;
   if (!response.ok) throw new Error(strings().errors[answer.error.code] || answer.error.message);
@@ -101,7 +101,7 @@ async function classify(text, explain = true) {
 
 async function submit(event) {
   event.preventDefault();
-  // A lone half of a surrogate pair is no text.
+  // A lone surrogate is not valid text.
   const text = byId("text").value.toWellFormed ? byId("text").value.toWellFormed() : byId("text").value;
   const button = byId("send");
   button.disabled = true;
