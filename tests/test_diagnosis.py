@@ -37,6 +37,19 @@ def test_a_full_disk_is_a_fault(tmp_path: Path) -> None:
     assert machine.check_disk(tmp_path, required_bytes=2**60).level == "fault"
 
 
+def test_a_project_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / ".atnet").mkdir()
+    assert machine.check_disk(tmp_path, required_bytes=1).level == "ok"
+    if subprocess.run(["chattr", "+i", str(tmp_path / ".atnet")], capture_output=True, check=False).returncode != 0:
+        pytest.skip("folders cannot be made immutable here")
+    try:
+        finding = machine.check_disk(tmp_path, required_bytes=1)
+    finally:
+        subprocess.run(["chattr", "-i", str(tmp_path / ".atnet")], check=False)
+    assert finding.is_fault
+    assert ".atnet cannot be written: operation not permitted" in finding.message
+
+
 def test_a_running_dvc_command_is_named(tmp_path: Path) -> None:
     assert pipeline.check_locks(tmp_path).level == "ok"
     holders = {

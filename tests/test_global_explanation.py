@@ -10,7 +10,7 @@ import pytest
 
 from atnet.config import Params
 from atnet.errors import DataFileError
-from atnet.network.model import build_model, add_wide_branch
+from atnet.network.model import add_wide_branch, build_model
 from atnet.report.explanations.attended_words import attended_words, map_words
 from atnet.report.explanations.global_explanation import global_explanation
 from atnet.report.explanations.learned_weights import LearnedWeights

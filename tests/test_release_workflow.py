@@ -15,7 +15,7 @@ from atnet.registry.ledger_store import read_ledger
 from atnet.registry.lock import registry_lock
 from atnet.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, aliases
 from atnet.release import history, rollback, workflow
-from atnet.release.gate_inputs import read_golden
+from atnet.release.golden import read_golden
 from atnet.release.prune import prunable_versions
 from atnet.release.transitions import recover
 from tests.registered import log_model, registered, sha

@@ -66,7 +66,7 @@ def page(result: ValidationResult, data: DataConfig) -> str:
 
 @pytest.fixture(scope="module")
 def docs(result: ValidationResult, runner: ExpectationRunner) -> dict[str, str]:
-    return {path: contents.decode() for path, contents in render_data_docs(runner.suite_runs).items()}
+    return render_data_docs(runner.suite_runs)
 
 
 def test_the_report_needs_no_network_and_no_script(page: str) -> None:

@@ -47,6 +47,35 @@ def locked_outputs(lock_text: str) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class LockedFile:
+    """An output as a dvc.lock records it."""
+
+    md5: str
+    size: int | None
+
+
+def locked_files(lock_text: str) -> dict[str, LockedFile]:
+    """Return MD5 and size of each output in a dvc.lock that is a file."""
+    return {
+        str(output["path"]): LockedFile(str(output["md5"]), output.get("size"))
+        for stage in _stages(lock_text).values()
+        for output in stage.get("outs", [])
+        if "md5" in output and not str(output["md5"]).endswith(".dir")
+    }
+
+
+def cache_folder(root: Path) -> Path | None:
+    """Return the folder of DVC's cache in which files are named by their MD5; None if DVC does not say."""
+    default = root / ".dvc" / "cache"
+    if default.is_dir():
+        return default / "files" / "md5"
+    try:
+        return Path(run_dvc(["cache", "dir"], root).strip(), "files", "md5")
+    except StoreError:
+        return None
+
+
 def locked_params(lock_text: str, params_file: str = "params.yaml") -> dict[str, Any]:
     """Return the value that each parameter in a dvc.lock had, by its name in dvc.yaml (`train`, `data.columns`)."""
     return {

@@ -16,6 +16,7 @@ from atnet.data.label_mapping import expected_labels, fold_label_settings, map_l
 from atnet.data.quality_report import describe_failures, notes, top_reasons
 from atnet.data.reader import LabeledTexts, read_labeled_texts
 from atnet.data.validation import ValidationResult, validate_table
+from atnet.diagnosis.foreign_files import require_no_foreign_files
 from atnet.diagnosis.pipeline import require_runnable
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataError, DataFileError
 from atnet.files import DATA_FOLDERS, DEFAULT_DATA, RAW
@@ -34,6 +35,7 @@ def check() -> None:
     """Check parameters and data before DVC deletes any output."""
     params = load_params()
     require_runnable(Path.cwd())
+    require_no_foreign_files(Path.cwd(), default_data=Path(params.data.path) == DEFAULT_DATA)
     for line in check_inputs(params):
         print(f"check: {line}")
 

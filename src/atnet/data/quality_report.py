@@ -1,5 +1,6 @@
 """Describe the result of a validation: as JSON, in one line, and as the message of a failure."""
 
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,10 @@ def notes(result: ValidationResult, source: SourceFile) -> Iterator[str]:
         yield "the file is read without quoting: quotes are part of the texts."
     yield from source.warnings
     for folded in result.folded:
-        yield f"{folded.rows:,} labels {folded.spelling!r} count as {folded.label!r}: they look the same."
+        # Unicode forms print alike.
+        is_form = unicodedata.normalize("NFC", folded.spelling) == folded.label
+        spelling = ascii(folded.spelling) if is_form else repr(folded.spelling)
+        yield f"{folded.rows:,} labels {spelling} count as {folded.label!r}: they look the same."
     yield from result.label_warnings
 
 

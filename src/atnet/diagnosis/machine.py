@@ -4,9 +4,12 @@ import importlib.metadata
 import platform
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from atnet.diagnosis.finding import Finding
+from atnet.file_system import file_system_message, is_file_system_error
+from atnet.files import STATE
 
 TESTED_PYTHON = (3, 11)
 PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "mlflow", "dvc", "prefect", "great-expectations", "onnxruntime")
@@ -28,9 +31,16 @@ def check_packages() -> Finding:
 
 
 def check_disk(root: Path, required_bytes: int = REQUIRED_BYTES) -> Finding:
-    """Check that there is space for the environment, the caches and a model."""
+    """Check that the project can be written, with space for the environment, the caches and a model."""
     free = shutil.disk_usage(root).free
     message = f"{free / 2**30:.1f} GB free"
+    for folder in (root, root / STATE):
+        try:
+            with tempfile.TemporaryFile(dir=folder if folder.exists() else root):
+                pass
+        except OSError as error:
+            reason = file_system_message(error) if is_file_system_error(error) else f"{error}."
+            return Finding("disk", "fault", f"{folder} cannot be written: {reason}")
     if free >= required_bytes:
         return Finding("disk", "ok", message)
     return Finding("disk", "fault", f"{message}. `dvc gc --workspace` deletes cached outputs that are no longer used.")

@@ -102,6 +102,9 @@ def _is_locked(path: Path) -> bool:
         FileLock(path, timeout=0).acquire().lock.release()
     except Timeout:
         return True
+    except OSError:
+        # On a read-only disk nothing can be locked; `check_disk` reports that.
+        return False
     return False
 
 

@@ -35,7 +35,7 @@ class OfflinePageView(DefaultJinjaPageView):
         self._element_numbers = count(1)
 
     def generate_html_element_uuid(self, prefix: str | None = None) -> str:
-        """Number the elements of a page instead of drawing a UUID for each."""
+        """Return a number for each element of a page instead of a random UUID."""
         return f"{prefix or ''}{next(self._element_numbers)}"
 
     @jinja2.pass_context
@@ -46,16 +46,16 @@ class OfflinePageView(DefaultJinjaPageView):
         return super().render_content_block(jinja_context, content_block, *arguments, **options)
 
 
-def render_data_docs(runs: Sequence[SuiteRun]) -> dict[str, bytes]:
+def render_data_docs(runs: Sequence[SuiteRun]) -> dict[str, str]:
     """Render a page for each suite and each result, and an index: path within the site -> contents."""
-    pages = {}
+    pages: dict[str, str] = {}
     for run in runs:
         name = run.suite.name
         pages[f"validations/{name}.html"] = _result_page(run)
         pages[f"expectations/{name}.html"] = _page(SuiteRenderer().render(run.suite), f"Suite {name}")
     index = OfflinePageView().env.get_template("index.j2")
     pages["index.html"] = index.render(suites=[_index_entry(run) for run in runs])
-    return {path: page.encode() for path, page in pages.items()}
+    return pages
 
 
 def _result_page(run: SuiteRun) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from atnet.config import Params
+from atnet.diagnosis.foreign_files import mark_started, require_no_foreign_files
 from atnet.errors import AtnetError
 from atnet.file_system import file_system_errors
-from atnet.files import PARAMS_FILE
+from atnet.files import DEFAULT_DATA, PARAMS_FILE
 from atnet.storage import load_params
 
 # Only the outputs of dvc.yaml: without a target, an input file that has just been changed would be restored too.
@@ -32,13 +33,27 @@ def run_stage(name: str, stage: Stage, argv: Sequence[str] | None) -> int:
     root = parser.parse_args(argv).root
     try:
         with file_system_errors():
-            print(f"{name}: {stage(load_params(root / PARAMS_FILE), root)}", flush=True)
+            params = load_params(root / PARAMS_FILE)
+            if not _is_guarded(name, params, root):
+                return 1
+            print(f"{name}: {stage(params, root)}", flush=True)
     except AtnetError as error:
         return _fail(name, str(error))
     except KeyboardInterrupt:
         _fail(name, "interrupted; no half-written file is left. Run `dvc repro` to continue.")
         return 130
     return 0
+
+
+def _is_guarded(name: str, params: Params, root: Path) -> bool:
+    """Refuse to run if files would be lost; without the advice to check out outputs, which would replace them too."""
+    try:
+        require_no_foreign_files(root, default_data=Path(params.data.path) == DEFAULT_DATA)
+    except AtnetError as error:
+        print(f"{name}: {error}", file=sys.stderr, flush=True)
+        return False
+    mark_started(root, name)
+    return True
 
 
 def _fail(name: str, message: str) -> int:

@@ -10,16 +10,17 @@ from atnet.data.label_checks import check_label_source
 from atnet.data.quality_report import quality_report, require_passed, summarize
 from atnet.data.reader import read_labeled_texts
 from atnet.data.validation import validate_table
-from atnet.files import DATA_DOCS, QUARANTINE, VALIDATED_TABLE, VALIDATION_PAGE, VALIDATION_REPORT
+from atnet.files import DATA_DOCS, DATA_DOCS_PAGES, QUARANTINE, VALIDATED_TABLE, VALIDATION_PAGE, VALIDATION_REPORT
 from atnet.report.data_docs import render_data_docs
 from atnet.report.validation_page import render_validation_page
 from atnet.stages.command import run_stage
-from atnet.storage import write_folder, write_json, write_table, write_text
+from atnet.storage import write_json, write_table, write_text
 
 
 def validate(params: Params, root: Path) -> str:
     """Write the reports first, then the table if no critical check failed."""
-    (root / VALIDATED_TABLE).unlink(missing_ok=True)
+    for path in (VALIDATED_TABLE, QUARANTINE, VALIDATION_REPORT, VALIDATION_PAGE, *DATA_DOCS_PAGES):
+        (root / path).unlink(missing_ok=True)
     check_label_source(params.data.columns, params.validate_)
     runner = ExpectationRunner()
     texts = read_labeled_texts(root / params.data.path, params.data)
@@ -27,7 +28,8 @@ def validate(params: Params, root: Path) -> str:
     write_table(root / QUARANTINE, result.quarantine)
     write_json(root / VALIDATION_REPORT, quality_report(result, texts.source))
     write_text(root / VALIDATION_PAGE, render_validation_page(result, texts.source, params.data))
-    write_folder(root / DATA_DOCS, render_data_docs(runner.suite_runs))
+    for name, page in render_data_docs(runner.suite_runs).items():
+        write_text(root / DATA_DOCS / name, page)
     require_passed(result, VALIDATION_REPORT)
     write_table(root / VALIDATED_TABLE, result.valid)
     return summarize(result, texts.source)
