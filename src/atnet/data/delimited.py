@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ BLOCK_BYTES = 1 << 24
 """A record must fit into a block; a larger one is a quote left open, or not a table of texts."""
 
 
-def read_delimited(path: Path, data: DataConfig) -> pa.Table:
-    """Read the wanted columns, all as strings; an empty cell is an empty string.
+def stream_delimited(path: Path, data: DataConfig) -> Iterator[pa.RecordBatch]:
+    """Read the wanted columns in batches, all as strings; an empty cell is an empty string.
 
     Raises:
         ConfigurationError: if `data.separator` is not one character.
@@ -38,10 +39,13 @@ def read_delimited(path: Path, data: DataConfig) -> pa.Table:
     check_columns(header, data.columns, source=path)
     # The last column is read even when nobody wants it: only there does an open quote show.
     last = header[-1]
-    table = _parse(path, data.encoding, separator, list(dict.fromkeys([*wanted, last])))
-    if header.count(last) == 1:
-        _check_last_quote(path, table[last])
-    return table.select(wanted)
+    rows, last_value = 0, ""
+    for batch in _parse(path, data.encoding, separator, list(dict.fromkeys([*wanted, last]))):
+        if batch.num_rows:
+            rows += batch.num_rows
+            last_value = batch[last][-1].as_py() if header.count(last) == 1 else ""
+            yield batch.select(wanted)
+    _check_last_quote(path, last_value, rows)
 
 
 def _head(path: Path, encoding: str) -> str:
@@ -70,7 +74,7 @@ def _header(head: str, separator: str) -> list[str]:
     return next(csv.reader(io.StringIO(head, newline=""), delimiter=separator), [])
 
 
-def _parse(path: Path, encoding: str, separator: str, columns: list[str]) -> pa.Table:
+def _parse(path: Path, encoding: str, separator: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
     ragged: list[Any] = []
 
     def refuse(row: Any) -> str:
@@ -84,7 +88,8 @@ def _parse(path: Path, encoding: str, separator: str, columns: list[str]) -> pa.
     )
     with open_bytes(path) as stream:
         try:
-            return pa.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=convert)
+            with pa.csv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert) as batches:
+                yield from batches
         except UnicodeDecodeError:
             raise encoding_fault(path, encoding) from None
         except pa.ArrowInvalid as error:
@@ -112,9 +117,9 @@ def _csv_fault(path: Path, encoding: str, reason: str, ragged: list[Any]) -> Dat
     return DataFileError(f"{path} cannot be read as CSV ({reason}). Save it again, or set data.format in params.yaml.")
 
 
-def _check_last_quote(path: Path, column: pa.ChunkedArray) -> None:
+def _check_last_quote(path: Path, last_value: str, rows: int) -> None:
     # A line break can stand only inside quotes, so the file must then end with one; an open quote swallows rows.
-    if len(column) == 0 or "\n" not in column[-1].as_py():
+    if "\n" not in last_value:
         return
     tail = b""
     with open_bytes(path) as stream:
@@ -122,6 +127,6 @@ def _check_last_quote(path: Path, column: pa.ChunkedArray) -> None:
             tail = (tail + chunk)[-CHUNK_BYTES:]
     if not tail.rstrip(b"\r\n\t \0").endswith(b'"'):
         raise DataFileError(
-            f"{path}: a quote opened in data row {len(column):,}, the last one read, is never closed. "
+            f"{path}: a quote opened in data row {rows:,}, the last one read, is never closed. "
             "Close it, or double the quotes inside a text."
         )

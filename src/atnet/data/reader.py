@@ -1,16 +1,17 @@
 """Read the labeled texts as they come: CSV, JSON Lines or Parquet, gzip or not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from atnet.config import DataConfig
-from atnet.data.columns import to_canonical
-from atnet.data.delimited import read_delimited
+from atnet.data.columns import to_canonical, wanted_columns
+from atnet.data.delimited import stream_delimited
 from atnet.data.raw_bytes import CHUNK_BYTES, check_encoding, no_rows, open_bytes
-from atnet.data.records import read_json_lines, read_parquet
+from atnet.data.records import stream_json_lines, stream_parquet
 from atnet.errors import DataContractError, DataFileError
 
 Format = Literal["csv", "jsonl", "parquet"]
@@ -28,7 +29,11 @@ FORMATS: Mapping[str, Format] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-READERS = {"csv": read_delimited, "jsonl": read_json_lines, "parquet": read_parquet}
+READERS: Mapping[Format, Callable[[Path, DataConfig], Iterator[pa.RecordBatch]]] = {
+    "csv": stream_delimited,
+    "jsonl": stream_json_lines,
+    "parquet": stream_parquet,
+}
 
 
 def load_source(path: Path, data: DataConfig) -> pd.DataFrame:
@@ -51,12 +56,21 @@ def read_source(path: Path, data: DataConfig) -> pd.DataFrame:
 
     CSV has no nulls: an empty cell is an empty string. Raises as `load_source` does.
     """
-    check_encoding(data.encoding)
-    table = READERS[_format(path, data)](path, data)
+    schema = pa.schema([(name, pa.string()) for name in wanted_columns(data.columns)])
+    table = pa.Table.from_batches(stream_source(path, data), schema)
     if table.num_rows == 0:
         raise no_rows(path)
     frame: pd.DataFrame = table.to_pandas()
     return frame
+
+
+def stream_source(path: Path, data: DataConfig) -> Iterator[pa.RecordBatch]:
+    """Read what `read_source` reads in batches of bounded size; a file without rows has none.
+
+    A fault further down in the file is raised only when the batches before it have been read.
+    """
+    check_encoding(data.encoding)
+    return READERS[_format(path, data)](path, data)
 
 
 def _format(path: Path, data: DataConfig) -> Format:
