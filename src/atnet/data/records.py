@@ -132,8 +132,9 @@ def _seekable(stream: IO[bytes]) -> Iterator[IO[bytes]]:
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
     """Return how many rows take up about BATCH_BYTES."""
-    size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
-    return max(1, min(BATCH_LINES, BATCH_BYTES * metadata.num_rows // max(size, 1)))
+    size = sum(int(metadata.row_group(group).total_byte_size) for group in range(metadata.num_row_groups))
+    rows = int(metadata.num_rows)
+    return max(1, min(BATCH_LINES, BATCH_BYTES * rows // max(size, 1)))
 
 
 def _cast(path: Path, name: str, column: pa.Array) -> pa.Array:
