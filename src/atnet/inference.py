@@ -95,8 +95,14 @@ class Predictor:
         self._pad_to = pad_to
 
     @classmethod
-    def load(cls, folder: Path | str, *, threads: int | None = None) -> "Predictor":
-        """Load a model folder; `threads` limits the cores one answer may use.
+    def load(cls, folder: Path | str, *, threads: int | None = None, memory_arena: bool = True) -> "Predictor":
+        """Load a model folder.
+
+        Args:
+            folder: with the model's files.
+            threads: limit of the cores one answer may use.
+            memory_arena: keep memory between batches. A process that runs for long turns it off: the arena keeps the
+                size of its largest batch for good.
 
         Raises:
             UnusableModelError: naming the file that is missing or damaged.
@@ -105,6 +111,7 @@ class Predictor:
         options = onnxruntime.SessionOptions()
         if threads is not None:
             options.intra_op_num_threads = threads
+        options.enable_cpu_mem_arena = options.enable_mem_pattern = memory_arena
         name = "inference_config.json"
         try:
             settings = json.loads((folder / name).read_text(encoding="utf-8"))
