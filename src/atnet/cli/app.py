@@ -27,6 +27,7 @@ COMMANDS = {
     "history": "Show the ledger: who did what to which version, when and why.",
     "prune": "Delete old versions that no alias points at.",
     "lineage": "Show where a version comes from, or what came of a file or text.",
+    "score": "Score a file, a folder of partitions or a SQL table with the champion.",
     "tune": "Search for better training parameters on the validation split.",
     "analyze": "Analyze the data: learning curve, label issues.",
 }

@@ -15,6 +15,7 @@ from atnet.config.release import (
     SizeCheckConfig,
     SliceCheckConfig,
 )
+from atnet.config.scoring import ScoreConfig
 from atnet.config.section import SPLITS, Section, Severity, SplitName
 from atnet.config.stages import (
     BaselineConfig,
@@ -53,6 +54,7 @@ __all__ = [
     "PruningConfig",
     "RangeConfig",
     "ReleaseConfig",
+    "ScoreConfig",
     "Section",
     "Severity",
     "SizeCheckConfig",

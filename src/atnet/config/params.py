@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from atnet.config.analyze import AnalyzeConfig
 from atnet.config.release import ReleaseConfig
+from atnet.config.scoring import ScoreConfig
 from atnet.config.section import Section
 from atnet.config.stages import (
     BaselineConfig,
@@ -38,6 +39,7 @@ class Params(Section):
     evaluate: EvaluateConfig
     tracking: TrackingConfig
     release: ReleaseConfig
+    score: ScoreConfig
     analyze: AnalyzeConfig
     tune: TuneConfig
 
