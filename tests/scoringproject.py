@@ -1,24 +1,32 @@
 """A project with a champion in a real MLflow store, as far as scoring reads it."""
 
+import contextlib
 import shutil
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pytest
 
 from atnet.config import Params
 from atnet.inference import MODEL_FILES, Predictor, model_hash
 from atnet.published_model import INFERENCE_FILE, MODEL_FOLDER
 from atnet.registry import versions
 from atnet.registry.versions import CHAMPION, Registry, Version, open_registry
+from atnet.scoring import score as scoring
 from atnet.scoring.manifest import ScoringModel
 from atnet.scoring.options import ScoringJob, ScoringOptions, scoring_job
+from atnet.scoring.outcome import ScoringOutcome
+from atnet.scoring.score import find_pending, score_pending
+from atnet.scoring.score_worker import Scorer, WorkerJob
 from atnet.tracking.logged_model import INFERENCE, ModelContents, ensure_logged_model
 from atnet.tracking.tags import MODEL_TAG
 from tests.tinymodel import write_tiny_model
 
 ROOT = Path(__file__).resolve().parents[1]
 NOW = datetime(2026, 11, 25, 5, 0, tzinfo=UTC)
-TODAY = date(2026, 11, 25)
 TEXTS = ("a good film", "bad and awful", "fine", "Not my kind of thing, but good", "awful, awful", "neither")
 
 
@@ -75,3 +83,25 @@ def open_store(root: Path, params: Params, empty_store: Path | None = None) -> R
 def load_predictor(model: ScoringModel) -> Predictor:
     """Load the model in this process, to compare with."""
     return Predictor.load(model.folder / MODEL_FOLDER)
+
+
+class InProcessPool:
+    """Scores in this process with the real scorer: a child process takes over a second to start."""
+
+    def __init__(self, size: int, job: WorkerJob) -> None:
+        self._scorer = Scorer(job)
+
+    def score(self, chunks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Score chunks in their order."""
+        yield from map(self._scorer.score, chunks)
+
+
+def score_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `score_pending` score without child processes."""
+    monkeypatch.setattr(scoring, "scoring_pool", lambda size, job: contextlib.nullcontext(InProcessPool(size, job)))
+
+
+def run(job: ScoringJob, model: ScoringModel, *, now: datetime = NOW) -> ScoringOutcome:
+    """Do what `score` does, with a model that is at hand."""
+    plan = find_pending(job, model_sha256=model.sha256 if job.options.stale else None)
+    return score_pending(job, plan, model, now=now) if plan.pending else ScoringOutcome(plan)

@@ -12,7 +12,7 @@ import pyarrow.csv
 
 from atnet.config import DataConfig
 from atnet.data.columns import check_columns, wanted_columns
-from atnet.data.raw_bytes import CHUNK_BYTES, encoding_fault, no_rows, open_bytes
+from atnet.data.raw_bytes import CHUNK_BYTES, encoding_fault, open_bytes
 from atnet.errors import ConfigurationError, DataFileError
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -93,6 +93,9 @@ def _parse(path: Path, encoding: str, separator: str, columns: list[str]) -> Ite
         except UnicodeDecodeError:
             raise encoding_fault(path, encoding) from None
         except pa.ArrowInvalid as error:
+            # A header without a line break is none to the parser.
+            if "Empty CSV" in str(error):
+                return
             raise _csv_fault(path, encoding, str(error).splitlines()[0], ragged) from error
 
 
@@ -104,9 +107,6 @@ def _csv_fault(path: Path, encoding: str, reason: str, ragged: list[Any]) -> Dat
             f"{row.expected_columns} columns: {row.text[:80]!r}. Quote the texts that hold the separator or a line "
             "break, or set data.separator in params.yaml."
         )
-    if "Empty CSV" in reason:
-        # A header without a line break is none to the parser.
-        return no_rows(path)
     if "UTF8" in reason:
         return encoding_fault(path, encoding)
     if "straddling" in reason:

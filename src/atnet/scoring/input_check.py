@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from atnet.config import DataConfig
 from atnet.errors import DataContractError
+from atnet.scoring.partitions import count
 from atnet.scoring.readers import stream_texts
 
 HELD_HASHES = 1 << 20
@@ -155,12 +156,13 @@ def _check_repeated(path: Path, facts: InputFacts, *, number_duplicates: bool, n
     if number_duplicates and not many and not numbered:
         return
     named = ", ".join(f"{name!r} (rows {entry.rows[0]:,} and {entry.rows[1]:,})" for name, entry in first(repeated))
-    what = f"{path}: {'over ' if many else ''}{min(len(repeated), MAX_DUPLICATES):,} ids occur more than once: {named}"
+    number = count(min(len(repeated), MAX_DUPLICATES), "id")
+    what = f"{path}: {'over ' if many else ''}{number} with more than one row: {named}"
     rows = "use row numbers as ids with --number-rows"
     if not number_duplicates:
         what += f"{', …' if len(repeated) > NAMED else ''}. Fix the ids, number the repeated ones with "
         raise DataContractError(f"{what}--number-duplicates, or {rows}.")
-    reason = f"{numbered:,} ids already end in # and a number" if numbered else "these are too many to number"
+    reason = f"some ids already end in # and a number ({numbered:,})" if numbered else "these are too many to number"
     raise DataContractError(f"{what}. They cannot be numbered because {reason}. Fix the ids, or {rows}.")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from atnet.errors import DataError
 from atnet.scoring.manifest import Manifest
-from atnet.scoring.partitions import Partition
+from atnet.scoring.partitions import Partition, count
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +53,33 @@ class ScoringOutcome:
     def _result(self) -> str:
         up_to_date = len(self.plan.up_to_date)
         if not self.plan.pending:
-            return f"nothing to score: {_partitions(up_to_date)} up to date" if up_to_date else "nothing to score"
+            return (
+                f"nothing to score: {count(up_to_date, 'partition')} up to date" if up_to_date else "nothing to score"
+            )
         rows = sum(manifest.rows_in for manifest in self.scored)
         rejected: Counter[str] = Counter()
         for manifest in self.scored:
             rejected.update(manifest.rejected_by_reason)
-        parts = [f"{_partitions(len(self.scored))}, {rows:,} rows"]
+        parts = [f"{count(len(self.scored), 'partition')}, {count(rows, 'row')}"]
         if self.scored:
             parts[0] += f", scored by version {self.scored[-1].version} of {self.scored[-1].model}"
         set_aside = sum(manifest.rows_rejected for manifest in self.scored)
         if set_aside:
-            reasons = ", ".join(f"{reason} {count:,}" for reason, count in rejected.most_common())
-            parts.append(f"{set_aside:,} rows rejected ({reasons})")
+            reasons = ", ".join(f"{reason} {rows_failing:,}" for reason, rows_failing in rejected.most_common())
+            parts.append(f"{count(set_aside, 'row')} rejected ({reasons})")
         if up_to_date:
-            parts.append(f"{_partitions(up_to_date)} up to date")
+            parts.append(f"{count(up_to_date, 'partition')} up to date")
         return "; ".join(parts) + f"; {_duration(self.seconds)}, {rows / max(self.seconds, 1e-9):,.0f} texts/s"
 
     def _other_versions(self) -> list[str]:
         others = sum(manifest.model_sha256 != self.model_sha256 for manifest in self.plan.up_to_date)
         if self.model_sha256 is None or not others:
             return []
-        return [f"Another version scored {_partitions(others)}; --stale scores them again."]
+        return [f"Another version scored {count(others, 'partition')}; --stale scores them again."]
 
     def _failures(self) -> list[str]:
         lines = [f"  {failure.partition.name}: {failure.error}" for failure in self.failed]
-        return [f"{_partitions(len(self.failed))} could not be scored:", *lines] if self.failed else []
-
-
-def _partitions(count: int) -> str:
-    return "1 partition" if count == 1 else f"{count:,} partitions"
+        return [f"{count(len(self.failed), 'partition')} could not be scored:", *lines] if self.failed else []
 
 
 def _duration(seconds: float) -> str:

@@ -70,11 +70,11 @@ class Selection:
         """Return what the user should know about the range, one sentence each."""
         notes = []
         if self.undated:
-            notes.append(f"{self.undated:,} partitions have no date in their name and are not part of the range.")
+            notes.append(f"Not part of the range, because the name has no date: {count(self.undated, 'partition')}.")
         if self.missing_days:
             days = ", ".join(str(day) for day in self.missing_days[:LISTED_DAYS])
             more = ", …" if len(self.missing_days) > LISTED_DAYS else ""
-            notes.append(f"{len(self.missing_days):,} days of the range have no partition: {days}{more}.")
+            notes.append(f"Without a partition: {count(len(self.missing_days), 'day')} of the range, {days}{more}.")
         return notes
 
 
@@ -103,3 +103,8 @@ def select_days(partitions: Sequence[Partition], first: date | None, last: date 
         undated=len(partitions) - len(dated),
         missing_days=tuple(day for day in every_day if day not in set(dated)),
     )
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -133,7 +133,11 @@ def main() -> None:
     # Standard output is for batches only: what libraries print goes to standard error.
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    scorer = Scorer(job)
+    try:
+        scorer = Scorer(job)
+    # The version's own code raises its own class of it.
+    except ValueError as error:
+        sys.exit(str(error))
     chunks: queue.Queue[pa.RecordBatch] = queue.Queue(maxsize=PREFETCHED)
     threading.Thread(target=_read, args=(chunks,), daemon=True).start()
     with pa.ipc.new_stream(output, scorer.schema) as writer:
