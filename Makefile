@@ -23,20 +23,29 @@ help: ## list the commands
 
 install: $(LINKED) ## make .venv from requirements.lock
 
-# The stamp is written last, so that an installation that was cut short is done again from the start.
-$(STAMP): requirements.lock
+# uv reads its own settings, not pip's: where it cannot reach the packages, pip installs the same locked files.
+# Where Python must not write bytecode, it is compiled now: every command would compile its imports again otherwise.
+UV_INSTALL := UV_HTTP_CONNECT_TIMEOUT=5 $(BIN)/uv pip install --quiet --python $(BIN)/python
+LOCKED_PACKAGES := --require-hashes -r requirements.lock
+
+# The stamp is written last, so that an interrupted installation starts again from an empty environment.
+$(STAMP): requirements.lock requirements-uv.lock
 	@"$(or $(PYTHON),none)" -c '$(FITS)' >/dev/null 2>&1 || { \
 		echo "Python 3.11, 3.12 or 3.13 is needed (3.11 is what is tested); found: $(or $(PYTHON),$$(python3 --version 2>&1))." >&2; \
 		echo "Install it, or name it: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "Installing the locked packages into $(VENV) (about two minutes, once)."
+	@echo "Installing the locked packages into $(VENV) (once; half a minute to two minutes)."
 	@"$(PYTHON)" -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@{ $(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock \
+		&& $(UV_INSTALL) $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) $(LOCKED_PACKAGES); } || { \
+		echo "uv could not install the packages (see above; it does not read pip's configuration, but UV_DEFAULT_INDEX" >&2; \
+		echo "and its other variables). Installing them with pip instead; this takes some minutes." >&2; \
+		$(BIN)/python -m pip install --quiet $(LOCKED_PACKAGES); }
 	@touch $@
 
 $(LINKED): $(STAMP) pyproject.toml
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@$(UV_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
 pipeline: install ## train, judge and publish a model with DVC, then say how it went
@@ -82,8 +91,9 @@ docs: install ## write docs/parameters.md from the sections and the comments in 
 	@mv docs/parameters.md.part docs/parameters.md
 
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
-lock: install ## resolve the packages anew into the two lock files
+lock: install ## resolve the packages again and write the lock files
 	@$(BIN)/uv pip compile $(LOCKED) --extra dev pyproject.toml -o requirements.lock
+	@echo uv | $(BIN)/uv pip compile $(LOCKED) -c requirements.lock - -o requirements-uv.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-benchmarks.in -o requirements-benchmarks.lock
 
 clean: ## remove the environment and tool caches; data, models and runs stay

@@ -1,4 +1,4 @@
-"""What is said in two places must be the same in both."""
+"""Facts that are written in two places must be the same in both."""
 
 import re
 import subprocess
@@ -14,9 +14,10 @@ import yaml
 
 from atnet import files
 from atnet.config import Params, parameter_docs
-from pipelines.dvc_stage import SAMPLE, STAGES, dvc_address, stages_for
+from pipelines.stage_list import SAMPLE, declared_stages, dvc_address, stages_for
 
 ROOT = Path(__file__).resolve().parents[1]
+STAGES = (SAMPLE, *declared_stages(ROOT))
 NOT_IN_DEPS = frozenset(
     {
         # What matters of the configuration is in the stage's `params`.
@@ -61,7 +62,7 @@ def _excluded(module: str) -> bool:
 
 
 def _imported_modules(stage: str) -> set[str]:
-    """Follow the stage's imports, those inside functions included, but not through excluded modules."""
+    """Return what the stage imports, also inside functions, but not through excluded modules."""
     graph, seen, waiting = _imports(), set(), [f"atnet.stages.{stage}"]
     while waiting:
         module = waiting.pop()
@@ -80,14 +81,14 @@ def _source_deps(stage: str) -> set[str]:
     return {dep for dep in _stages()[stage]["deps"] if dep.startswith("src/")}
 
 
-def test_the_flow_runs_the_stages_in_an_order_that_dvc_yaml_allows() -> None:
+def test_dvc_yaml_lists_the_stages_in_an_order_that_their_dependencies_allow() -> None:
     assert tuple(_stages()) == STAGES
-    made: set[str] = set()
-    everything = set().union(*(_outputs(stage) for stage in _stages().values()))
+    written: set[str] = set()
+    all_outputs = set().union(*(_outputs(stage) for stage in _stages().values()))
     for name, stage in _stages().items():
-        early = {dep for dep in stage["deps"] if dep in everything} - made
-        assert not early, f"{name} needs {early}, which a later stage makes"
-        made |= _outputs(stage)
+        early = {dep for dep in stage["deps"] if dep in all_outputs} - written
+        assert not early, f"{name} needs {early}, which a later stage writes"
+        written |= _outputs(stage)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -118,8 +119,8 @@ def test_the_default_data_is_the_output_of_the_sample_stage(params: Params) -> N
     assert _outputs(_stages()[SAMPLE]) == {str(files.DEFAULT_DATA)}
     own = params.model_copy(update={"data": params.data.model_copy(update={"path": "data/own.csv"})})
     default = params.model_copy(update={"data": params.data.model_copy(update={"path": str(files.DEFAULT_DATA)})})
-    assert stages_for(own) == STAGES[1:]
-    assert stages_for(default) == STAGES
+    assert stages_for(own, ROOT) == STAGES[1:]
+    assert stages_for(default, ROOT) == STAGES
     assert dvc_address(SAMPLE) == "data/dvc.yaml:sample"
 
 
@@ -130,7 +131,7 @@ def test_every_file_constant_of_a_stage_folder_is_an_output_or_a_dependency() ->
     assert in_data <= known
 
 
-def test_the_parameter_page_is_the_generated_one() -> None:
+def test_the_parameter_page_is_up_to_date() -> None:
     page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
     params = (ROOT / "params.yaml").read_text(encoding="utf-8")
     assert page == parameter_docs.parameter_page(params), "run `make docs`"
@@ -155,7 +156,7 @@ def _dotted(values: dict[str, Any], free: set[str], prefix: str = "") -> Iterato
             yield key
 
 
-def test_the_readme_names_only_make_targets_that_exist() -> None:
+def test_the_readme_mentions_only_make_targets_that_exist() -> None:
     named = set(re.findall(r"`make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
     named |= set(re.findall(r"^make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -163,7 +164,7 @@ def test_the_readme_names_only_make_targets_that_exist() -> None:
     assert named <= targets
 
 
-def test_the_readme_names_every_stage() -> None:
+def test_the_readme_mentions_every_stage() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [stage for stage in STAGES if f"`{stage}`" not in readme] == []
 
@@ -176,7 +177,7 @@ def test_continuous_integration_calls_make_targets_that_exist() -> None:
         assert called <= targets
 
 
-def test_schedules_stand_in_prefect_yaml_only() -> None:
+def test_schedules_are_declared_in_prefect_yaml_only() -> None:
     for path in (ROOT / "pipelines").glob("*.py"):
         assert "cron=" not in path.read_text(encoding="utf-8"), path
 

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: from a model folder and a test split to numbers, plots and the report."""
+"""Stage `evaluate`: from a model folder and a test split to metrics, plots and the report."""
 
 import json
 import shutil
@@ -33,12 +33,12 @@ FILES = {
 
 @pytest.fixture
 def inputs(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write a model, a test split and baseline predictions, and go there."""
+    """Write a model, a test split and baseline predictions, and change to their folder."""
     rng = np.random.default_rng(0)
     labels = rng.choice(["negative", "positive"], size=ROWS)
     words = {"positive": ["good", "fine"], "negative": ["bad", "awful"]}
     others = {"positive": "negative", "negative": "positive"}
-    texts = [f"não é {rng.choice(words[one if rng.random() < 0.8 else others[one]])} 😀" for one in labels]
+    texts = [f"não é {rng.choice(words[label if rng.random() < 0.8 else others[label]])} 😀" for label in labels]
     table = pd.DataFrame({"id": [f"t{row}" for row in range(ROWS)], "text": texts, "label": labels})
     for folder in (SPLITS, BASELINE):
         (tmp_path / folder).mkdir(parents=True)
@@ -58,28 +58,28 @@ def run() -> int:
     return main([])
 
 
-def test_all_files_are_written_and_tell_of_the_same_answers(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_files_are_written_and_consistent(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     out = inputs / EVALUATION
     assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == FILES
     table = pd.read_parquet(inputs / TEST)
-    found = pd.read_parquet(out / "predictions.parquet")
+    written = pd.read_parquet(out / "predictions.parquet")
     predicted = Predictor.load(inputs / MODEL).predict(table["text"].tolist())
-    assert found["predicted"].tolist() == predicted.predicted
-    assert list(found.columns) == ["id", "label", "predicted", "score", "p_negative", "p_positive"]
-    np.testing.assert_allclose(found[["p_negative", "p_positive"]], predicted.probabilities)
+    assert written["predicted"].tolist() == predicted.predicted
+    assert list(written.columns) == ["id", "label", "predicted", "score", "p_negative", "p_positive"]
+    np.testing.assert_allclose(written[["p_negative", "p_positive"]], predicted.probabilities)
     accuracy = json.loads((out / "metrics.json").read_text())["accuracy"]["value"]
-    assert accuracy == pytest.approx((found["predicted"] == found["label"]).mean(), abs=1e-6)
+    assert accuracy == pytest.approx((written["predicted"] == written["label"]).mean(), abs=1e-6)
     confusion = pd.read_csv(out / "plots" / "confusion.csv")
     assert (confusion["actual"] == confusion["predicted"]).mean() == pytest.approx(accuracy, abs=1e-6)
     assert f"{accuracy:.1%} of {ROWS} test texts" in capsys.readouterr().out
 
 
-def test_every_column_that_is_not_canonical_is_a_slice(inputs: Path) -> None:
+def test_every_additional_column_is_a_slice(inputs: Path) -> None:
     assert run() == 0
     slices = json.loads((inputs / EVALUATION / "slices.json").read_text())
     assert set(slices) == {"domain", "length", "unknown words"}
-    assert sum(one["rows"] for one in slices["domain"].values()) == ROWS
+    assert sum(values["rows"] for values in slices["domain"].values()) == ROWS
 
 
 def test_running_twice_gives_the_same_bytes(inputs: Path) -> None:
@@ -91,7 +91,7 @@ def test_running_twice_gives_the_same_bytes(inputs: Path) -> None:
 
 
 def test_a_damaged_model_is_named_and_nothing_is_written(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (inputs / MODEL / "model.onnx").write_bytes(b"cut short")
+    (inputs / MODEL / "model.onnx").write_bytes(b"truncated")
     assert run() == 1
     assert "model.onnx" in capsys.readouterr().err
     assert not (inputs / EVALUATION).exists()
@@ -109,4 +109,4 @@ def test_an_unknown_label_in_the_test_split_is_named(inputs: Path, capsys: pytes
     path = inputs / TEST
     pd.read_parquet(path).replace({"label": {"positive": "ótimo"}}).to_parquet(path, index=False)
     assert run() == 1
-    assert "labels the model does not know: ótimo" in capsys.readouterr().err
+    assert "labels that the model does not know: ótimo" in capsys.readouterr().err

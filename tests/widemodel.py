@@ -1,4 +1,4 @@
-"""A predictor whose network is written by hand: a wide branch without pairs beside a sum of words that is squashed."""
+"""A predictor with a handwritten network: the tanh of a sum over words, plus a wide branch without n-grams."""
 
 from collections.abc import Collection
 
@@ -9,13 +9,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from atnet.inference import Predictor
 from atnet.report.explanations.learned_weights import WideWeights
-from atnet.text.ngrams import RUN_FACTOR
+from atnet.text.ngrams import NGRAM_BASE
 
 SLOTS = 64
 
 
 def wide_predictor(deep: dict[str, list[float]], wide: dict[str, list[float]] | None, labels: int = 2) -> Predictor:
-    """Make a predictor that answers tanh(sum of deep) + sum of wide / sqrt(2T - 1), words weighed per label."""
+    """Build a predictor with logits tanh(sum of deep) + sum of wide / sqrt(2T - 1), from word weights per label."""
     words = _vocabulary({*deep, *(wide or {})})
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -28,41 +28,41 @@ def wide_predictor(deep: dict[str, list[float]], wide: dict[str, list[float]] | 
 def wide_tables(
     wide: dict[str, list[float]],
     *,
-    spelling: dict[str, list[float]] | None = None,
-    letters: int = 0,
-    pairs: dict[tuple[str, str], list[float]] | None = None,
+    char_ngrams: dict[str, list[float]] | None = None,
+    char_ngram_count: int = 0,
+    bigrams: dict[tuple[str, str], list[float]] | None = None,
 ) -> WideWeights:
-    """Make the tables of a wide branch for two labels; each word is spelt with as many n-grams."""
+    """Make the tables of a wide branch for two labels; every word has the same number of character n-grams."""
     words = _vocabulary(wide)
-    numbers_R, runs_RK = np.full(SLOTS, -1), np.zeros((SLOTS, 1), np.float32)
-    for (first, second), says in (pairs or {}).items():
-        number = words.index(first) * RUN_FACTOR + words.index(second)
-        numbers_R[number % SLOTS], runs_RK[number % SLOTS] = number, says[1] - says[0]
+    ids_S, weights_SK = np.full(SLOTS, -1), np.zeros((SLOTS, 1), np.float32)
+    for (first, second), logits in (bigrams or {}).items():
+        ngram_id = words.index(first) * NGRAM_BASE + words.index(second)
+        ids_S[ngram_id % SLOTS], weights_SK[ngram_id % SLOTS] = ngram_id, logits[1] - logits[0]
     return WideWeights(
-        words_VK=_column(_table(words, wide, 2)),
-        runs_RK=runs_RK,
-        numbers_R=numbers_R,
-        spelling_VK=_column(_table(words, spelling or {}, 2)),
-        letters_V=np.full(len(words), letters, np.float32),
+        word_weights_VK=_column(_table(words, wide, 2)),
+        ngram_weights_SK=weights_SK,
+        ngram_ids_S=ids_S,
+        char_ngram_weights_VK=_column(_table(words, char_ngrams or {}, 2)),
+        char_ngram_counts_V=np.full(len(words), char_ngram_count, np.float32),
     )
 
 
-def _column(says: np.ndarray) -> np.ndarray:
-    return says[:, 1:] - says[:, :1]
+def _column(table: np.ndarray) -> np.ndarray:
+    return table[:, 1:] - table[:, :1]
 
 
 def _vocabulary(words: Collection[str]) -> list[str]:
     return ["[PAD]", "[UNK]", *sorted({*words} - {"[UNK]"})]
 
 
-def _table(words: list[str], says: dict[str, list[float]], labels: int) -> np.ndarray:
-    return np.array([says.get(word, [0.0] * labels) for word in words], np.float32)
+def _table(words: list[str], weights: dict[str, list[float]], labels: int) -> np.ndarray:
+    return np.array([weights.get(word, [0.0] * labels) for word in words], np.float32)
 
 
 def _network(deep: np.ndarray, wide: np.ndarray | None) -> bytes:
     nodes = [
-        helper.make_node("Gather", ["deep_table", "tokens"], ["deep_says"]),
-        helper.make_node("ReduceSum", ["deep_says", "axis"], ["deep_sum"], keepdims=0),
+        helper.make_node("Gather", ["deep_table", "tokens"], ["deep_weights"]),
+        helper.make_node("ReduceSum", ["deep_weights", "axis"], ["deep_sum"], keepdims=0),
         helper.make_node("Tanh", ["deep_sum"], ["logits" if wide is None else "deep_logits"]),
         helper.make_node("Cast", ["tokens"], ["ids"], to=TensorProto.FLOAT),
         helper.make_node("Clip", ["ids", "zero", "one"], ["mask"]),
@@ -82,17 +82,17 @@ def _network(deep: np.ndarray, wide: np.ndarray | None) -> bytes:
             helper.make_node("Sub", ["twice", "one"], ["features"]),
             helper.make_node("Sqrt", ["features"], ["root"]),
             helper.make_node("Unsqueeze", ["root", "axis"], ["divisor"]),
-            helper.make_node("Gather", ["wide_table", "tokens"], ["wide_says"]),
-            helper.make_node("Div", ["wide_says", "divisor"], ["wide"]),
+            helper.make_node("Gather", ["wide_table", "tokens"], ["wide_weights"]),
+            helper.make_node("Div", ["wide_weights", "divisor"], ["wide"]),
             helper.make_node("ReduceSum", ["wide", "axis"], ["wide_sum"], keepdims=0),
             helper.make_node("Add", ["deep_logits", "wide_sum"], ["logits"]),
         ]
         constants["wide_table"] = wide
-        # First, as a check that outputs are found by name.
+        # Listed first, which checks that outputs are read by name.
         outputs = {"wide": ["B", "T", deep.shape[1]], **outputs}
     graph = helper.make_graph(
         nodes,
-        "by-hand",
+        "handwritten",
         [helper.make_tensor_value_info("tokens", TensorProto.INT32, ["B", "T"])],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],

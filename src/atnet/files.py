@@ -1,7 +1,7 @@
-"""Where the pipeline's files are, relative to the project folder: one numbered folder per stage.
+"""Paths of the pipeline's files, relative to the project folder: one numbered folder per stage.
 
-The folders are fixed. DVC deletes a stage's outputs before the stage runs, so a folder set by hand could delete
-files that the pipeline did not write.
+The folders are fixed: DVC deletes a stage's outputs before the stage runs, so with a configurable folder a wrong
+setting could delete files that the pipeline did not write.
 """
 
 from pathlib import Path
@@ -17,6 +17,7 @@ VALIDATED = Path("data/02_validated")
 VALIDATED_TABLE = VALIDATED / "table.parquet"
 QUARANTINE = VALIDATED / "quarantine.parquet"
 VALIDATION_REPORT = VALIDATED / "report.json"
+VALIDATION_PAGE = VALIDATED / "report.html"
 DATA_DOCS = VALIDATED / "docs"
 
 SPLITS = Path("data/03_splits")
@@ -53,9 +54,9 @@ RECEIPT = PUBLISHED / "receipt.json"
 DATA_FOLDERS = (RAW, VALIDATED, SPLITS, TOKENS, VECTORS, BASELINE, MODEL, EVALUATION, PUBLISHED)
 
 STATE = Path(".atnet")
-"""What commands keep between two calls: locks, checkpoints, studies, copies of the ledger. Never in git."""
+"""What commands keep between two calls: locks, checkpoints, studies, copies of the ledger. Not in git."""
 FLOW_LOCK = STATE / "flow.lock"
-"""Held by a flow while it runs in the project."""
+"""Locked by a flow while it runs in the project."""
 
 
 def split_table(split: str) -> Path:

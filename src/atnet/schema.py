@@ -1,16 +1,16 @@
-"""The canonical table: the words every stage uses for its columns.
+"""The canonical table: the column names that all stages share.
 
 | column  | type    | meaning                                                       |
 |---------|---------|---------------------------------------------------------------|
-| id      | string  | unique name of the row                                        |
-| text    | string  | as it came in                                                 |
+| id      | string  | unique id of the row                                          |
+| text    | string  | as in the data file                                           |
 | label   | string  | one of the labels                                             |
-| split   | string  | official side: train, validation or test; only where given    |
-| rating  | float64 | signed strength of the label; only where given                |
-| weight  | float64 | how much the row counts in training; only where given         |
-| others  | string  | slice columns, under the names they came with                 |
+| split   | string  | official split: train, validation or test; if the file has it |
+| rating  | float64 | signed strength of the label; if the file has it              |
+| weight  | float64 | sample weight in training; if the file has it                 |
+| others  | string  | slice columns, with their names in the data file              |
 
-After `split` two more: `group` (near duplicates share it) and `text_hash` (of the normalized text).
+Stage `split` adds two: `group` (near duplicates share it) and `text_hash` (of the normalized text).
 """
 
 import hashlib
@@ -27,22 +27,22 @@ WEIGHT = "weight"
 GROUP = "group"
 TEXT_HASH = "text_hash"
 BUILT_IN_SLICES = ("length", "unknown words")
-"""What every test split is broken down by, beside the slice columns."""
+"""Slices of every test split, in addition to the slice columns."""
 CANONICAL = (ID, TEXT, LABEL, SPLIT, RATING, WEIGHT, GROUP, TEXT_HASH)
 
 
 def slice_columns(table: pd.DataFrame) -> list[str]:
-    """Name the columns by which results are broken down: all that are not canonical."""
+    """Return the columns by which metrics are broken down: all that are not canonical."""
     return [column for column in table.columns if column not in CANONICAL]
 
 
 def normalize_text(text: str) -> str:
-    """Fold what does not make a text a different one: Unicode form, case and white space."""
+    """Normalize Unicode form, case and white space, which do not make two texts different."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def text_hash(text: str) -> str:
-    """Name a text by its normalized form: 16 hexadecimal digits, the same on every machine."""
+    """Return a hash of the normalized text: 16 hexadecimal digits, the same on every machine."""
     return hashlib.sha256(normalize_text(text).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

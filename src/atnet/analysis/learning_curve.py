@@ -1,6 +1,6 @@
-"""The learning curve of one model, and what twice the texts would give.
+"""The learning curve of a model, extrapolated to twice the training texts.
 
-Letters in array names: P points (shares of train), S seeds, N validation texts, B resamples.
+Letters in array names: P points (fractions of train), S seeds, N validation texts, B resamples.
 """
 
 from collections.abc import Sequence
@@ -11,148 +11,161 @@ import pandas as pd
 
 from atnet.analysis.folds import nested_subset
 from atnet.analysis.power_law import PowerLaw, fit_power_law
-from atnet.analysis.tasks import LearnerPredictions, Task
+from atnet.analysis.tasks import Task, TaskPredictions
 from atnet.config import AnalyzeConfig
 from atnet.errors import DataContractError
 from atnet.evaluation.bootstrap import Interval, interval, resample_rows
 from atnet.evaluation.metrics import Floats, Ints, count_classes
 from atnet.schema import TEXT
 
-MORE = 2
-"""The estimate is for this many times the training texts."""
-CHECKED_FROM = 4
-"""With so many points, the last is also foretold from the others."""
+GROWTH = 2
+"""The curve is extrapolated to this many times the training texts."""
+MIN_POINTS_TO_CHECK = 4
+"""From this many points on, the last one is also predicted from the others."""
+CSV_COLUMNS = [
+    *("model", "kind", "fraction", "train_rows", "accuracy", "accuracy_low", "accuracy_high"),
+    *("macro_f1", "fitted_accuracy"),
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """What a model reaches that has learned from a share of the training texts."""
+class LearningCurvePoint:
+    """The scores of a model trained on a fraction of the training texts."""
 
-    share: float
-    rows: int
+    fraction: float
+    train_rows: int
     accuracy: Interval
     """On validation, mean over the seeds."""
     macro_f1: float
-    by_seed: list[float]
-    """Accuracy of each training."""
+    accuracy_by_seed: list[float]
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """A model's points, the curve through them and where it leads."""
+class LearningCurve:
+    """A model's points, the fitted curve and its extrapolation."""
 
     model: str
-    points: list[Point]
-    law: PowerLaw
-    more_rows: int
-    more: Interval
-    """Accuracy to expect from `more_rows`; the interval is that of the resampled fits."""
+    points: list[LearningCurvePoint]
+    power_law: PowerLaw
+    doubled_rows: int
+    doubled_accuracy: Interval
+    """Expected accuracy with `doubled_rows` training texts; the interval comes from fits to resampled points."""
     gain: Interval
-    """That minus the accuracy the curve has at all rows there are."""
-    foretold: float | None
-    """Accuracy at the last point as the points before it foretell it."""
+    """`doubled_accuracy` minus the fitted accuracy with all current training texts."""
+    extrapolated_last: float | None
+    """Accuracy of the last point, as extrapolated from the points before it; None: too few points."""
 
 
 def curve_tasks(train: pd.DataFrame, validation: pd.DataFrame, config: AnalyzeConfig) -> list[Task]:
-    """Make one task for each share.
+    """Build a task for each fraction.
 
     Raises:
-        DataContractError: if the smallest shares are the same texts, so that there is no curve.
+        DataContractError: if two fractions select the same texts, so that there is no curve.
     """
-    parts = [nested_subset(train, share, seed=config.seed) for share in config.train_fractions]
-    if len({len(part) for part in parts}) < len(parts):
+    subsets = [nested_subset(train, fraction, seed=config.seed) for fraction in config.train_fractions]
+    if len({len(subset) for subset in subsets}) < len(subsets):
         raise DataContractError(
-            f"{len(train):,} training texts are too few: two shares of analyze.shares hold the same texts. "
-            "Name larger shares in params.yaml, or bring more texts."
+            f"{len(train):,} training texts are too few: two of analyze.train_fractions select the same texts. "
+            "Set larger fractions in params.yaml, or add texts."
         )
-    return [Task(part, validation, validation[TEXT].tolist()) for part in parts]
+    return [Task(subset, validation, validation[TEXT].tolist()) for subset in subsets]
 
 
 def learning_curve(
     model: str,
     tasks: Sequence[Task],
-    answers: Sequence[LearnerPredictions],
+    predictions: Sequence[TaskPredictions],
     actual: Sequence[str],
     config: AnalyzeConfig,
-) -> Curve:
-    """Score the answers of each task, fit the curve and lead it on.
+) -> LearningCurve:
+    """Score the predictions, fit the curve and extrapolate it.
 
     Args:
-        tasks: as `curve_tasks` made them.
-        answers: one for each task.
-        actual: labels of the texts.
+        model: name of the model.
+        tasks: from `curve_tasks`.
+        predictions: one for each task.
+        actual: labels of the validation texts.
+        config: fractions, resamples, confidence, seed.
     """
-    labels = sorted(set(actual) | set(answers[-1].labels))
+    labels = sorted(set(actual) | set(predictions[-1].labels))
     actual_N = np.array([labels.index(label) for label in actual])
-    given_PSN = [one.over(labels).argmax(axis=2) for one in answers]
-    right_PSN = [given_SN == actual_N for given_SN in given_PSN]
-    accuracy_PB = _resampled(right_PSN, config)
+    predicted_PSN = [task.aligned_to(labels).argmax(axis=2) for task in predictions]
+    correct_PSN = [predicted_SN == actual_N for predicted_SN in predicted_PSN]
+    accuracy_PB = _resampled_accuracies(correct_PSN, config)
     points = [
-        Point(
-            share=share,
-            rows=len(task.train),
-            accuracy=interval(float(right_SN.mean()), accuracy_B, config.confidence),
-            macro_f1=_macro_f1(actual_N, given_SN, len(labels)),
-            by_seed=right_SN.mean(axis=1).tolist(),
+        LearningCurvePoint(
+            fraction=fraction,
+            train_rows=len(task.train),
+            accuracy=interval(float(correct_SN.mean()), accuracy_B, config.confidence),
+            macro_f1=_macro_f1(actual_N, predicted_SN, len(labels)),
+            accuracy_by_seed=correct_SN.mean(axis=1).tolist(),
         )
-        for share, task, right_SN, given_SN, accuracy_B in zip(
-            config.train_fractions, tasks, right_PSN, given_PSN, accuracy_PB, strict=True
+        for fraction, task, correct_SN, predicted_SN, accuracy_B in zip(
+            config.train_fractions, tasks, correct_PSN, predicted_PSN, accuracy_PB, strict=True
         )
     ]
-    return _led_on(model, points, accuracy_PB, config.confidence)
+    return _fit_and_extrapolate(model, points, accuracy_PB, config.confidence)
 
 
-def curve_table(curves: Sequence[Curve]) -> pd.DataFrame:
-    """Lay the points out, a row each; the estimate for more texts is the last row of its model."""
+def curve_table(curves: Sequence[LearningCurve]) -> pd.DataFrame:
+    """Tabulate the points, a row each; the extrapolation is the last row of its model."""
     rows = []
     for curve in curves:
-        measured = [(point.share, point.rows, point.accuracy, point.macro_f1, "measured") for point in curve.points]
-        for share, texts, accuracy, f1, kind in [*measured, (float(MORE), curve.more_rows, curve.more, None, "fit")]:
-            fitted = 1 - curve.law.error_at(texts)
-            rows.append((curve.model, kind, share, texts, accuracy.value, accuracy.low, accuracy.high, f1, fitted))
-    names = ["model", "kind", "share", "texts", "accuracy", "low", "high", "macro_f1", "fitted"]
-    return pd.DataFrame(rows, columns=names).round(6)
+        for point in curve.points:
+            rows.append(_row(curve, "measured", point.fraction, point.train_rows, point.accuracy, point.macro_f1))
+        doubled = curve.doubled_accuracy
+        rows.append(_row(curve, "extrapolated", float(GROWTH), curve.doubled_rows, doubled, None))
+    return pd.DataFrame(rows, columns=CSV_COLUMNS).round(6)
 
 
-def _resampled(right_PSN: Sequence[np.ndarray], config: AnalyzeConfig) -> Floats:
-    """Draw validation texts and seeds anew, (P, B); all points share the texts, as they did when they were scored."""
+def _row(
+    curve: LearningCurve, kind: str, fraction: float, train_rows: int, accuracy: Interval, macro_f1: float | None
+) -> tuple[object, ...]:
+    fitted = curve.power_law.accuracy_at(train_rows)
+    return (curve.model, kind, fraction, train_rows, accuracy.value, accuracy.low, accuracy.high, macro_f1, fitted)
+
+
+def _resampled_accuracies(correct_PSN: Sequence[np.ndarray], config: AnalyzeConfig) -> Floats:
+    """Resample validation texts and seeds, (P, B); all points use the same texts, as they did when they were scored."""
     rng = np.random.default_rng(config.seed)
-    texts = right_PSN[0].shape[1]
+    texts = correct_PSN[0].shape[1]
     blocks = []
     for counts_BN in resample_rows(texts, samples=config.bootstrap_samples, rng=rng):
-        drawn = []
-        for right_SN in right_PSN:
-            accuracy_SB = right_SN @ counts_BN.T / texts
-            seeds_SB = rng.integers(len(right_SN), size=accuracy_SB.shape)
-            drawn.append(np.take_along_axis(accuracy_SB, seeds_SB, axis=0).mean(axis=0))
-        blocks.append(np.stack(drawn))
+        accuracies = []
+        for correct_SN in correct_PSN:
+            accuracy_SB = correct_SN @ counts_BN.T / texts
+            seeds_SB = rng.integers(len(correct_SN), size=accuracy_SB.shape)
+            accuracies.append(np.take_along_axis(accuracy_SB, seeds_SB, axis=0).mean(axis=0))
+        blocks.append(np.stack(accuracies))
     return np.concatenate(blocks, axis=1)
 
 
-def _led_on(model: str, points: list[Point], accuracy_PB: Floats, confidence: float) -> Curve:
-    rows_P = np.array([point.rows for point in points], dtype=np.float64)
+def _fit_and_extrapolate(
+    model: str, points: list[LearningCurvePoint], accuracy_PB: Floats, confidence: float
+) -> LearningCurve:
+    rows_P = np.array([point.train_rows for point in points], dtype=np.float64)
     errors_P = np.array([1 - point.accuracy.value for point in points])
-    more, law = MORE * rows_P[-1], fit_power_law(rows_P, errors_P)
-    laws = [fit_power_law(rows_P, 1 - accuracy_P) for accuracy_P in accuracy_PB.T]
-    reached_B = np.array([1 - one.error_at(more) for one in laws])
-    gained_B = np.array([one.error_at(rows_P[-1]) - one.error_at(more) for one in laws])
-    before = fit_power_law(rows_P[:-1], errors_P[:-1]) if len(points) >= CHECKED_FROM else None
-    return Curve(
+    doubled_rows, law = GROWTH * rows_P[-1], fit_power_law(rows_P, errors_P)
+    laws_B = [fit_power_law(rows_P, 1 - accuracy_P) for accuracy_P in accuracy_PB.T]
+    doubled_B = np.array([1 - resampled.error_at(doubled_rows) for resampled in laws_B])
+    gain_B = np.array([resampled.error_at(rows_P[-1]) - resampled.error_at(doubled_rows) for resampled in laws_B])
+    earlier = fit_power_law(rows_P[:-1], errors_P[:-1]) if len(points) >= MIN_POINTS_TO_CHECK else None
+    return LearningCurve(
         model=model,
         points=points,
-        law=law,
-        more_rows=int(more),
-        more=_percentiles(1 - law.error_at(more), reached_B, confidence),
-        gain=_percentiles(law.error_at(rows_P[-1]) - law.error_at(more), gained_B, confidence),
-        foretold=None if before is None else 1 - before.error_at(rows_P[-1]),
+        power_law=law,
+        doubled_rows=int(doubled_rows),
+        doubled_accuracy=_percentile_interval(1 - law.error_at(doubled_rows), doubled_B, confidence),
+        gain=_percentile_interval(law.error_at(rows_P[-1]) - law.error_at(doubled_rows), gain_B, confidence),
+        extrapolated_last=None if earlier is None else earlier.accuracy_at(rows_P[-1]),
     )
 
 
-def _percentiles(value: float, drawn_B: Floats, confidence: float) -> Interval:
-    # Plain ones: a gain cannot be negative, and where most resamples stand at that bound a correction for bias fails.
-    low, high = np.quantile(drawn_B, [(1 - confidence) / 2, (1 + confidence) / 2])
+def _percentile_interval(value: float, resampled_B: Floats, confidence: float) -> Interval:
+    # Without bias correction: a gain cannot be negative, and the correction fails if most resamples are at that bound.
+    low, high = np.quantile(resampled_B, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(value, float(low), float(high))
 
 
-def _macro_f1(actual_N: Ints, given_SN: Ints, classes: int) -> float:
-    return float(np.mean([count_classes(actual_N, given_N, classes).macro_f1 for given_N in given_SN]))
+def _macro_f1(actual_N: Ints, predicted_SN: Ints, classes: int) -> float:
+    return float(np.mean([count_classes(actual_N, predicted_N, classes).macro_f1 for predicted_N in predicted_SN]))

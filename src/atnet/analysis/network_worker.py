@@ -1,6 +1,7 @@
-"""The process in which AtNet learns the tasks of an analysis: `python -m atnet.analysis.network_worker <folder>`.
+"""The process that trains AtNet for an analysis: `python -m atnet.analysis.network_worker <folder>`.
 
-It does what the stages tokenize, vectors and train do, through the same functions, but for MLflow and the export.
+For each task it does what the stages tokenize, vectors and train do, with the same functions, but without MLflow and
+without the export. Messages are JSON lines: `{"task": 0, "seeds": […]}` in, `{"done": 0}` or `{"error": …}` out.
 """
 
 import sys
@@ -14,90 +15,85 @@ from tokenizers import Tokenizer
 from atnet.config import Params
 from atnet.errors import AtnetError
 from atnet.inference import softmax
-from atnet.network.training import Trainer, TrainingState, computation_precision
-from atnet.network.training_inputs import vocabulary
+from atnet.network.compiled_steps import computation_precision
+from atnet.network.training import Trainer
+from atnet.network.training_inputs import TrainingData, vocabulary
+from atnet.network.training_state import TrainingState
 from atnet.schema import TEXT
-from atnet.storage import cpu_flags, load_params, read_json, read_table, whole_file, write_arrow
+from atnet.storage import cpu_flags, load_params, read_table, whole_file, write_arrow
+from atnet.subprocesses import JsonLineChannel
 from atnet.text.encoded_split import EncodedSplit, ordered_batches
 from atnet.text.tokenization import encode, tokenize_splits
 from atnet.text.word_vectors import word_vectors
 from atnet.wide.blending import fit_temperature
-from atnet.wide.branch import wide_branch
+from atnet.wide.branch import fit_wide_branch
 
-AT_ONCE = 32
+BATCH_TEXTS = 32
 
 
-def learn(folder: Path, params: Params, seeds: Sequence[int]) -> None:
-    """Do one task: fit the tokenizer and the vectors once, train once for each seed, write the answers."""
-    train, stopping, texts = (read_table(folder / f"{name}.parquet") for name in ("train", "stopping", "texts"))
-    tokenized = tokenize_splits({"train": train, "validation": stopping}, params.tokenize)
+def run_task(folder: Path, params: Params, seeds: Sequence[int]) -> None:
+    """Fit the tokenizer and the vectors once, train once per seed, and write the predictions."""
+    train, validation, texts = (read_table(folder / f"{name}.parquet") for name in ("train", "validation", "texts"))
+    tokenized = tokenize_splits({"train": train, "validation": validation}, params.tokenize)
     for name, table in tokenized.tables.items():
         write_arrow(folder / f"{name}.arrow", table)
-    learned, stopped = (EncodedSplit.load(folder / f"{name}.arrow") for name in ("train", "validation"))
-    asked = _encoded(tokenized.tokenizer, texts)
+    splits = {name: EncodedSplit.load(folder / f"{name}.arrow") for name in ("train", "validation")}
+    encoded = _encode(tokenized.tokenizer, texts)
     probabilities = [
-        _probabilities(_trainer(params, seed, learned, stopped, tokenized.tokenizer, tokenized.labels), asked)
-        for seed in seeds
+        _predict(_trainer(params, seed, splits, tokenized.tokenizer, tokenized.labels), encoded) for seed in seeds
     ]
-    with whole_file(folder / "answers.npz") as beside, beside.open("wb") as file:
+    with whole_file(folder / "predictions.npz") as part, part.open("wb") as file:
         np.savez(file, labels=np.array(tokenized.labels), probabilities=np.stack(probabilities))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Do the tasks of a folder in turn, and print a line after each."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the tasks that the parent asks for, until it closes the input."""
     folder = Path((argv or sys.argv[1:])[0])
-    asked = read_json(folder / "tasks.json")
-    try:
-        for number in range(asked["tasks"]):
-            learn(folder / str(number), load_params(folder / "params.json"), asked["seeds"])
-            print(number, flush=True)
-    except AtnetError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    channel = JsonLineChannel()
+    while True:
+        request = channel.receive()
+        try:
+            run_task(folder / str(request["task"]), load_params(folder / "params.json"), request["seeds"])
+        except AtnetError as error:
+            channel.send({"error": str(error)})
+        else:
+            channel.send({"done": request["task"]})
 
 
 def _trainer(
-    params: Params,
-    seed: int,
-    train: EncodedSplit,
-    stopping: EncodedSplit,
-    tokenizer: Tokenizer,
-    labels: Sequence[str],
+    params: Params, seed: int, splits: dict[str, EncodedSplit], tokenizer: Tokenizer, labels: Sequence[str]
 ) -> Trainer:
-    config = params.train.model_copy(update={"seed": seed})
+    config, train, validation = params.train.model_copy(update={"seed": seed}), splits["train"], splits["validation"]
     assert tokenizer.truncation is not None
-    return Trainer(
-        config,
+    words = vocabulary(tokenizer)
+    data = TrainingData(
         train=train,
-        validation=stopping,
+        validation=validation,
         vocabulary_size=tokenizer.get_vocab_size(),
         classes=len(labels),
         pad_to=tokenizer.truncation["max_length"] if config.attention == "published" else None,
-        precision=computation_precision(config, cpu_flags()),
         vectors=word_vectors(train, params.vectors, dimensions=config.embedding_dimensions),
-        wide=wide_branch(config, train=train, validation=stopping, words=vocabulary(tokenizer), classes=len(labels)),
+        wide=fit_wide_branch(config, train=train, validation=validation, words=words, classes=len(labels)),
     )
+    return Trainer(config, data, precision=computation_precision(config, cpu_flags()))
 
 
-def _probabilities(trainer: Trainer, asked: EncodedSplit) -> np.ndarray:
-    """Train, calibrate on the rows that stopped the training and answer: (N, C)."""
+def _predict(trainer: Trainer, encoded: EncodedSplit) -> np.ndarray:
+    """Train, calibrate on the validation rows and predict: (N, C)."""
     state = trainer.run(TrainingState(), on_epoch=lambda state: None, on_step=lambda *step: None)
     network = trainer.network(state)
 
     def logits(split: EncodedSplit) -> np.ndarray:
-        answers = np.zeros((len(split), trainer.targets.shape[1]), np.float32)
-        for rows in ordered_batches(split.lengths, AT_ONCE):
-            answers[rows] = network(split.padded(rows, trainer.pad_to), training=False)["logits"]
-        return answers
+        logits_NC = np.zeros((len(split), trainer.targets.shape[1]), np.float32)
+        for rows in ordered_batches(split.lengths, BATCH_TEXTS):
+            logits_NC[rows] = network(split.padded(rows, trainer.data.pad_to), training=False)["logits"]
+        return logits_NC
 
-    temperature = fit_temperature(logits(trainer.validation), trainer.validation.labels)
-    return softmax(logits(asked) / temperature)
+    temperature = fit_temperature(logits(trainer.data.validation), trainer.data.validation.labels)
+    return softmax(logits(encoded) / temperature)
 
 
-def _encoded(tokenizer: Tokenizer, texts: pd.DataFrame) -> EncodedSplit:
+def _encode(tokenizer: Tokenizer, texts: pd.DataFrame) -> EncodedSplit:
     tokens = encode(tokenizer, texts[TEXT].tolist())
     return EncodedSplit(
         tokens=tokens.values.to_numpy(),
@@ -110,4 +106,4 @@ def _encoded(tokenizer: Tokenizer, texts: pd.DataFrame) -> EncodedSplit:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,1 +1,1 @@
-"""The linear baselines that AtNet must beat."""
+"""The baselines that AtNet must beat: the majority class and linear models."""

@@ -5,12 +5,12 @@ To add a command, write `cli/NAME.py` with a Typer named `app` and add a line to
 
 import errno
 import importlib
-import logging
 import sys
 from typing import NoReturn
 
 import typer
 
+from atnet.cli.terminal import configure_logging
 from atnet.errors import AtnetError
 
 COMMANDS = {
@@ -62,12 +62,6 @@ def command_line(called: str | None) -> typer.Typer:
         else:
             line.command(name, help=description)(_not_imported)
     return line
-
-
-def configure_logging() -> None:
-    """Send the library's messages to standard error."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("atnet").setLevel(logging.INFO)
 
 
 def _not_imported() -> None:

@@ -8,7 +8,7 @@ import typer
 
 from atnet.config import Params
 from atnet.files import METRICS, REPORT, VALIDATION_REPORT
-from atnet.report.sentences import baseline_name, verdict
+from atnet.report.sentences import display_name, summarize
 from atnet.storage import load_params, read_json
 
 app = typer.Typer()
@@ -40,7 +40,7 @@ def score_rows(metrics: Mapping[str, Any]) -> list[ScoreRow]:
     return [
         ScoreRow(MODEL_NAME, _interval(metrics["accuracy"]), _interval(metrics["macro_f1"])),
         *(
-            ScoreRow(baseline_name(name), f"{scores['accuracy']:.3f}", f"{scores['macro_f1']:.3f}")
+            ScoreRow(display_name(name), f"{scores['accuracy']:.3f}", f"{scores['macro_f1']:.3f}")
             for name, scores in baselines
         ),
     ]
@@ -71,7 +71,7 @@ def summary_text(params: Params) -> str:
             f"Test split, {metrics['rows']:,} texts, {params.evaluate.confidence:.0%} intervals:",
             *_table(score_rows(metrics)),
             "",
-            *verdict(metrics, params.evaluate.confidence)[1:],
+            *summarize(metrics, params.evaluate.confidence)[1:],
             "",
             f"Report   {REPORT}",
             f"Runs     `make ui` opens MLflow; experiment {params.tracking.experiment}",
@@ -81,7 +81,7 @@ def summary_text(params: Params) -> str:
 
 def _rows_line(rows: Mapping[str, int]) -> str:
     return (
-        f"Rows     {rows['read']:,} read: {rows['kept']:,} kept, {rows['left_out']:,} excluded, "
+        f"Rows     {rows['read']:,} read: {rows['valid']:,} valid, {rows['excluded']:,} excluded, "
         f"{rows['quarantined']:,} quarantined"
     )
 

@@ -1,4 +1,4 @@
-"""The typed form of params.yaml: one frozen, strict section per stage or command, no defaults."""
+"""Typed sections of params.yaml: frozen and strict, one per stage or command, without defaults."""
 
 from atnet.config.analyze import AnalyzeConfig
 from atnet.config.params import Params, parse_params

@@ -1,4 +1,4 @@
-"""Section of the analyses: what more data would give, and which labels look wrong."""
+"""Section `analyze`: learning curves and label issues."""
 
 from itertools import pairwise
 from typing import Annotated
@@ -9,7 +9,7 @@ from atnet.config.section import OpenFraction, PositiveNumber, Section
 
 
 class AnalyzeConfig(Section):
-    """The commands `atnet analyze ...`, which change nothing that is trained or released."""
+    """The commands `atnet analyze ...`, which do not change what is trained or released."""
 
     output_folder: str
     train_fractions: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3)]
@@ -21,7 +21,7 @@ class AnalyzeConfig(Section):
 
     @field_validator("train_fractions")
     @classmethod
-    def _increase_to_one(cls, fractions: list[float]) -> list[float]:
+    def _check_increase(cls, fractions: list[float]) -> list[float]:
         if any(first >= second for first, second in pairwise(fractions)) or fractions[-1] != 1:
             raise ValueError("must increase and end with 1.0")
         return fractions

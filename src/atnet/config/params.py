@@ -1,4 +1,4 @@
-"""All of params.yaml, and the messages when it cannot be used."""
+"""Parse params.yaml, with messages that name each invalid key."""
 
 import difflib
 from collections.abc import Iterator
@@ -47,35 +47,38 @@ class Params(Section):
     def _has_labels(self) -> "Params":
         columns, rule = self.data.columns, self.validate_.label_from_rating
         if rule is None and columns.label is None:
-            raise ValueError("data.columns.label is null: name the label column, or set validate.label_from_rating")
+            raise ValueError(
+                "data.columns.label is null: set it to the label column, or set validate.label_from_rating"
+            )
         if rule is not None and columns.rating is None:
             raise ValueError("validate.label_from_rating needs data.columns.rating")
         return self
 
     @model_validator(mode="after")
-    def _space_can_be_searched(self) -> "Params":
+    def _search_space_is_valid(self) -> "Params":
         check_vector_dimensions(self.tune.space, self.train)
         return self
 
 
 def parse_params(text: str, *, source: str = "params.yaml") -> Params:
-    """Read params.yaml's text into typed sections.
+    """Parse the text of params.yaml into typed sections.
 
     Raises:
-        ConfigurationError: naming every faulty key and, for an unknown one, the nearest known name.
+        ConfigurationError: with every invalid key and, for an unknown key, the closest known one.
     """
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{source} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
-        raise ConfigurationError(f"{source} holds no sections. Restore it with `git checkout {source}`.")
+        raise ConfigurationError(f"{source} has no sections. Restore it with `git checkout {source}`.")
     try:
         return Params.model_validate(values)
     except ValidationError as error:
         problems = "\n".join(f"  {describe_problem(problem, Params)}" for problem in error.errors())
         raise ConfigurationError(
-            f"{source} cannot be used:\n{problems}\nEdit the file; docs/parameters.md lists every key with its type and meaning."
+            f"{source} is invalid:\n{problems}\n"
+            "Edit the file; docs/parameters.md lists every key with its type and meaning."
         ) from error
 
 
@@ -91,12 +94,12 @@ def describe_problem(problem: Any, root: type[BaseModel]) -> str:
 
 
 def _suggestion(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
-    known = list(_known_names(root, location[:-1]))
-    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    return f" (did you mean {near[0]}?)" if near else f" (known here: {', '.join(known)})"
+    keys = list(_section_keys(root, location[:-1]))
+    closest = difflib.get_close_matches(str(location[-1]), keys, n=1, cutoff=0.5)
+    return f" (did you mean {closest[0]}?)" if closest else f" (keys of this section: {', '.join(keys)})"
 
 
-def _known_names(section: type[BaseModel], path: tuple[int | str, ...]) -> Iterator[str]:
+def _section_keys(section: type[BaseModel], path: tuple[int | str, ...]) -> Iterator[str]:
     for part in path:
         field = next((f for n, f in section.model_fields.items() if (f.alias or n) == part), None)
         inner = field and next((t for t in (field.annotation, *get_args(field.annotation)) if _is_section(t)), None)

@@ -1,4 +1,4 @@
-"""The base class of every section of params.yaml, and the types that sections share."""
+"""The base class of all sections of params.yaml, and the types that sections share."""
 
 from typing import Annotated, Literal, get_args
 
@@ -14,6 +14,6 @@ SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 
 
 class Section(BaseModel):
-    """A part of params.yaml: unknown keys and loosely typed values are refused."""
+    """A section of params.yaml: unknown keys and values of another type are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)

@@ -1,4 +1,4 @@
-"""Sections of the DVC stages. What each key means is said in params.yaml, beside its value."""
+"""Sections of the DVC stages. The comments in params.yaml explain the keys."""
 
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ from atnet.config.section import (
 
 
 class ColumnsConfig(Section):
-    """The names of the columns in the data file."""
+    """Names of the columns in the data file."""
 
     text: str
     label: str | None
@@ -45,7 +45,7 @@ class LabelFromRatingConfig(Section):
 
 
 class RangeCheck(Section):
-    """A length that must lie between two bounds, both included."""
+    """A length that must be between two bounds, both included."""
 
     min_value: Annotated[int, Field(ge=0)]
     """Smallest allowed length."""
@@ -62,7 +62,7 @@ class RangeCheck(Section):
 
 
 class MaxFractionCheck(Section):
-    """A share that must not be exceeded."""
+    """A share with an upper limit."""
 
     max_fraction: Fraction
     """Largest allowed share, 0 to 1."""
@@ -71,7 +71,7 @@ class MaxFractionCheck(Section):
 
 
 class MinFractionCheck(Section):
-    """A share that must be reached."""
+    """A share with a lower limit."""
 
     min_fraction: Fraction
     """Smallest allowed share, 0 to 1."""
@@ -80,7 +80,7 @@ class MinFractionCheck(Section):
 
 
 class MinRowsCheck(Section):
-    """A number of rows that must be reached."""
+    """A number of rows with a lower limit."""
 
     min_rows: Annotated[int, Field(ge=3)]
     """Smallest allowed number of rows."""
@@ -114,7 +114,7 @@ class FractionsConfig(Section):
     train: OpenFraction
     """Share of the training rows."""
     validation: OpenFraction
-    """Share of the validation rows, on which choices are made."""
+    """Share of the validation rows, on which models are selected."""
     test: OpenFraction
     """Share of the test rows, which are used once."""
 
@@ -151,7 +151,7 @@ class TokenizeConfig(Section):
 
 
 class VectorsConfig(Section):
-    """Word vectors from which the embedding starts."""
+    """Word vectors that initialize the embedding."""
 
     max_tokens: Annotated[int, Field(gt=2)]
     min_frequency: Annotated[int, Field(ge=1)]

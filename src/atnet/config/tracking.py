@@ -1,4 +1,4 @@
-"""Section of MLflow. No stage depends on it: moving the store retrains nothing."""
+"""Section of MLflow. No stage depends on it, so moving the store does not retrain the model."""
 
 from typing import Annotated
 

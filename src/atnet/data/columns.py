@@ -1,4 +1,4 @@
-"""Give the user's columns the names and types that every stage knows (table.py)."""
+"""Map the columns of the data file to the canonical table (see `atnet.schema`): names, types and missing columns."""
 
 import difflib
 import math
@@ -20,12 +20,12 @@ SPLIT_NAMES: Mapping[str, SplitName] = {
     "dev": "validation",
     "test": "test",
 }
-LISTED = 20
-"""Columns named in a message, at most."""
+MAX_LISTED = 20
+"""Columns listed in a message."""
 
 
-def named_columns(columns: ColumnsConfig) -> Iterator[tuple[str, str]]:
-    """Give each parameter that names a column of the file, with that name."""
+def column_settings(columns: ColumnsConfig) -> Iterator[tuple[str, str]]:
+    """Yield each parameter that names a column of the file, with the column's name."""
     for key in (TEXT, LABEL, ID, SPLIT, RATING, WEIGHT):
         name = getattr(columns, key)
         if name is not None:
@@ -34,118 +34,121 @@ def named_columns(columns: ColumnsConfig) -> Iterator[tuple[str, str]]:
         yield "data.columns.slices", name
 
 
-def wanted_columns(columns: ColumnsConfig) -> list[str]:
-    """List the file's columns that are used, each once."""
-    return list(dict.fromkeys(name for _, name in named_columns(columns)))
+def required_columns(columns: ColumnsConfig) -> list[str]:
+    """Return the names of the file's columns that the pipeline reads, each once."""
+    return list(dict.fromkeys(name for _, name in column_settings(columns)))
 
 
-def check_columns(found: Sequence[str], columns: ColumnsConfig, *, source: Path) -> None:
-    """Refuse a file that lacks a wanted column or has it twice.
+def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Path) -> None:
+    """Check that a file has every required column exactly once.
 
     Raises:
-        DataContractError: with the columns found and the nearest name.
+        DataContractError: if a column is missing (with the columns of the file and the closest name), occurs twice, or
+            if a slice column has a reserved name.
     """
-    for key, name in named_columns(columns):
-        if name not in found:
-            near = difflib.get_close_matches(name, found, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            listed = ", ".join(repr(column) for column in found[:LISTED]) + (", …" if len(found) > LISTED else "")
+    for key, name in column_settings(columns):
+        if name not in present:
+            closest = difflib.get_close_matches(name, present, n=1, cutoff=0.5)
+            hint = f" Did you mean {closest[0]!r}?" if closest else ""
+            listed = ", ".join(repr(column) for column in present[:MAX_LISTED])
+            listed += ", …" if len(present) > MAX_LISTED else ""
             raise DataContractError(
-                f"{source} has no column {name!r} (found: {listed}).{hint} Set {key} in params.yaml to a column it has."
+                f"{source} has no column {name!r} (its columns: {listed}).{hint} "
+                f"Set {key} in params.yaml to a column of the file."
             )
-        if found.count(name) > 1:
-            raise DataContractError(f"{source} has two columns {name!r}. Rename one in the file.")
-    taken = (*CANONICAL, *BUILT_IN_SLICES)
+        if present.count(name) > 1:
+            raise DataContractError(f"{source} has two columns {name!r}. Rename one of them in the file.")
+    reserved = (*CANONICAL, *BUILT_IN_SLICES)
     for name in columns.slices:
-        if name in taken:
+        if name in reserved:
             raise DataContractError(
                 f"{source}: the slice column {name!r} has a name that the pipeline uses itself "
-                f"({', '.join(taken)}). Rename it in the file, or take it out of data.columns.slices."
+                f"({', '.join(reserved)}). Rename it in the file, or remove it from data.columns.slices."
             )
 
 
 def to_canonical(raw: pd.DataFrame, columns: ColumnsConfig, *, first_row: int = 1) -> pd.DataFrame:
-    """Rename and type the columns; those of table.py first, then the slices. The index is the row's position.
+    """Return the canonical table: canonical columns first, then the slice columns, indexed by row position.
 
-    A row without an id is named by its position (row-000001), an empty label is null, an empty slice value "".
+    A row without an id is named after its position (row-000001), an empty label is null, an empty slice value "".
 
     Args:
-        raw: the file's columns, all strings.
-        columns: their names.
-        first_row: position of the first row, when `raw` is a later part of a file.
+        raw: columns of the file, all strings.
+        columns: which column is which.
+        first_row: position of the first row, if `raw` is a later batch of a file.
 
     Raises:
-        DataContractError: if a rating or weight is no number, or a split value is unknown.
+        DataContractError: if a rating or weight is not a number, or a split name is unknown.
     """
     rows = pd.RangeIndex(first_row, first_row + len(raw))
     raw = raw.set_axis(rows, axis="index")
-    taken: dict[str, pd.Series] = {ID: _ids(raw, columns.id), TEXT: raw[columns.text]}
+    canonical: dict[str, pd.Series] = {ID: _ids(raw, columns.id), TEXT: raw[columns.text]}
     if columns.label is not None:
-        taken[LABEL] = _filled(raw[columns.label])
+        canonical[LABEL] = _blank_to_null(raw[columns.label])
     if columns.split is not None:
-        taken[SPLIT] = _splits(raw[columns.split])
+        canonical[SPLIT] = _splits(raw[columns.split])
     if columns.rating is not None:
-        taken[RATING] = _numbers(raw[columns.rating], "rating")
+        canonical[RATING] = _numbers(raw[columns.rating], "rating")
     if columns.weight is not None:
-        taken[WEIGHT] = _weights(raw[columns.weight])
+        canonical[WEIGHT] = _weights(raw[columns.weight])
     for name in columns.slices:
-        taken[name] = raw[name].fillna("")
-    return pd.DataFrame(taken, index=rows)
+        canonical[name] = raw[name].fillna("")
+    return pd.DataFrame(canonical, index=rows)
 
 
-def _filled(values: pd.Series) -> pd.Series:
-    """Turn empty and blank cells into nulls; others stay to the letter."""
+def _blank_to_null(values: pd.Series) -> pd.Series:
+    """Replace empty and blank cells by nulls; all other values stay as they are."""
     return values.where(values.str.strip() != "")
 
 
 def _ids(raw: pd.DataFrame, column: str | None) -> pd.Series:
-    names = pd.Series([f"row-{row:06d}" for row in raw.index], index=raw.index, dtype="str")
+    numbered = pd.Series([f"row-{row:06d}" for row in raw.index], index=raw.index, dtype="str")
     if column is None:
-        return names
-    found = _filled(raw[column])
-    return found.where(found.notna(), names)
+        return numbered
+    ids = _blank_to_null(raw[column])
+    return ids.where(ids.notna(), numbered)
 
 
 def _numbers(values: pd.Series, role: str) -> pd.Series:
-    filled = _filled(values)
+    filled = _blank_to_null(values)
     numbers = pd.to_numeric(filled, errors="coerce").astype("float64")
-    wrong = filled.notna() & ~numbers.abs().lt(math.inf)
-    if wrong.any():
-        row, found = _first(values, wrong)
+    invalid = filled.notna() & ~numbers.abs().lt(math.inf)
+    if invalid.any():
+        row, value = _first_invalid(values, invalid)
         raise DataContractError(
-            f"the {role} of data row {row:,} is {found!r}, which is no number "
-            f"({int(wrong.sum()):,} such rows). Mend the column {values.name!r} (decimals take a point), "
-            f"or set data.columns.{role} to another."
+            f"the {role} of data row {row:,} is {value!r}, which is not a number "
+            f"({int(invalid.sum()):,} such rows). Fix the column {values.name!r} (decimals take a point), "
+            f"or set data.columns.{role} to another column."
         )
     return numbers
 
 
 def _weights(values: pd.Series) -> pd.Series:
     numbers = _numbers(values, "weight")
-    wrong = ~numbers.gt(0)
-    if wrong.any():
-        row, found = _first(values, wrong)
+    invalid = ~numbers.gt(0)
+    if invalid.any():
+        row, value = _first_invalid(values, invalid)
         raise DataContractError(
-            f"the weight of data row {row:,} is {found!r}; a weight is a number above 0 "
-            f"({int(wrong.sum()):,} such rows). Mend the column {values.name!r}, or set data.columns.weight: null."
+            f"the weight of data row {row:,} is {value!r}; a weight is a number above 0 "
+            f"({int(invalid.sum()):,} such rows). Fix the column {values.name!r}, or set data.columns.weight: null."
         )
     return numbers
 
 
 def _splits(values: pd.Series) -> pd.Series:
-    known = values.str.strip().str.lower().map(SPLIT_NAMES)
-    wrong = known.isna()
-    if wrong.any():
-        row, found = _first(values, wrong)
+    splits = values.str.strip().str.lower().map(SPLIT_NAMES)
+    invalid = splits.isna()
+    if invalid.any():
+        row, value = _first_invalid(values, invalid)
         raise DataContractError(
-            f"the split of data row {row:,} is {found!r} ({int(wrong.sum()):,} such rows); "
-            "known are train, validation (or dev, valid, val) and test. Mend the column, or set "
+            f"the split of data row {row:,} is {value!r} ({int(invalid.sum()):,} such rows); "
+            "allowed are train, validation (or dev, valid, val) and test. Fix the column, or set "
             "data.columns.split: null to let the pipeline split the rows."
         )
-    return known.astype("str")
+    return splits.astype("str")
 
 
-def _first(values: pd.Series, wrong: pd.Series) -> tuple[int, str]:
-    """Find the first wrong value: its row's position, and the value as it stands."""
-    position = int(wrong.to_numpy().argmax())
+def _first_invalid(values: pd.Series, invalid: pd.Series) -> tuple[int, str]:
+    """Return the position of the first invalid row and its value."""
+    position = int(invalid.to_numpy().argmax())
     return int(values.index[position]), values.iloc[position]

@@ -1,7 +1,7 @@
-"""The embedded default data: 23,703 short English texts in four domains, each with the mean of about 20 human ratings.
+"""The default data: 23,703 short English texts in four domains, each with the mean of about 20 human ratings.
 
 Hutto & Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text", ICWSM 2014.
-The data come inside the source distribution of a Python package (MIT license), fetched with pip.
+The data are part of the source distribution of a Python package (MIT license), which pip downloads.
 """
 
 import hashlib
@@ -26,43 +26,43 @@ DOMAIN_FILES = {
     "nyt": "hutto_ICWSM_2014/nytEditorialSnippets_GroundTruth.txt",
     "tweets": "hutto_ICWSM_2014/tweets_GroundTruth.txt",
 }
-OWN_DATA = "To work without it, set data.path in params.yaml to your own file."
+OWN_DATA = "To use your own data instead, set data.path in params.yaml to your file."
 
 
 def cached_archive(cache: Path) -> bytes:
-    """Give the pinned archive from a cache folder; fetch it with pip if it is not there or damaged.
+    """Return the pinned archive from a cache folder; download it if it is not there or damaged.
 
     Raises:
-        StoreError: if the package registry is out of reach or gives other bytes than the pinned ones.
+        StoreError: if the package registry does not answer or serves other bytes than the pinned ones.
     """
-    kept = cache / ARCHIVE_NAME
-    if kept.is_file():
-        archive = kept.read_bytes()
+    cached = cache / ARCHIVE_NAME
+    if cached.is_file():
+        archive = cached.read_bytes()
         if is_pinned(archive):
             return archive
     cache.mkdir(parents=True, exist_ok=True)
-    # Beside the kept file, so that the finished one only has to be renamed.
+    # In the same folder, so that the finished download only has to be renamed.
     with tempfile.TemporaryDirectory(dir=cache) as folder:
-        fetched = fetch_archive(Path(folder))
-        archive = fetched.read_bytes()
-        fetched.replace(kept)
+        downloaded = download_archive(Path(folder))
+        archive = downloaded.read_bytes()
+        downloaded.replace(cached)
     return archive
 
 
 def is_pinned(archive: bytes) -> bool:
-    """Tell whether these are the bytes that the project was written for."""
+    """Return whether the bytes are those of the pinned archive."""
     return hashlib.sha256(archive).hexdigest() == ARCHIVE_SHA256
 
 
-def fetch_archive(folder: Path) -> Path:
-    """Download the archive into a folder with the pip of this environment, which checks its hash.
+def download_archive(folder: Path) -> Path:
+    """Download the archive into a folder with this environment's pip, which checks its hash.
 
     Raises:
-        StoreError: with pip's last words.
+        StoreError: with the reason that pip printed.
     """
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{REQUIREMENT} --hash=sha256:{ARCHIVE_SHA256}\n", encoding="utf-8")
-    # The wheel does not hold the data, so the source distribution is asked for.
+    # The wheel does not contain the data, so pip must download the source distribution.
     options = ["--no-deps", "--no-build-isolation", "--no-binary", ":all:", "--require-hashes"]
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--retries", "2"]
     command = [
@@ -77,28 +77,28 @@ def fetch_archive(folder: Path) -> Path:
         "-r",
         str(requirements),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise _fetch_fault(done.stderr)
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    if finished.returncode != 0:
+        raise _download_error(finished.stderr)
     return folder / ARCHIVE_NAME
 
 
 def parse_archive(archive: bytes) -> pd.DataFrame:
-    """Read the rated texts out of the package's source archive.
+    """Read the rated texts from the package's source archive.
 
     Returns:
-        Columns id ("<domain>-<id>", as ids repeat across the domains), domain, rating (mean, -4 to 4) and text, as
-        written; domains in alphabetical order, rows in the order of the files.
+        Columns id ("<domain>-<id>", because ids repeat across domains), domain, rating (mean, -4 to 4) and text,
+        unchanged; domains in alphabetical order, rows in the order of the files.
     """
     with tarfile.open(fileobj=io.BytesIO(archive)) as outer:
-        inner = _member(outer, INNER_ARCHIVE)
+        inner = _read_member(outer, INNER_ARCHIVE)
     with tarfile.open(fileobj=io.BytesIO(inner)) as data:
-        parts = [_parse_domain(domain, _member(data, name)) for domain, name in DOMAIN_FILES.items()]
-    return pd.concat(parts, ignore_index=True)
+        domains = [_parse_domain(domain, _read_member(data, name)) for domain, name in DOMAIN_FILES.items()]
+    return pd.concat(domains, ignore_index=True)
 
 
 def _parse_domain(domain: str, contents: bytes) -> pd.DataFrame:
-    # Quotes in these files are part of the text, so no CSV reader is asked.
+    # Quotes in these files are part of the text, so no CSV parser may read them.
     rows = [line.split("\t", 2) for line in contents.decode("utf-8").split("\r\n") if line]
     return pd.DataFrame(
         {
@@ -110,25 +110,25 @@ def _parse_domain(domain: str, contents: bytes) -> pd.DataFrame:
     )
 
 
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
+def _read_member(archive: tarfile.TarFile, name: str) -> bytes:
     file = archive.extractfile(name)
-    assert file is not None, f"{name} is no file in the pinned archive"
+    assert file is not None, f"{name} is not a file of the pinned archive"
     return file.read()
 
 
-def _fetch_fault(words: str) -> StoreError:
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
-    if "DO NOT MATCH THE HASHES" in words:
+def _download_error(stderr: str) -> StoreError:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if "DO NOT MATCH THE HASHES" in stderr:
         return StoreError(
-            f"The package registry gave another {REQUIREMENT} than the pinned one. Nothing of it was used: "
-            f"ask who runs the registry. {OWN_DATA}"
+            f"The package registry served another {REQUIREMENT} than the pinned one. Nothing of it was used: "
+            f"ask whoever runs the registry. {OWN_DATA}"
         )
-    if "No module named pip" in words:
-        return StoreError(f"pip is missing in this environment. Make it again with `make pipeline`. {OWN_DATA}")
-    errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["pip said nothing"]
+    if "No module named pip" in stderr:
+        return StoreError(f"pip is missing in this environment. Rebuild it with `make clean install`. {OWN_DATA}")
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["pip printed no reason"]
     # Without a network pip ends with "no matching distribution", which is not the cause.
-    reason = "it does not answer" if "Retrying (" in words else errors[-1]
+    reason = "it does not answer" if "Retrying (" in stderr else errors[-1]
     return StoreError(
-        f"The default data could not be fetched from the package registry: {reason}. "
-        f"Check the network or pip's settings and run `dvc repro` again. {OWN_DATA}"
+        f"The default data could not be downloaded from the package registry: {reason}. "
+        f"Check the network or pip's configuration and run `dvc repro` again. {OWN_DATA}"
     )

@@ -1,4 +1,4 @@
-"""Part good rows from bad ones and judge the table: labels, row checks, rows left out by rule, table checks."""
+"""Separate valid rows from invalid ones and check the table: labels, row checks, exclusion rules, table checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,147 +8,181 @@ from typing import Any
 import pandas as pd
 
 from atnet.config import ValidateConfig
-from atnet.data.data_checks import BAD_FRACTION, row_checks, table_checks
-from atnet.data.expectations import CheckOutcome, Judge
-from atnet.data.label_mapping import check_label_settings, expected_labels, map_labels
-from atnet.data.row_statistics import TableCounts, count_table, row_frame
+from atnet.data.data_checks import QUARANTINED_FRACTION, row_checks, table_checks
+from atnet.data.expectations import DataCheckResult, ExpectationRunner
+from atnet.data.label_checks import check_label_settings
+from atnet.data.label_mapping import expected_labels, map_labels
+from atnet.data.row_statistics import row_frame
+from atnet.data.table_statistics import TableStatistics, table_statistics
 from atnet.errors import DataContractError
 from atnet.schema import ID, LABEL, TEXT
+
+MAX_EXAMPLES = 5
+"""Failing rows kept as examples for each check."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """The parted rows and every verdict."""
+    """The rows by outcome, and the result of each check."""
 
-    kept: pd.DataFrame
+    valid: pd.DataFrame
     """Canonical table with the final labels."""
     quarantine: pd.DataFrame
-    """id, text, label (as found), row (position in the file, from 1), reasons (names of checks)."""
-    left_out: dict[str, int]
-    """Rows left out, by rule."""
-    counts: TableCounts
-    rows: list[CheckOutcome]
-    table: list[CheckOutcome]
+    """id, text, label (as in the file), row (position in the file, from 1), reasons (names of checks)."""
+    excluded: dict[str, int]
+    """Rows excluded by each rule."""
+    lengths: pd.DataFrame
+    """Characters and words of each valid text."""
+    statistics: TableStatistics
+    row_results: list[DataCheckResult]
+    table_results: list[DataCheckResult]
+    examples: dict[str, pd.DataFrame]
+    """The first failing rows of each failed row check: id, text, label, row."""
 
     @property
-    def failed(self) -> list[CheckOutcome]:
-        """List the table checks whose breach stops the pipeline."""
-        return [verdict for verdict in self.table if _broken(verdict, "critical")]
+    def failed(self) -> list[DataCheckResult]:
+        """Failed table checks that stop the pipeline."""
+        return [result for result in self.table_results if _failed(result, "critical")]
 
     @property
-    def warnings(self) -> list[CheckOutcome]:
-        """List the broken checks that are only reported."""
-        return [verdict for verdict in (*self.rows, *self.table) if _broken(verdict, "warning")]
+    def warnings(self) -> list[DataCheckResult]:
+        """Failed checks that are only reported."""
+        return [result for result in (*self.row_results, *self.table_results) if _failed(result, "warning")]
 
 
-def _broken(verdict: CheckOutcome, severity: str) -> bool:
-    return verdict.check.severity == severity and not verdict.passed
+def _failed(result: DataCheckResult, severity: str) -> bool:
+    return result.check.severity == severity and not result.passed
 
 
-def validate_table(table: pd.DataFrame, config: ValidateConfig, judge: Judge) -> ValidationResult:
-    """DataCheck a canonical table whose index is the rows' position.
+def validate_table(table: pd.DataFrame, config: ValidateConfig, runner: ExpectationRunner) -> ValidationResult:
+    """Check a canonical table whose index is the rows' position in the file.
 
-    A row that breaks a critical row check is quarantined with all its reasons, whether a rule leaves it out or not.
+    A row that fails a critical row check is quarantined with all its reasons, even if a rule excludes it as well.
 
     Args:
-        table: the rows as they came in.
-        config: what they must keep.
-        judge: keeps both suites' results, for `Judge.pages`.
+        table: the rows as they were read.
+        config: the checks and their limits.
+        runner: runs both suites; its results are rendered as Data Docs.
 
     Raises:
         ConfigurationError: if the label settings contradict each other.
     """
     check_label_settings(config)
     labeled = map_labels(table, config)
-    rows = judge.rows(row_frame(labeled.table, labeled.left_out), row_checks(config))
-    reasons = _reasons(rows, table.index)
-    bad, ruled_out = reasons.notna(), labeled.left_out.notna()
-    kept = labeled.table[~bad & ~ruled_out]
+    measured = row_frame(labeled.table, labeled.excluded_by)
+    row_results = runner.check_rows(measured, row_checks(config))
+    reasons = _quarantine_reasons(row_results, table.index)
+    quarantined, excluded = reasons.notna(), labeled.excluded_by.notna()
+    is_valid = ~quarantined & ~excluded
+    valid = labeled.table[is_valid]
     labels = expected_labels(config, list(labeled.table[LABEL].dropna().unique()))
-    counts = count_table(kept, labels, read=len(table), quarantined=int(bad.sum()))
+    statistics = table_statistics(valid, labels, read=len(table), quarantined=int(quarantined.sum()))
+    excluded_counts = labeled.excluded_by[~quarantined].value_counts().sort_index()
     return ValidationResult(
-        kept=kept.reset_index(drop=True),
-        quarantine=_quarantine(table[bad], reasons[bad]),
-        left_out={str(rule): int(n) for rule, n in labeled.left_out[~bad].value_counts().sort_index().items()},
-        counts=counts,
-        rows=rows,
-        table=judge.table(counts.summary(), table_checks(config)),
+        valid=valid.reset_index(drop=True),
+        quarantine=_rows_as_read(table[quarantined]).assign(reasons=reasons[quarantined].reset_index(drop=True)),
+        excluded={str(rule): int(rows) for rule, rows in excluded_counts.items()},
+        lengths=measured.loc[is_valid, ["characters", "words"]].astype("int64"),
+        statistics=statistics,
+        row_results=row_results,
+        table_results=runner.check_table(statistics.values(), table_checks(config)),
+        examples=_examples(table, row_results),
     )
 
 
-def _reasons(verdicts: Sequence[CheckOutcome], index: pd.Index) -> pd.Series:
+def _quarantine_reasons(results: Sequence[DataCheckResult], index: pd.Index) -> pd.Series:
+    """Return the names of the critical checks that each row fails, separated by "; "; null for none."""
     reasons = pd.Series(None, index=index, dtype="str")
-    for verdict in verdicts:
-        if _broken(verdict, "critical"):
-            rows = pd.Index(verdict.rows)
-            reasons.loc[rows] = (reasons.loc[rows] + "; ").fillna("") + verdict.check.name
+    for result in results:
+        if _failed(result, "critical"):
+            rows = pd.Index(result.failing_rows)
+            reasons.loc[rows] = (reasons.loc[rows] + "; ").fillna("") + result.check.name
     return reasons
 
 
-def _quarantine(bad: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
-    found = bad[LABEL] if LABEL in bad else pd.Series(None, index=bad.index, dtype="str")
-    frame = pd.DataFrame({ID: bad[ID], TEXT: bad[TEXT], LABEL: found, "row": bad.index, "reasons": reasons})
-    return frame.reset_index(drop=True)
-
-
-def report(validated: ValidationResult) -> dict[str, Any]:
-    """Put the numbers together, ready for JSON."""
-    counts = validated.counts
+def _examples(table: pd.DataFrame, results: Sequence[DataCheckResult]) -> dict[str, pd.DataFrame]:
     return {
-        "rows": {
-            "read": counts.read,
-            "kept": counts.kept,
-            "left_out": sum(validated.left_out.values()),
-            "quarantined": counts.quarantined,
-        },
-        "left_out_by_rule": validated.left_out,
-        "quarantined_by_reason": {v.check.name: int(v.observed) for v in validated.rows if _broken(v, "critical")},
-        "labels": counts.labels,
-        "row_checks": [_told(verdict, "rows_breaking_it") for verdict in validated.rows],
-        "table_checks": [_told(verdict, "observed") for verdict in validated.table],
-        "failed": [verdict.check.name for verdict in validated.failed],
-        "warnings": [verdict.check.name for verdict in validated.warnings],
+        result.check.name: _rows_as_read(table.loc[list(result.failing_rows[:MAX_EXAMPLES])])
+        for result in results
+        if not result.passed
     }
 
 
-def _told(verdict: CheckOutcome, observed: str) -> dict[str, Any]:
-    check = verdict.check
-    told = {"name": check.name, "severity": check.severity, "meaning": check.meaning, "limit": check.limit}
-    return {**told, "passed": verdict.passed, observed: verdict.observed}
+def _rows_as_read(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return id, text and label as in the file, and the position of each row."""
+    label = rows[LABEL] if LABEL in rows else pd.Series(None, index=rows.index, dtype="str")
+    frame = pd.DataFrame({ID: rows[ID], TEXT: rows[TEXT], LABEL: label, "row": rows.index})
+    return frame.reset_index(drop=True)
 
 
-def summary(validated: ValidationResult) -> str:
-    """Say the outcome in one line."""
-    counts = validated.counts
-    rules = "".join(f", {rows:,} left out by {rule}" for rule, rows in validated.left_out.items())
-    warned = ", ".join(verdict.check.name for verdict in validated.warnings)
-    line = f"{counts.read:,} rows read, {counts.kept:,} kept{rules}, {counts.quarantined:,} quarantined"
-    return f"{line}; warnings: {warned}" if warned else line
+def validation_report(result: ValidationResult) -> dict[str, Any]:
+    """Return the numbers of a validation, ready for JSON."""
+    statistics = result.statistics
+    return {
+        "rows": {
+            "read": statistics.read,
+            "valid": statistics.valid,
+            "excluded": sum(result.excluded.values()),
+            "quarantined": statistics.quarantined,
+        },
+        "excluded_by_rule": result.excluded,
+        "quarantined_by_reason": {
+            row.check.name: int(row.observed) for row in result.row_results if _failed(row, "critical")
+        },
+        "labels": statistics.labels,
+        "row_checks": [_describe(row, "failing_rows") for row in result.row_results],
+        "table_checks": [_describe(number, "observed") for number in result.table_results],
+        "failed": [failure.check.name for failure in result.failed],
+        "warnings": [warning.check.name for warning in result.warnings],
+    }
 
 
-def require_passed(validated: ValidationResult, report_path: Path) -> None:
-    """Stop the pipeline if a critical check failed.
+def _describe(result: DataCheckResult, observed: str) -> dict[str, Any]:
+    check = result.check
+    described = {
+        "name": check.name,
+        "severity": check.severity,
+        "description": check.description,
+        "limit": check.limit,
+    }
+    return {**described, "passed": result.passed, observed: result.observed}
+
+
+def summarize(result: ValidationResult) -> str:
+    """Return the outcome in one line."""
+    statistics = result.statistics
+    excluded = "".join(f", {rows:,} excluded by {rule}" for rule, rows in result.excluded.items())
+    line = (
+        f"{statistics.read:,} rows read, {statistics.valid:,} valid{excluded}, {statistics.quarantined:,} quarantined"
+    )
+    warnings = ", ".join(warning.check.name for warning in result.warnings)
+    return f"{line}; warnings: {warnings}" if warnings else line
+
+
+def require_passed(result: ValidationResult, report_path: Path) -> None:
+    """Stop the pipeline if a critical table check failed.
 
     Raises:
-        DataContractError: with each failed check, its number and limit, and the report's path.
+        DataContractError: with each failed check, its number and limit, and the path of the report.
     """
-    if not validated.failed:
+    if not result.failed:
         return
-    told = "; ".join(_failure(verdict, validated.rows) for verdict in validated.failed)
+    failures = "; ".join(_describe_failure(failure, result.row_results) for failure in result.failed)
     raise DataContractError(
-        f"{len(validated.failed)} of {len(validated.table)} table checks failed: {told}. "
+        f"{len(result.failed)} of {len(result.table_results)} table checks failed: {failures}. "
         f"See {report_path} and quarantine.parquet beside it. "
-        "Mend the data, or the limits under validate in params.yaml."
+        "Fix the data, or change the limits under validate in params.yaml."
     )
 
 
-def _failure(verdict: CheckOutcome, rows: Sequence[CheckOutcome]) -> str:
+def _describe_failure(failure: DataCheckResult, row_results: Sequence[DataCheckResult]) -> str:
     words = {"min_value": "at least", "max_value": "at most"}
-    limit = " and ".join(f"{words[name]} {value:g}" for name, value in verdict.check.limit.items())
-    told = f"{verdict.check.name} is {verdict.observed:.4g}, allowed {limit}"
-    if verdict.check.name != BAD_FRACTION:
-        return told
-    broken = sorted((row for row in rows if _broken(row, "critical")), key=lambda row: -row.observed)
-    # Ids that are not the rows' own are the usual cause of many repeated ones, and one line mends it.
-    hint = "; data.columns.id: null names rows by position" if broken[0].check.name == "unique_id" else ""
-    return f"{told} ({', '.join(f'{row.check.name} in {int(row.observed):,} rows' for row in broken)}{hint})"
+    limit = " and ".join(f"{words[name]} {value:g}" for name, value in failure.check.limit.items())
+    described = f"{failure.check.name} is {failure.observed:.4g}, allowed {limit}"
+    if failure.check.name != QUARANTINED_FRACTION:
+        return described
+    reasons = sorted((row for row in row_results if _failed(row, "critical")), key=lambda row: -row.observed)
+    # Most repeated ids come from a column that does not identify rows, and one setting fixes that.
+    hint = "; data.columns.id: null numbers the rows" if reasons[0].check.name == "unique_id" else ""
+    counts = ", ".join(f"{row.check.name} in {int(row.observed):,} rows" for row in reasons)
+    return f"{described} ({counts}{hint})"

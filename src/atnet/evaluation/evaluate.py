@@ -1,4 +1,4 @@
-"""Judge a model's answers on the test split: scores, baselines, calibration, slices, curves.
+"""Evaluate a model's predictions on the test split: metrics, baselines, calibration, slices, curves.
 
 Letters in array names: N rows, C classes, B resamples.
 """
@@ -29,7 +29,7 @@ from atnet.schema import TEXT, slice_columns
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """How good the model is on one label."""
+    """Metrics of one label."""
 
     label: str
     support: int
@@ -42,7 +42,7 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class SoftScores:
-    """How good the probabilities are; ranking scores of more than two labels are means of one against the rest."""
+    """Metrics of the probabilities; with more than two labels, ranking metrics are averaged one against the rest."""
 
     roc_auc: Interval
     average_precision: Interval
@@ -52,7 +52,7 @@ class SoftScores:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Stated against kept confidence, before and after temperature scaling."""
+    """Reliability before and after temperature scaling."""
 
     before: Reliability
     after: Reliability
@@ -61,7 +61,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class BaselineScore:
-    """How good a baseline is, and how far the model leads on the same rows."""
+    """Metrics of a baseline, and the model's lead over it on the same rows."""
 
     name: str
     scores: Scores
@@ -70,7 +70,7 @@ class BaselineScore:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Everything that is known about a model on its test split."""
+    """The complete evaluation of a model on its test split."""
 
     labels: tuple[str, ...]
     rows: int
@@ -81,54 +81,54 @@ class Evaluation:
     baselines: tuple[BaselineScore, ...]
     slices: tuple[SliceScore, ...]
     confusion: Ints
-    """(C, C): actual down, predicted across."""
+    """(C, C): actual labels in rows, predicted labels in columns."""
     curves: Curves | None
-    """None when the test rows have one label only."""
+    """None if all test rows have the same label."""
 
 
 def evaluate(
-    table: pd.DataFrame, answers: SplitPredictions, unknown_share_N: Floats, config: EvaluateConfig
+    table: pd.DataFrame, predictions: SplitPredictions, unknown_share_N: Floats, config: EvaluateConfig
 ) -> Evaluation:
-    """Judge the answers; the same arguments give the same numbers.
+    """Evaluate the predictions; the same arguments give the same numbers.
 
     Args:
-        table: the test split, in the answers' order.
-        answers: of the model and of at least one baseline.
-        unknown_share_N: share of each text's tokens that the vocabulary does not hold.
+        table: the test split, in the order of the predictions.
+        predictions: of the model and of at least one baseline.
+        unknown_share_N: share of each text's tokens that are not in the vocabulary.
         config: resamples, confidence, bins, slices.
     """
-    # One stream of chance per part, so that one slice more does not move the other intervals.
+    # One random stream per part, so that an additional slice does not change the other intervals.
     for_scores, for_soft, for_baselines, for_slices = np.random.default_rng(config.seed).spawn(4)
-    rankings = rank_classes(answers.actual, answers.probabilities)
-    scores = _score(answers, answers.predicted, config, for_scores)
-    baselines = tuple(_baseline(name, answers, config, for_baselines) for name in answers.baselines)
+    rankings = rank_classes(predictions.actual, predictions.probabilities)
+    scores = _score(predictions, predictions.predicted, config, for_scores)
+    baselines = tuple(_baseline(name, predictions, config, for_baselines) for name in predictions.baselines)
     return Evaluation(
-        labels=answers.labels,
+        labels=predictions.labels,
         rows=len(table),
         scores=scores,
-        soft=_soft_scores(answers, rankings, config, for_soft),
-        classes=_class_scores(answers, scores),
-        calibration=_calibration(answers, config),
+        soft=_soft_scores(predictions, rankings, config, for_soft),
+        classes=_class_scores(predictions, scores),
+        calibration=_calibration(predictions, config),
         baselines=baselines,
         slices=_slice_scores(
             all_slices(table, unknown_share_N, config.length_quantiles),
-            answers,
-            answers.baselines[best_baseline_score(baselines).name],
+            predictions,
+            predictions.baselines[best_baseline_score(baselines).name],
             config,
             for_slices,
         ),
-        confusion=confusion_matrix(answers.actual, answers.predicted, len(answers.labels)),
+        confusion=confusion_matrix(predictions.actual, predictions.predicted, len(predictions.labels)),
         curves=mean_curves(rankings),
     )
 
 
 def best_baseline_score(baselines: Sequence[BaselineScore]) -> BaselineScore:
-    """Pick the baseline with the highest macro-F1, then accuracy, on the test rows."""
-    return max(baselines, key=lambda one: (one.scores.macro_f1.value, one.scores.accuracy.value))
+    """Return the baseline with the highest macro-F1, then accuracy, on the test rows."""
+    return max(baselines, key=lambda baseline: (baseline.scores.macro_f1.value, baseline.scores.accuracy.value))
 
 
 def all_slices(table: pd.DataFrame, unknown_share_N: Floats, length_quantiles: Sequence[float]) -> list[Slice]:
-    """Part the rows by every slice column, by length and by unknown words."""
+    """Slice the rows by every slice column, by length and by unknown words."""
     by_column = [part for column in slice_columns(table) for part in column_slices(table, column)]
     return [
         *by_column,
@@ -137,55 +137,59 @@ def all_slices(table: pd.DataFrame, unknown_share_N: Floats, length_quantiles: S
     ]
 
 
-def _score(answers: SplitPredictions, predicted_N: Ints, config: EvaluateConfig, rng: np.random.Generator) -> Scores:
+def _score(
+    predictions: SplitPredictions, predicted_N: Ints, config: EvaluateConfig, rng: np.random.Generator
+) -> Scores:
     return score(
-        answers.actual,
+        predictions.actual,
         predicted_N,
-        len(answers.labels),
+        len(predictions.labels),
         samples=config.bootstrap_samples,
         confidence=config.confidence,
         rng=rng,
     )
 
 
-def _baseline(name: str, answers: SplitPredictions, config: EvaluateConfig, rng: np.random.Generator) -> BaselineScore:
-    predicted_N = answers.baselines[name]
+def _baseline(
+    name: str, predictions: SplitPredictions, config: EvaluateConfig, rng: np.random.Generator
+) -> BaselineScore:
+    predicted_N = predictions.baselines[name]
     lead = compare(
-        answers.actual,
-        answers.predicted,
+        predictions.actual,
+        predictions.predicted,
         predicted_N,
-        len(answers.labels),
+        len(predictions.labels),
         samples=config.bootstrap_samples,
         confidence=config.confidence,
         rng=rng,
     )
-    return BaselineScore(name, _score(answers, predicted_N, config, rng), lead)
+    return BaselineScore(name, _score(predictions, predicted_N, config, rng), lead)
 
 
 def _slice_scores(
     parts: Sequence[Slice],
-    answers: SplitPredictions,
+    predictions: SplitPredictions,
     reference_N: Ints,
     config: EvaluateConfig,
     rng: np.random.Generator,
 ) -> tuple[SliceScore, ...]:
-    classes = len(answers.labels)
+    classes = len(predictions.labels)
     return tuple(
-        score_slice(part, answers.actual, answers.predicted, reference_N, classes, config=config, rng=rng)
+        score_slice(part, predictions.actual, predictions.predicted, reference_N, classes, config=config, rng=rng)
         for part in parts
     )
 
 
 def _soft_scores(
-    answers: SplitPredictions, rankings: Sequence[Ranking], config: EvaluateConfig, rng: np.random.Generator
+    predictions: SplitPredictions, rankings: Sequence[Ranking], config: EvaluateConfig, rng: np.random.Generator
 ) -> SoftScores:
-    losses_N = log_losses(answers.actual, answers.probabilities)
-    brier_N = brier_scores(answers.actual, answers.probabilities)
+    losses_N = log_losses(predictions.actual, predictions.probabilities)
+    brier_N = brier_scores(predictions.actual, predictions.probabilities)
     resampled = []
     for weight_BN in resample_rows(len(losses_N), samples=config.bootstrap_samples, rng=rng):
-        drawn = rank_classes(answers.actual, answers.probabilities, weight_BN)
+        rankings_B = rank_classes(predictions.actual, predictions.probabilities, weight_BN)
         means_B2 = weight_BN @ np.column_stack([losses_N, brier_N]) / len(losses_N)
-        resampled.append(np.vstack([_mean_auc(drawn), _mean_precision(drawn), means_B2.T]))
+        resampled.append(np.vstack([_mean_auc(rankings_B), _mean_precision(rankings_B), means_B2.T]))
     auc_B, precision_B, loss_B, brier_B = np.hstack(resampled)
     return SoftScores(
         roc_auc=interval(_mean_auc(rankings).item(), auc_B, config.confidence),
@@ -203,10 +207,13 @@ def _mean_precision(rankings: Sequence[Ranking]) -> Floats:
     return defined_mean([ranking.average_precision for ranking in rankings])
 
 
-def _class_scores(answers: SplitPredictions, scores: Scores) -> tuple[ClassScore, ...]:
-    counts = count_classes(answers.actual, answers.predicted, len(answers.labels))
-    one_N = np.ones((1, len(answers.actual)))
-    ranked = [rank(answers.actual == c, answers.probabilities[:, c], one_N) for c in range(len(answers.labels))]
+def _class_scores(predictions: SplitPredictions, scores: Scores) -> tuple[ClassScore, ...]:
+    counts = count_classes(predictions.actual, predictions.predicted, len(predictions.labels))
+    weight_BN = np.ones((1, len(predictions.actual)))
+    ranked = [
+        rank(predictions.actual == c, predictions.probabilities[:, c], weight_BN)
+        for c in range(len(predictions.labels))
+    ]
     return tuple(
         ClassScore(
             label=label,
@@ -217,13 +224,13 @@ def _class_scores(answers: SplitPredictions, scores: Scores) -> tuple[ClassScore
             roc_auc=ranked[c].roc_auc.item(),
             average_precision=ranked[c].average_precision.item(),
         )
-        for c, label in enumerate(answers.labels)
+        for c, label in enumerate(predictions.labels)
     )
 
 
-def _calibration(answers: SplitPredictions, config: EvaluateConfig) -> Calibration:
+def _calibration(predictions: SplitPredictions, config: EvaluateConfig) -> Calibration:
     return Calibration(
-        before=reliability(answers.actual, answers.uncalibrated, config.calibration_bins),
-        after=reliability(answers.actual, answers.probabilities, config.calibration_bins),
-        log_loss_before=float(log_losses(answers.actual, answers.uncalibrated).mean()),
+        before=reliability(predictions.actual, predictions.uncalibrated, config.calibration_bins),
+        after=reliability(predictions.actual, predictions.probabilities, config.calibration_bins),
+        log_loss_before=float(log_losses(predictions.actual, predictions.uncalibrated).mean()),
     )

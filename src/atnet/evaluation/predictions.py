@@ -1,4 +1,4 @@
-"""What the model and the baselines answered, brought side by side with the truth.
+"""The predictions of the model and of the baselines on the test split, aligned with the labels.
 
 Letters in array names: N rows, C classes.
 """
@@ -17,7 +17,7 @@ from atnet.schema import ID, LABEL
 
 @dataclass(frozen=True, slots=True)
 class SplitPredictions:
-    """What the model and the baselines said about the test rows, beside what is true."""
+    """Predictions of the model and of the baselines for the test rows, and the actual labels."""
 
     labels: tuple[str, ...]
     actual: Ints
@@ -29,11 +29,11 @@ class SplitPredictions:
     probabilities: Floats
     """(N, C) probabilities after temperature scaling."""
     baselines: dict[str, Ints]
-    """Name -> (N,) class ids."""
+    """Name -> predicted class ids (N,)."""
 
 
 def collect_predictions(table: pd.DataFrame, predictions: Predictions, baselines: pd.DataFrame) -> SplitPredictions:
-    """Put truth, answers and baseline answers side by side, as class ids.
+    """Align labels, predictions and baseline predictions, as class ids.
 
     Args:
         table: the test split (canonical table).
@@ -41,17 +41,17 @@ def collect_predictions(table: pd.DataFrame, predictions: Predictions, baselines
         baselines: an id column, then one column of labels per baseline, in any row order.
 
     Raises:
-        DataContractError: if there are no rows, a label is not one of the model's, or the baselines are of other rows.
+        DataContractError: if there are no rows, the model does not know a label, or the baselines have other rows.
     """
     if table.empty:
-        raise DataContractError("The test split has no rows. Give split.fractions.test more, then run `dvc repro`.")
-    beside = baselines.set_index(ID)
-    if not beside.index.is_unique or set(beside.index) != set(table[ID]):
+        raise DataContractError("The test split has no rows. Raise split.fractions.test, then run `dvc repro`.")
+    by_id = baselines.set_index(ID)
+    if not by_id.index.is_unique or set(by_id.index) != set(table[ID]):
         raise DataContractError(
-            f"The baselines' predictions ({len(beside)} rows) and the test split ({len(table)} rows) "
-            "hold different ids. Run `dvc repro` to make both from the same split."
+            f"The baselines' predictions ({len(by_id)} rows) and the test split ({len(table)} rows) "
+            "have different ids. Run `dvc repro` to produce both from the same split."
         )
-    ordered = beside.loc[table[ID]]
+    ordered = by_id.loc[table[ID]]
     return SplitPredictions(
         labels=predictions.labels,
         actual=_class_ids(table[LABEL], predictions.labels, "The test split"),
@@ -64,12 +64,12 @@ def collect_predictions(table: pd.DataFrame, predictions: Predictions, baselines
     )
 
 
-def _class_ids(found: pd.Series, labels: Sequence[str], whose: str) -> Ints:
-    ids = pd.Index(labels).get_indexer(pd.Index(found))
+def _class_ids(column: pd.Series, labels: Sequence[str], source: str) -> Ints:
+    ids = pd.Index(labels).get_indexer(pd.Index(column))
     if (ids < 0).any():
-        strange = sorted({str(label) for label in found[ids < 0]})[:5]
+        unknown = sorted({str(label) for label in column[ids < 0]})[:5]
         raise DataContractError(
-            f"{whose} holds labels the model does not know: {', '.join(strange)}. "
-            "Run `dvc repro` so that model and splits belong together."
+            f"{source} has labels that the model does not know: {', '.join(unknown)}. "
+            "Run `dvc repro` so that model and splits match."
         )
     return ids.astype(np.int64)

@@ -1,4 +1,4 @@
-"""An evaluation as plain values for files: numbers for DVC's metrics, tables for DVC's plots."""
+"""Serialization of an evaluation: numbers for DVC's metrics, tables for DVC's plots."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,11 +15,11 @@ from atnet.evaluation.slices import BY_LENGTH, Slice, SliceScore, length_slices
 from atnet.schema import ID, LABEL
 
 DECIMALS = 6
-"""Enough for any reader, few enough that the order of a sum never shows."""
+"""Enough for any reader, and few enough that the order of a summation does not show."""
 
 
 def metrics(evaluation: Evaluation, temperature: float) -> dict[str, Any]:
-    """Give the headline numbers: what `dvc metrics show` should fit."""
+    """Return the main metrics, as few as `dvc metrics show` can display."""
     soft, calibration, best = evaluation.soft, evaluation.calibration, best_baseline_score(evaluation.baselines)
     return {
         "rows": evaluation.rows,
@@ -35,13 +35,13 @@ def metrics(evaluation: Evaluation, temperature: float) -> dict[str, Any]:
             "error_after": _number(calibration.after.expected_error),
             "log_loss_before": _number(calibration.log_loss_before),
         },
-        "baselines": {one.name: _baseline_values(one) for one in evaluation.baselines},
+        "baselines": {baseline.name: _baseline_values(baseline) for baseline in evaluation.baselines},
         "lead": {"over": best.name, **_comparison(best.lead)},
     }
 
 
 def details(evaluation: Evaluation) -> dict[str, Any]:
-    """Give the scores per label, the comparison with every baseline and the intervals that `metrics` leaves out."""
+    """Return the metrics by label, the comparison with every baseline and the intervals that `metrics` omits."""
     soft = evaluation.soft
     return {
         "scores": {
@@ -51,57 +51,57 @@ def details(evaluation: Evaluation) -> dict[str, Any]:
             "brier": _interval(soft.brier),
         },
         "labels": {
-            one.label: {
-                "support": one.support,
-                "precision": _number(one.precision),
-                "recall": _number(one.recall),
-                "f1": _interval(one.f1),
-                "roc_auc": _number(one.roc_auc),
-                "average_precision": _number(one.average_precision),
+            label_score.label: {
+                "support": label_score.support,
+                "precision": _number(label_score.precision),
+                "recall": _number(label_score.recall),
+                "f1": _interval(label_score.f1),
+                "roc_auc": _number(label_score.roc_auc),
+                "average_precision": _number(label_score.average_precision),
             }
-            for one in evaluation.classes
+            for label_score in evaluation.classes
         },
         "baselines": {
-            one.name: {
-                "accuracy": _interval(one.scores.accuracy),
-                "macro_f1": _interval(one.scores.macro_f1),
-                "lead": _comparison(one.lead),
+            baseline.name: {
+                "accuracy": _interval(baseline.scores.accuracy),
+                "macro_f1": _interval(baseline.scores.macro_f1),
+                "lead": _comparison(baseline.lead),
             }
-            for one in evaluation.baselines
+            for baseline in evaluation.baselines
         },
     }
 
 
 def slice_values(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
-    """Give each slice's rows and scores by what it is parted by and its value; a small slice has rows only."""
+    """Return the rows and metrics of each slice, by criterion and value; a small slice has only its rows."""
     values: dict[str, dict[str, Any]] = {}
-    for one in evaluation.slices:
-        values.setdefault(one.by, {})[one.value] = _slice(one)
+    for slice_score in evaluation.slices:
+        values.setdefault(slice_score.by, {})[slice_score.value] = _slice(slice_score)
     return values
 
 
-def prediction_table(table: pd.DataFrame, answers: SplitPredictions) -> pd.DataFrame:
-    """Give each row's id, label, predicted label, confidence and the probability of every label."""
-    names = np.array(answers.labels, dtype=object)
+def prediction_table(table: pd.DataFrame, predictions: SplitPredictions) -> pd.DataFrame:
+    """Return each row's id, label, predicted label, confidence and the probability of every label."""
+    names = np.array(predictions.labels, dtype=object)
     columns: dict[str, Any] = {
         ID: table[ID].to_numpy(),
         LABEL: table[LABEL].to_numpy(),
-        "predicted": names[answers.predicted],
-        "score": answers.probabilities.max(axis=1),
+        "predicted": names[predictions.predicted],
+        "score": predictions.probabilities.max(axis=1),
     }
-    columns |= {f"p_{label}": answers.probabilities[:, c] for c, label in enumerate(answers.labels)}
+    columns |= {f"p_{label}": predictions.probabilities[:, c] for c, label in enumerate(predictions.labels)}
     return pd.DataFrame(columns)
 
 
 def plot_tables(
-    evaluation: Evaluation, answers: SplitPredictions, words_N: Ints, length_quantiles: Sequence[float]
+    evaluation: Evaluation, predictions: SplitPredictions, words_N: Ints, length_quantiles: Sequence[float]
 ) -> dict[str, pd.DataFrame]:
-    """Give the tables that DVC draws, by file name without ending."""
-    names = np.array(answers.labels, dtype=object)
+    """Return the tables of DVC's plots, by file name without suffix."""
+    names = np.array(predictions.labels, dtype=object)
     tables = {
-        "confusion": pd.DataFrame({"actual": names[answers.actual], "predicted": names[answers.predicted]}),
+        "confusion": pd.DataFrame({"actual": names[predictions.actual], "predicted": names[predictions.predicted]}),
         **_curve_tables(evaluation),
-        # A file per line: DVC would draw a bin that only one of them fills as an accuracy of zero in the other.
+        # One file per curve: DVC would draw a bin that is empty in one of them with accuracy 0.
         "reliability_before": _reliability_table(evaluation.calibration.before, "before"),
         "reliability_after": _reliability_table(evaluation.calibration.after, "after"),
         "reliability_ideal": pd.DataFrame({"confidence": [0.0, 1.0], "ideal": [0.0, 1.0]}),
@@ -111,32 +111,32 @@ def plot_tables(
 
 
 def _curve_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
-    found = evaluation.curves
-    nothing = np.array([])
-    grid = found.grid if found else nothing
+    curves = evaluation.curves
+    empty = np.array([])
+    grid = curves.grid if curves else empty
     return {
         "roc": pd.DataFrame(
             {
-                # The climb at false positive rate 0 starts at the origin.
+                # The vertical part at false positive rate 0 starts at the origin.
                 "false_positive_rate": np.append(0.0, grid),
-                "true_positive_rate": np.append(0.0, found.true_positive_rate if found else nothing),
+                "true_positive_rate": np.append(0.0, curves.true_positive_rate if curves else empty),
             }
         ),
-        "precision_recall": pd.DataFrame({"recall": grid, "precision": found.precision if found else nothing}),
+        "precision_recall": pd.DataFrame({"recall": grid, "precision": curves.precision if curves else empty}),
     }
 
 
-def _reliability_table(found: Reliability, name: str) -> pd.DataFrame:
-    seen = found.rows > 0
-    return pd.DataFrame({"confidence": found.confidence[seen], name: found.accuracy[seen]})
+def _reliability_table(reliability: Reliability, name: str) -> pd.DataFrame:
+    filled = reliability.rows > 0
+    return pd.DataFrame({"confidence": reliability.confidence[filled], name: reliability.accuracy[filled]})
 
 
-def _length_table(evaluation: Evaluation, parts: Sequence[Slice], words_N: Ints) -> pd.DataFrame:
-    found = [one for one in evaluation.slices if one.by == BY_LENGTH]
+def _length_table(evaluation: Evaluation, slices: Sequence[Slice], words_N: Ints) -> pd.DataFrame:
+    scores = [slice_score for slice_score in evaluation.slices if slice_score.by == BY_LENGTH]
     rows = [
-        (float(np.median(words_N[part.rows_N])), one.rows, one.accuracy.value, one.accuracy.low, one.accuracy.high)
-        for one, part in zip(found, parts, strict=True)
-        if one.accuracy is not None
+        (float(np.median(words_N[part.rows_N])), score.rows, accuracy.value, accuracy.low, accuracy.high)
+        for score, part in zip(scores, slices, strict=True)
+        if (accuracy := score.accuracy) is not None
     ]
     return pd.DataFrame(rows, columns=["median_words", "rows", "accuracy", "low", "high"])
 
@@ -145,25 +145,27 @@ def _number(value: float) -> float:
     return round(float(value), DECIMALS)
 
 
-def _interval(found: Interval) -> dict[str, float]:
-    return {"value": _number(found.value), "low": _number(found.low), "high": _number(found.high)}
+def _interval(interval: Interval) -> dict[str, float]:
+    return {"value": _number(interval.value), "low": _number(interval.low), "high": _number(interval.high)}
 
 
-def _comparison(found: Comparison) -> dict[str, Any]:
+def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {
-        "accuracy": _interval(found.accuracy),
-        "macro_f1": _interval(found.macro_f1),
-        "mcnemar_p": _number(found.p_value),
+        "accuracy": _interval(comparison.accuracy),
+        "macro_f1": _interval(comparison.macro_f1),
+        "mcnemar_p": _number(comparison.p_value),
     }
 
 
-def _baseline_values(one: BaselineScore) -> dict[str, float]:
+def _baseline_values(baseline: BaselineScore) -> dict[str, float]:
     return {
-        "accuracy": _number(one.scores.accuracy.value),
-        "macro_f1": _number(one.scores.macro_f1.value),
+        "accuracy": _number(baseline.scores.accuracy.value),
+        "macro_f1": _number(baseline.scores.macro_f1.value),
     }
 
 
-def _slice(one: SliceScore) -> Mapping[str, Any]:
-    scores = {"accuracy": one.accuracy, "macro_f1": one.macro_f1, "lead": one.lead}
-    return {"rows": one.rows} | {name: _interval(found) for name, found in scores.items() if found is not None}
+def _slice(slice_score: SliceScore) -> Mapping[str, Any]:
+    metrics = {"accuracy": slice_score.accuracy, "macro_f1": slice_score.macro_f1, "lead": slice_score.lead}
+    return {"rows": slice_score.rows} | {
+        name: _interval(interval) for name, interval in metrics.items() if interval is not None
+    }

@@ -1,6 +1,6 @@
-"""From a trained network to files that answer without TensorFlow.
+"""Export of a trained network to ONNX, for inference without TensorFlow.
 
-The network is rebuilt in float32 before it is exported: an export under a bfloat16 policy fails or is wrong.
+The network must be built in float32: an export under a bfloat16 policy fails or is wrong.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from atnet.errors import ModelError
 
 OPSET = 17
 TOLERANCE = 1e-4
-"""Largest difference allowed between the answers of Keras and of the exported network."""
+"""Largest difference allowed between the outputs of Keras and of the exported network."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportCheck:
-    """How far the exported network's answers lie from those of Keras, in logits and attention weights."""
+    """The largest difference between the outputs of the exported network and of Keras, logits and attention."""
 
     largest_difference: float
     texts: int
@@ -31,30 +31,30 @@ class ExportCheck:
 def to_onnx(model: keras.Model) -> bytes:
     """Export a float32 network; the same network gives the same bytes.
 
-    The graph takes `tokens` (B, T) int32 and gives what the network gives: `logits` (B, C), `attention` (B, T) and,
-    with a wide branch, `wide` (B, T, C).
+    The graph maps `tokens` (B, T) int32 to the network's outputs: `logits` (B, C), `attention` (B, T) and, with a wide
+    branch, `wide` (B, T, C).
     """
     names = tuple(model.output)
     signature = [tf.TensorSpec((None, None), tf.int32, name="tokens")]
 
     @tf.function(input_signature=signature)
-    def answer(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
+    def outputs_of(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = model(tokens, training=False)
         return {name: tf.identity(outputs[name], name=name) for name in names}
 
-    # One call first: a layer that builds itself late would be exported unbuilt.
-    answer(tf.ones((1, 2), tf.int32))
-    proto, _ = tf2onnx.convert.from_function(answer, input_signature=signature, opset=OPSET)
+    # One call first: a layer that is built lazily would be exported unbuilt.
+    outputs_of(tf.ones((1, 2), tf.int32))
+    proto, _ = tf2onnx.convert.from_function(outputs_of, input_signature=signature, opset=OPSET)
     exported: bytes = canonical_onnx(proto).SerializeToString(deterministic=True)
     return exported
 
 
 def canonical_onnx(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Give the same graph in a form that depends on what it computes only.
+    """Return the same graph in a form that depends only on what it computes.
 
-    tf2onnx orders and names its nodes by a count that changes from export to export. Here every tensor is named by a
-    digest of how it is computed, so that equal ones become one; nodes are ordered by their distance from the inputs,
-    and all that is not computed with is dropped.
+    tf2onnx orders and names its nodes by a counter that differs between exports. Here every tensor is named by a digest
+    of how it is computed, which also merges equal ones; nodes are ordered by their distance from the inputs, and unused
+    constants and metadata are dropped.
     """
     source = proto.graph
     names = {value.name: value.name for value in source.input} | {"": ""}
@@ -64,15 +64,15 @@ def canonical_onnx(proto: onnx.ModelProto) -> onnx.ModelProto:
     outputs = {value.name for value in source.output}
     nodes: dict[tuple[int, str], onnx.NodeProto] = {}
     for node in source.node:
-        named = _named(node, names, outputs)
-        depth = 1 + max((depths[value] for value in named.input), default=0)
-        names |= dict(zip(node.output, named.output, strict=True))
-        depths |= dict.fromkeys(named.output, depth)
-        nodes[depth, named.name] = named
+        renamed = _renamed_node(node, names, outputs)
+        depth = 1 + max((depths[value] for value in renamed.input), default=0)
+        names |= dict(zip(node.output, renamed.output, strict=True))
+        depths |= dict.fromkeys(renamed.output, depth)
+        nodes[depth, renamed.name] = renamed
     used = {value for node in nodes.values() for value in node.input}
-    initializers = [_renamed(constants[name], name) for name in sorted(constants) if name in used]
+    initializers = [_renamed_tensor(constants[name], name) for name in sorted(constants) if name in used]
     graph = onnx.helper.make_graph(
-        [nodes[place] for place in sorted(nodes)],
+        [nodes[position] for position in sorted(nodes)],
         "atnet",
         [_with_axes(value) for value in source.input],
         [_with_axes(value) for value in sorted(source.output, key=lambda value: value.name, reverse=True)],
@@ -83,13 +83,13 @@ def canonical_onnx(proto: onnx.ModelProto) -> onnx.ModelProto:
     )
 
 
-def _named(node: onnx.NodeProto, names: dict[str, str], outputs: set[str]) -> onnx.NodeProto:
-    """Name a node and what it gives by a digest of its operation and inputs; the graph's outputs keep their names."""
+def _renamed_node(node: onnx.NodeProto, names: dict[str, str], outputs: set[str]) -> onnx.NodeProto:
+    """Rename a node and its outputs by a digest of its operation and inputs; the graph's outputs keep their names."""
     inputs = [names[value] for value in node.input]
     attributes = sorted(node.attribute, key=lambda attribute: attribute.name)
-    parts = [node.op_type, node.domain, *inputs, *(part.SerializeToString(deterministic=True) for part in attributes)]
-    kept = [value for value in node.output if value in outputs]
-    digest = _digest(*parts, *kept)
+    serialized = [attribute.SerializeToString(deterministic=True) for attribute in attributes]
+    graph_outputs = [value for value in node.output if value in outputs]
+    digest = _digest(node.op_type, node.domain, *inputs, *serialized, *graph_outputs)
     result = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=digest)
     result.input.extend(inputs)
     result.output.extend(value if value in outputs else f"{digest}.{i}" for i, value in enumerate(node.output))
@@ -98,10 +98,10 @@ def _named(node: onnx.NodeProto, names: dict[str, str], outputs: set[str]) -> on
 
 
 def _constant_name(tensor: onnx.TensorProto) -> str:
-    return "c" + _digest(_renamed(tensor, "").SerializeToString(deterministic=True))
+    return "c" + _digest(_renamed_tensor(tensor, "").SerializeToString(deterministic=True))
 
 
-def _renamed(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
+def _renamed_tensor(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
     result = onnx.TensorProto()
     result.CopyFrom(tensor)
     result.name, result.doc_string = name, ""
@@ -126,18 +126,18 @@ def _digest(*parts: str | bytes) -> str:
 
 
 def check_export(
-    model: keras.Model, answer: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], tokens: np.ndarray
+    model: keras.Model, exported: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], tokens: np.ndarray
 ) -> ExportCheck:
     """Compare the exported network with Keras on (B, T) tokens.
 
     Args:
-        answer: gives the exported network's logits and attention.
+        exported: returns the logits and the attention of the exported network.
 
     Raises:
         ModelError: if they differ by more than TOLERANCE.
     """
     expected = model(tokens, training=False)
-    logits, attention = answer(tokens)
+    logits, attention = exported(tokens)
     difference = max(
         float(np.abs(logits - expected["logits"].numpy()).max()),
         float(np.abs(attention - expected["attention"].numpy()).max()),
@@ -145,6 +145,6 @@ def check_export(
     if not difference < TOLERANCE:
         raise ModelError(
             f"The exported network differs from Keras by {difference:.2g} (allowed: {TOLERANCE:g}). "
-            "Nothing was written. Set train.precision to float32 and train again."
+            "No file was written. Set train.precision to float32 and train again."
         )
     return ExportCheck(difference, len(tokens))

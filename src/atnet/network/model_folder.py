@@ -1,4 +1,4 @@
-"""The model folder: all that one trained model is, and nothing that changes from run to run."""
+"""The model folder: everything that defines a trained model, without dates or run ids."""
 
 import csv
 import io
@@ -15,18 +15,19 @@ from tokenizers import Tokenizer
 from atnet.inference import Predictor
 from atnet.network.export import check_export, to_onnx
 from atnet.network.model import architecture_json
-from atnet.network.training import Epoch, Trainer, TrainingState
+from atnet.network.training import Trainer
+from atnet.network.training_state import Epoch, TrainingState
 from atnet.storage import whole_file, write_json, write_text
 from atnet.text.encoded_split import EncodedSplit, ordered_batches
 from atnet.wide.blending import fit_temperature
 
 HISTORY_DECIMALS = 6
-CHECKED_TEXTS, CHECKED_AT_ONCE = 256, 16
+CHECKED_TEXTS, CHECK_BATCH = 256, 16
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A finished training with all that its network needs to answer."""
+    """A finished training, with the tokenizer and the labels that its network needs for inference."""
 
     trainer: Trainer
     state: TrainingState
@@ -36,58 +37,37 @@ class TrainedModel:
 
 
 def save_model(folder: Path, trained: TrainedModel) -> None:
-    """Export the network, check the export, calibrate it on the validation split and write the folder.
+    """Export the network, check the export, calibrate it on the validation split and write the model folder.
 
     Raises:
-        ModelError: if the exported network answers otherwise than Keras; nothing is written then.
+        ModelError: if the outputs of the exported network differ from those of Keras; nothing is written then.
     """
-    trainer, network = trained.trainer, trained.trainer.network(trained.state)
+    data, network = trained.trainer.data, trained.trainer.network(trained.state)
     exported = to_onnx(network)
     predictor = Predictor(
         Tokenizer.from_str(trained.tokenizer),
         onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"]),
         labels=trained.labels,
         temperature=1.0,
-        pad_to=trainer.pad_to,
+        pad_to=data.pad_to,
     )
-    _check(network, predictor, trainer)
-    settings = {
+    _check(network, predictor, data.validation, data.pad_to)
+    config = {
         "labels": list(trained.labels),
-        "temperature": _temperature(predictor, trainer.validation),
-        "pad_to": trainer.pad_to,
+        "temperature": _temperature(predictor, data.validation),
+        "pad_to": data.pad_to,
     }
-    _write(folder / "model.weights.h5", _weights(network))
-    _write(folder / "model.onnx", exported)
+    _write_bytes(folder / "model.weights.h5", _weights_file(network))
+    _write_bytes(folder / "model.onnx", exported)
     write_text(folder / "architecture.json", architecture_json(network))
     write_text(folder / "tokenizer.json", trained.tokenizer)
-    write_json(folder / "inference_config.json", settings)
-    write_text(folder / "train_hashes.txt", "".join(f"{text}\n" for text in sorted(set(trainer.train.text_hashes))))
+    write_json(folder / "inference_config.json", config)
+    write_text(folder / "train_hashes.txt", "".join(f"{text}\n" for text in sorted(set(data.train.text_hashes))))
     write_text(folder / "history.csv", history_csv(trained.state.history))
 
 
-def _check(network: keras.Model, predictor: Predictor, trainer: Trainer) -> None:
-    validation = trainer.validation
-    rows = np.linspace(0, len(validation) - 1, min(CHECKED_TEXTS, len(validation))).astype(np.int64)
-    for chosen in ordered_batches(validation.lengths[rows], CHECKED_AT_ONCE):
-        check_export(network, predictor.run, validation.padded(rows[chosen], trainer.pad_to))
-
-
-def _temperature(predictor: Predictor, validation: EncodedSplit) -> float:
-    bounds = zip(validation.offsets[:-1].tolist(), validation.offsets[1:].tolist(), strict=True)
-    logits = predictor.logits([validation.tokens[start:end].tolist() for start, end in bounds])
-    return fit_temperature(logits, validation.labels)
-
-
-def _weights(network: keras.Model) -> bytes:
-    # Keras insists on a file of this ending, so it cannot write beside the final one.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.weights.h5"
-        network.save_weights(path)
-        return path.read_bytes()
-
-
 def history_csv(history: Sequence[Epoch]) -> str:
-    """Give the training curves as CSV, a line per epoch."""
+    """Return the training curves as CSV, one line per epoch."""
     file = io.StringIO()
     writer = csv.DictWriter(file, [field.name for field in fields(Epoch)], lineterminator="\n")
     writer.writeheader()
@@ -96,10 +76,31 @@ def history_csv(history: Sequence[Epoch]) -> str:
     return file.getvalue()
 
 
+def _check(network: keras.Model, predictor: Predictor, validation: EncodedSplit, pad_to: int | None) -> None:
+    """Compare the exported network with Keras on evenly spaced validation texts."""
+    rows = np.linspace(0, len(validation) - 1, min(CHECKED_TEXTS, len(validation))).astype(np.int64)
+    for batch in ordered_batches(validation.lengths[rows], CHECK_BATCH):
+        check_export(network, predictor.run, validation.padded(rows[batch], pad_to))
+
+
+def _temperature(predictor: Predictor, validation: EncodedSplit) -> float:
+    bounds = zip(validation.offsets[:-1].tolist(), validation.offsets[1:].tolist(), strict=True)
+    logits = predictor.logits([validation.tokens[start:end].tolist() for start, end in bounds])
+    return fit_temperature(logits, validation.labels)
+
+
+def _weights_file(network: keras.Model) -> bytes:
+    # Keras requires this file name, so it cannot write a temporary file next to the final one.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.weights.h5"
+        network.save_weights(path)
+        return path.read_bytes()
+
+
 def _rounded(value: float | int) -> float | int:
     return value if isinstance(value, int) else round(value, HISTORY_DECIMALS)
 
 
-def _write(path: Path, content: bytes) -> None:
-    with whole_file(path) as beside:
-        beside.write_bytes(content)
+def _write_bytes(path: Path, content: bytes) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)

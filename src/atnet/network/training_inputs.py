@@ -1,8 +1,7 @@
-"""What a training reads: the encoded splits, the tokenizer, the labels and the word vectors."""
+"""The inputs of a training: the encoded splits, the tokenizer, the labels and the word vectors."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import yaml
@@ -12,28 +11,33 @@ from atnet.config import TrainConfig
 from atnet.files import DVC_FILE, LABELS, TOKENIZER, WORD_VECTORS, encoded_split
 from atnet.storage import read_json, reading
 from atnet.text.encoded_split import EncodedSplit
-from atnet.wide.branch import WideBranch, wide_branch
+from atnet.wide.branch import WideBranch, fit_wide_branch
 
 WIDE_SETTINGS = ("attention", "wide", "wide_regularization", "wide_max_tokens", "soft_target_slope", "class_weights")
 """The parameters of section train on which the wide branch depends."""
 INPUT_FILES = (TOKENIZER, LABELS, encoded_split("train"), encoded_split("validation"), WORD_VECTORS)
 
 
-class TrainerInputs(TypedDict):
-    """What the data gives to a `Trainer`."""
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a `Trainer` learns from."""
 
     train: EncodedSplit
     validation: EncodedSplit
     vocabulary_size: int
     classes: int
     pad_to: int | None
-    vectors: np.ndarray
-    wide: WideBranch | None
+    """Tokens to which every text is padded; None pads a batch to its longest text."""
+    vectors: np.ndarray | None = None
+    """(V, D) word vectors of the V most frequent tokens, from which the embedding starts; the network treats all other
+    tokens as the unknown word. None: an embedding of all tokens, randomly initialized."""
+    wide: WideBranch | None = None
+    """The fitted wide branch to combine with the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingInputs:
-    """The files of one training, read; the test split is not among them."""
+    """The input files of a training, read; the test split is not one of them."""
 
     train: EncodedSplit
     validation: EncodedSplit
@@ -41,12 +45,12 @@ class TrainingInputs:
     labels: list[str]
     vectors: np.ndarray
     """(V, D) word vectors of the V most frequent tokens."""
-    fitted: dict[str, WideBranch | None] = field(default_factory=dict, repr=False)
-    """The wide branch last asked for, by its settings: a search mostly asks for the same one again and again."""
+    _wide_cache: dict[str, WideBranch | None] = field(default_factory=dict, repr=False)
+    """The last fitted wide branch, by its settings: most trials of a search share them."""
 
     @classmethod
     def load(cls, root: Path) -> "TrainingInputs":
-        """Read what `tokenize` and `vectors` wrote.
+        """Read the outputs of `tokenize` and `vectors`.
 
         Raises:
             DataFileError: if a file is missing or damaged.
@@ -64,36 +68,36 @@ class TrainingInputs:
             vectors=vectors,
         )
 
-    def for_trainer(self, config: TrainConfig) -> TrainerInputs:
-        """Give a `Trainer` what it asks of the data: `Trainer(config, precision=…, **files.for_trainer(config))`."""
-        return {
-            "train": self.train,
-            "validation": self.validation,
-            "vocabulary_size": self.tokenizer.get_vocab_size(),
-            "classes": len(self.labels),
-            "pad_to": _max_length(self.tokenizer) if config.attention == "published" else None,
-            "vectors": self.vectors,
-            "wide": self._wide(config),
-        }
+    def training_data(self, config: TrainConfig) -> TrainingData:
+        """Assemble the data of a `Trainer` with these settings; fits the wide branch."""
+        return TrainingData(
+            train=self.train,
+            validation=self.validation,
+            vocabulary_size=self.tokenizer.get_vocab_size(),
+            classes=len(self.labels),
+            pad_to=_max_length(self.tokenizer) if config.attention == "published" else None,
+            vectors=self.vectors,
+            wide=self._wide_branch(config),
+        )
 
-    def _wide(self, config: TrainConfig) -> WideBranch | None:
-        asked = config.model_dump_json(include=set(WIDE_SETTINGS))
-        if asked not in self.fitted:
-            self.fitted.clear()  # one of a large set takes a hundred megabytes
-            self.fitted[asked] = wide_branch(
+    def _wide_branch(self, config: TrainConfig) -> WideBranch | None:
+        settings = config.model_dump_json(include=set(WIDE_SETTINGS))
+        if settings not in self._wide_cache:
+            self._wide_cache.clear()  # the branch of a large split takes a hundred megabytes
+            self._wide_cache[settings] = fit_wide_branch(
                 config,
                 train=self.train,
                 validation=self.validation,
                 words=vocabulary(self.tokenizer),
                 classes=len(self.labels),
             )
-        return self.fitted[asked]
+        return self._wide_cache[settings]
 
 
 def vocabulary(tokenizer: Tokenizer) -> list[str]:
-    """List the words, or pieces, of a tokenizer by token id."""
-    numbered: dict[str, int] = tokenizer.get_vocab()
-    return sorted(numbered, key=lambda word: numbered[word])
+    """List the words, or subwords, of a tokenizer by token id."""
+    ids: dict[str, int] = tokenizer.get_vocab()
+    return sorted(ids, key=lambda word: ids[word])
 
 
 def training_inputs(root: Path) -> list[Path]:
@@ -103,10 +107,10 @@ def training_inputs(root: Path) -> list[Path]:
 
 def training_code(root: Path) -> list[Path]:
     """List the source files whose change makes DVC retrain the model; empty without a dvc.yaml."""
-    graph = root / DVC_FILE
-    if not graph.is_file():
+    dvc_file = root / DVC_FILE
+    if not dvc_file.is_file():
         return []
-    dependencies = yaml.safe_load(graph.read_text(encoding="utf-8"))["stages"]["train"]["deps"]
+    dependencies = yaml.safe_load(dvc_file.read_text(encoding="utf-8"))["stages"]["train"]["deps"]
     sources = [root / name for name in dependencies if name.startswith("src/")]
     return sorted(path for source in sources for path in ([source] if source.is_file() else source.rglob("*.py")))
 

@@ -14,11 +14,11 @@ from atnet.errors import ModelError
 from atnet.files import DVC_LOCK
 from atnet.inference import UnusableModelError, model_hash
 from atnet.isolated.process import open_isolated
+from atnet.published_model import MODEL_FOLDER
 from atnet.registry.versions import Registry, Version, store_call
 from atnet.tracking.logged_model import ARTIFACTS_TAG, artifacts_sha256
 from atnet.tracking.tags import milliseconds
 
-MODEL_FOLDER = "artifacts/model"
 REQUIREMENTS = "requirements.txt"
 TRAIN_HASHES = "train_hashes.txt"
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from atnet.errors import DataFileError
-from atnet.formatting import markdown_table
+from atnet.formatting import markdown_table, markdown_text
 
 GENESIS_HASH = "0" * 64
 """What the first line holds in place of a previous hash."""
@@ -184,7 +184,9 @@ def history_rows(ledger_entries: Sequence[LedgerEntry]) -> list[tuple[str, ...]]
 
 def history_markdown(ledger_entries: Sequence[LedgerEntry]) -> str:
     """Return the ledger as a Markdown table, newest first."""
-    return "\n".join(markdown_table(COLUMNS, reversed(history_rows(ledger_entries))))
+    return markdown_table(
+        COLUMNS, [[markdown_text(cell) for cell in row] for row in reversed(history_rows(ledger_entries))]
+    )
 
 
 def _champion(event: LedgerEvent) -> str:

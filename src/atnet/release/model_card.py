@@ -17,7 +17,7 @@ from atnet.release.behavior.runner import BehaviorResult
 from atnet.release.behavior.suites import TEST_TYPES
 from atnet.release.gate.result import GateResult
 from atnet.report.rendering import page_template
-from atnet.report.sentences import baseline_name, p_value, verdict
+from atnet.report.sentences import display_name, summarize
 from atnet.storage import read_json
 from atnet.tracking import collect_run_contents
 from atnet.tracking.run_contents import RunContents
@@ -103,7 +103,7 @@ def card_markdown(values: CardValues) -> str:
     baselines = contents.details["baselines"].items()
     return page_template("model_card.md", FILTERS).render(
         card=values,
-        summary=verdict(contents.results, values.confidence),
+        summary=summarize(contents.results, values.confidence),
         test_types=[test_type for test_type in TEST_TYPES if behavior and behavior.cases(test_type)],
         weak=weak_spots(values),
         settings={name: value for name, value in contents.params.items() if name.startswith(LISTED_SECTIONS)},
@@ -178,7 +178,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "points": _points,
     "count": lambda value: f"{value:,}",
     "percent": lambda value: f"{value:.1%}",
-    "model": baseline_name,
-    "p_value": p_value,
+    "model": display_name,
     "literal": lambda value: json.dumps(value, ensure_ascii=False),
 }

@@ -53,7 +53,7 @@ logger = logging.getLogger(__name__)
 
 LOCK = files.STATE / "release.lock"
 LOCK_SECONDS = 5.0
-BUSY = "Another release is running in this project: it holds {path}. Run this one again when it has finished."
+BUSY = f"Another release is running in this project: it holds {LOCK}. Run this one again when it has finished."
 
 Result = Literal["promoted", "rejected", "pending_approval", "unchanged"]
 

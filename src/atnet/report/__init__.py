@@ -1,1 +1,1 @@
-"""The report of an evaluation as a reviewer sees it: figures, explanations, one page."""
+"""The report of an evaluation: figures, explanations, and the page that shows them."""

@@ -1,87 +1,86 @@
-"""An explanation as a picture: a text cut into pieces, each with its contribution and its attention."""
+"""An explanation as highlighted text: the text cut into pieces, each with its contribution and its attention."""
 
 from dataclasses import dataclass
 
 from atnet.inference import Explanation
 
-PIECES_SHOWN = 160
-"""Pieces of a long text that are shown; the rest is counted."""
+MAX_PIECES = 160
+"""Highlighted pieces of a long text; the rest is summed up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of the text; between two tokens stand pieces without weight."""
+    """A part of the text: a token, or what is between two tokens."""
 
     text: str
-    weight: float | None
-    """Share of the attention, None where the model saw no token."""
+    attention: float | None
+    """Attention weight; None if the model has no token here."""
     contribution: float = 0.0
     """Logits for the label (above 0) or against it."""
-    attended: float = 0.0
-    """Weight over the text's largest weight: 0 (nothing) to 1 (the most)."""
-    strength: float = 0.0
-    """Contribution over the text's largest in size: -1 (most against) to 1 (most for)."""
+    relative_attention: float = 0.0
+    """Attention weight divided by the text's largest: 0 to 1."""
+    relative_contribution: float = 0.0
+    """Contribution divided by the text's largest absolute one: -1 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class HighlightedText:
     """A whole text as pieces, in reading order."""
 
     pieces: list[Piece]
-    left_out: int
-    """Tokens past the last piece shown."""
-    left_out_weight: float
-    """Share of the attention they got."""
-    left_out_contribution: float
-    """What they contributed together."""
+    omitted: int
+    """Tokens after the last piece."""
+    omitted_attention: float
+    omitted_contribution: float
     base: float
-    """The label's lead before any word is read, in logits."""
+    """The label's margin over the others for an empty text, in logits."""
     total: float
-    """What all words contributed, in logits."""
+    """What all words contribute together, in logits."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
     start: int
     end: int
-    weight: float
+    attention: float
     contribution: float
 
 
-def picture(explanation: Explanation, *, limit: int = PIECES_SHOWN) -> Picture:
-    """Cut a text at its tokens; every character of the part shown stands in exactly one piece."""
-    spans, text = _merged(explanation), explanation.text
-    most_attended = max((span.weight for span in spans), default=0.0) or 1.0
-    most_telling = max((abs(span.contribution) for span in spans), default=0.0) or 1.0
+def highlight(explanation: Explanation, *, limit: int = MAX_PIECES) -> HighlightedText:
+    """Cut a text at its tokens; every character of the part shown is in exactly one piece."""
+    spans, text = _merge_overlapping(explanation), explanation.text
+    max_attention = max((span.attention for span in spans), default=0.0) or 1.0
+    max_contribution = max((abs(span.contribution) for span in spans), default=0.0) or 1.0
     pieces: list[Piece] = []
     position = 0
     for span in spans[:limit]:
         if span.start > position:
             pieces.append(Piece(text[position : span.start], None))
-        shares = (span.weight / most_attended, span.contribution / most_telling)
-        pieces.append(Piece(text[span.start : span.end], span.weight, span.contribution, *shares))
+        relative = (span.attention / max_attention, span.contribution / max_contribution)
+        pieces.append(Piece(text[span.start : span.end], span.attention, span.contribution, *relative))
         position = span.end
-    rest = spans[limit:]
-    if not rest and position < len(text):
+    omitted = spans[limit:]
+    if not omitted and position < len(text):
         pieces.append(Piece(text[position:], None))
-    return Picture(
+    return HighlightedText(
         pieces=pieces,
-        left_out=len(rest),
-        left_out_weight=sum(span.weight for span in rest),
-        left_out_contribution=sum(span.contribution for span in rest),
+        omitted=len(omitted),
+        omitted_attention=sum(span.attention for span in omitted),
+        omitted_contribution=sum(span.contribution for span in omitted),
         base=explanation.base,
         total=sum(explanation.contributions),
     )
 
 
-def _merged(explanation: Explanation) -> list[_Span]:
-    """Join tokens that share characters, as the byte pieces of one emoji do."""
+def _merge_overlapping(explanation: Explanation) -> list[_Span]:
+    """Merge tokens that share characters, like the byte tokens of one emoji."""
     spans: list[_Span] = []
-    shares = zip(explanation.spans, explanation.attention, explanation.contributions, strict=True)
-    for (start, end), weight, contribution in shares:
+    tokens = zip(explanation.spans, explanation.attention, explanation.contributions, strict=True)
+    for (start, end), attention, contribution in tokens:
         if spans and start < spans[-1].end:
             last = spans.pop()
-            spans.append(_Span(last.start, max(last.end, end), last.weight + weight, last.contribution + contribution))
+            merged_end = max(last.end, end)
+            spans.append(_Span(last.start, merged_end, last.attention + attention, last.contribution + contribution))
         elif end > start:
-            spans.append(_Span(start, end, weight, contribution))
+            spans.append(_Span(start, end, attention, contribution))
     return spans

@@ -3,66 +3,65 @@
 from collections.abc import Mapping
 from typing import Any
 
-BASELINE_NAMES = {
+from atnet.formatting import fixed, interval, p_value, percent, points, signed, with_interval
+
+DISPLAY_NAMES = {
+    "atnet": "AtNet",
     "majority": "majority class",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
     "nb_svm": "NB-SVM",
 }
 
 
-def baseline_name(key: str) -> str:
-    """Give a baseline's name as people write it."""
-    return BASELINE_NAMES.get(key, key.replace("_", " "))
+def display_name(model: str) -> str:
+    """Return the name of a model or baseline as people write it."""
+    return DISPLAY_NAMES.get(model, model.replace("_", " "))
 
 
-def verdict(metrics: Mapping[str, Any], confidence: float) -> list[str]:
-    """Say how good the model is, whether it beats the baselines, and whether its confidence can be believed.
+def summarize(metrics: Mapping[str, Any], confidence: float) -> list[str]:
+    """Summarize how good the model is, whether it beats the baselines, and how well it is calibrated.
 
     Args:
         metrics: as in metrics.json.
         confidence: of the intervals in it.
     """
-    return [_quality(metrics, confidence), _lead(metrics["lead"]), _calibration(metrics["calibration"])]
+    return [
+        _quality_sentence(metrics, confidence),
+        _comparison_sentence(metrics["lead"]),
+        _calibration_sentence(metrics["calibration"]),
+    ]
 
 
-def _quality(metrics: Mapping[str, Any], confidence: float) -> str:
+def _quality_sentence(metrics: Mapping[str, Any], confidence: float) -> str:
     accuracy, macro_f1 = metrics["accuracy"], metrics["macro_f1"]
     return (
-        f"AtNet gives {accuracy['value']:.1%} of {metrics['rows']:,} test texts the right label "
-        f"({confidence:.0%} interval {accuracy['low']:.1%} to {accuracy['high']:.1%}); "
-        f"macro-F1 is {macro_f1['value']:.3f} ({macro_f1['low']:.3f} to {macro_f1['high']:.3f})."
+        f"AtNet predicts the right label for {percent(accuracy['value'])} of {metrics['rows']:,} test texts "
+        f"({confidence:.0%} interval {interval(accuracy, percent)}); macro-F1 is {with_interval(macro_f1, fixed)}."
     )
 
 
-def _lead(lead: Mapping[str, Any]) -> str:
-    over, accuracy, macro_f1 = baseline_name(lead["over"]), lead["accuracy"], lead["macro_f1"]
+def _comparison_sentence(lead: Mapping[str, Any]) -> str:
+    baseline, accuracy, macro_f1 = display_name(lead["over"]), lead["accuracy"], lead["macro_f1"]
     numbers = (
-        f"accuracy {_points(accuracy['value'])} points ({_points(accuracy['low'])} to {_points(accuracy['high'])}), "
-        f"macro-F1 {macro_f1['value']:+.3f} ({macro_f1['low']:+.3f} to {macro_f1['high']:+.3f}), "
-        f"McNemar p {p_value(lead['mcnemar_p'])}"
+        f"accuracy {points(accuracy['value'])} points ({interval(accuracy, points)}), "
+        f"macro-F1 {with_interval(macro_f1, signed)}, McNemar p {p_value(lead['mcnemar_p'])}"
     )
-    measures = {"accuracy": accuracy, "macro-F1": macro_f1}
-    better = [name for name, difference in measures.items() if difference["low"] > 0]
-    worse = [name for name, difference in measures.items() if difference["high"] < 0]
+    differences = {"accuracy": accuracy, "macro-F1": macro_f1}
+    better = [name for name, difference in differences.items() if difference["low"] > 0]
+    worse = [name for name, difference in differences.items() if difference["high"] < 0]
     if not better and not worse:
-        return f"No clear difference from the best_baseline_score baseline, {over}, is established: {numbers}."
-    sides = (("better", better), ("worse", worse))
-    said = [word if names == list(measures) else f"{word} in {names[0]}" for word, names in sides if names]
-    return f"It is {' and '.join(said)} than the best_baseline_score baseline, {over}: {numbers}."
+        return f"There is no clear difference from the best baseline, {baseline}: {numbers}."
+    parts = [
+        word if len(names) == len(differences) else f"{word} in {names[0]}"
+        for word, names in (("better", better), ("worse", worse))
+        if names
+    ]
+    return f"It is {' and '.join(parts)} than the best baseline, {baseline}: {numbers}."
 
 
-def _calibration(calibration: Mapping[str, Any]) -> str:
+def _calibration_sentence(calibration: Mapping[str, Any]) -> str:
     before, after = calibration["error_before"], calibration["error_after"]
     return (
-        f"Its confidence is off by {100 * after:.1f} points on average "
+        f"Its confidence differs from its accuracy by {100 * after:.1f} percentage points on average "
         f"({100 * before:.1f} before temperature scaling, temperature {calibration['temperature']:.2f})."
     )
-
-
-def p_value(value: float) -> str:
-    """Write a p-value with its sign: '= 0.031' or '< 0.001'."""
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:+z.1f}"

@@ -1,14 +1,13 @@
 """Texts in files: one file, or a folder in which each data file is a partition."""
 
 import contextlib
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from atnet.config import DataConfig
-from atnet.data.raw_bytes import CHUNK_BYTES
 from atnet.errors import ConfigurationError, DataFileError
+from atnet.file_hashes import file_sha256
 from atnet.scoring.partitions import Partition, PartitionInput
 from atnet.scoring.readers import COMPRESSED, data_suffix
 
@@ -42,16 +41,10 @@ class FileSource:
             DataFileError: if it cannot be read.
         """
         path = self._paths[partition.name]
-        digest = hashlib.sha256()
         try:
-            with path.open("rb") as file:
-                while chunk := file.read(CHUNK_BYTES):
-                    digest.update(chunk)
+            return file_sha256(path)
         except (FileNotFoundError, PermissionError) as error:
-            raise DataFileError(
-                f"{path} cannot be read ({error.strerror}). Check the path and its permissions."
-            ) from None
-        return digest.hexdigest()
+            raise DataFileError(f"{path} cannot be read ({error.strerror}). Check its permissions.") from None
 
     @contextlib.contextmanager
     def open(self, partition: Partition) -> Iterator[PartitionInput]:

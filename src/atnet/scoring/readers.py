@@ -10,12 +10,14 @@ import pyarrow.compute as pc
 from atnet.config import DataConfig
 from atnet.data.columns import to_canonical
 from atnet.data.raw_bytes import open_bytes
-from atnet.data.reader import FORMATS, stream_source
+from atnet.data.reader import FORMATS, stream_raw_columns
 from atnet.errors import DataContractError
 from atnet.schema import ID, TEXT
 
 TEXTS = pa.schema([("row", pa.int64()), ("id", pa.string()), ("text", pa.string())])
 """Rows to score: position in the input from 1, id, text."""
+BATCH_BYTES = 4 << 20
+"""Read at once; a CSV row must fit into it."""
 CHUNK_BYTES = 4 << 20
 """A chunk of long texts ends before it has all its rows."""
 HEAD_BYTES = 1 << 20
@@ -42,7 +44,7 @@ def stream_texts(path: Path, data: DataConfig) -> Iterator[pa.RecordBatch]:
         return
     row = 1
     try:
-        for batch in stream_source(path, data):
+        for batch in stream_raw_columns(path, data, batch_bytes=BATCH_BYTES):
             raw: pd.DataFrame = batch.to_pandas()
             canonical = to_canonical(raw, data.columns, first_row=row)
             rows = pa.array(range(row, row + len(raw)), pa.int64())

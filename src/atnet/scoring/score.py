@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from atnet.errors import DataError, DataFileError
 from atnet.files import STATE
+from atnet.schema import TEXT
 from atnet.scoring.destinations import PartitionWriter
 from atnet.scoring.endpoints import Endpoints, open_endpoints
 from atnet.scoring.fetch_model import fetch_model
@@ -110,7 +111,13 @@ def worker_job(job: ScoringJob, model: ScoringModel, now: datetime) -> WorkerJob
         explain=job.options.explain,
         with_text=job.options.with_text,
         checks=[
-            {"name": c.name, "column": c.column, "min_value": c.min_value, "max_value": c.max_value} for c in job.checks
+            {
+                "name": check.name,
+                "measure": None if check.column == TEXT else check.column,
+                "min_value": check.min_value,
+                "max_value": check.max_value,
+            }
+            for check in job.checks
         ],
     )
 

@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from atnet.data.row_statistics import measure_rows
+from atnet.data.text_measures import measure_texts
 from atnet.published_model import MODEL_FOLDER, load_inference
-from atnet.schema import TEXT
 from atnet.scoring.scored_rows import label_column, probability_column, scattered, strongest_words, worker_schema
 
 PREFETCHED = 1
@@ -44,7 +42,7 @@ class WorkerJob:
     explain: int
     with_text: bool
     checks: Sequence[Mapping[str, Any]]
-    """Column of the measures, name, min_value and max_value of each check."""
+    """Name, min_value and max_value of each check, and the measure it looks at; null: that there is a text."""
 
     def to_json(self) -> str:
         """Return it as a command's argument."""
@@ -108,13 +106,13 @@ class Scorer:
 
 def failed_checks(texts: Sequence[str | None], checks: Sequence[Mapping[str, Any]]) -> list[str | None]:
     """Return the names of the checks that each text fails, separated by "; "; None if it passes."""
-    measured = measure_rows(pd.DataFrame({TEXT: pd.array(texts, dtype="str")}))
+    measures = measure_texts(pa.array(texts, pa.large_string()))
     reasons: list[str | None] = [None] * len(texts)
     for check in checks:
-        if check["column"] == TEXT:
+        if check["measure"] is None:
             failed = np.array([text is None for text in texts], dtype=bool)
         else:
-            values = measured[check["column"]].to_numpy(np.float64)
+            values = measures[check["measure"]].cast(pa.float64()).to_numpy(zero_copy_only=False)
             # A missing text has no measures; comparing with NaN is false.
             failed = (values < _bound(check["min_value"], -np.inf)) | (values > _bound(check["max_value"], np.inf))
         for position in np.flatnonzero(failed).tolist():

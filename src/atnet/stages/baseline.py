@@ -1,4 +1,4 @@
-"""Stage `baseline`: fit the linear models that AtNet must beat."""
+"""Stage `baseline`: fit the baselines that AtNet must beat."""
 
 import sys
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from atnet.storage import read_table, write_json, write_table
 
 
 def baseline(params: Params, root: Path) -> str:
-    """Fit on train, choose on validation, predict test."""
+    """Fit on train, tune on validation, predict test."""
     train, validation, test = (read_table(root / split_table(name)) for name in SPLITS)
     metrics, predictions = report(fit_baselines(train, validation, params.baseline), validation, test)
     write_table(root / BASELINE_PREDICTIONS, predictions)

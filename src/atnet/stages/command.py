@@ -1,4 +1,4 @@
-"""How every stage runs: params.yaml in, one line out, errors reported in one message."""
+"""Run a stage: read params.yaml, print the line it returns, report errors in one message."""
 
 import argparse
 import errno
@@ -11,18 +11,18 @@ from atnet.errors import AtnetError
 from atnet.files import PARAMS_FILE
 from atnet.storage import load_params
 
-# Only what dvc.yaml makes: without a target it would also put back an input file that has just been changed.
+# Only the outputs of dvc.yaml: without a target, an input file that has just been changed would be restored too.
 RECOVERY = (
     "The last good version, if there was one, is in DVC's cache: "
     "`git checkout dvc.lock && dvc checkout --force --allow-missing dvc.yaml` restores it."
 )
 
 Stage = Callable[[Params, Path], str]
-"""Reads and writes below the project folder and returns one line about what it did."""
+"""Reads and writes below the project folder and returns one line about the result."""
 
 
 def run_stage(name: str, stage: Stage, argv: Sequence[str] | None) -> int:
-    """Run a stage in the current folder, or in the one that `--root` names, and print the line it returns.
+    """Run a stage in the current folder, or in the folder given by `--root`, and print the line it returns.
 
     Returns:
         The exit code: 0, 1 for an error that the user can fix, 130 when interrupted.

@@ -1,15 +1,15 @@
-"""Training progress for whoever watches: a bar on a terminal, plain lines elsewhere."""
+"""Show training progress: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 from types import TracebackType
 
 from tqdm import tqdm
 
-from atnet.network.training import Epoch
+from atnet.network.training_state import Epoch
 
 
 class StepProgress:
-    """Shows the steps of the running epoch and a line for each finished one."""
+    """Shows the steps of the current epoch and a line for each finished epoch."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
@@ -24,7 +24,7 @@ class StepProgress:
         self._close()
 
     def step(self, done: int, steps: int, loss: float) -> None:
-        """Move the bar; without a terminal nothing is shown."""
+        """Update the bar; without a terminal nothing is shown."""
         if not self._terminal:
             return
         if self._bar is None:

@@ -1,4 +1,4 @@
-"""Stage `sample`: fetch the default data."""
+"""Stage `sample`: download the default data."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from atnet.storage import write_text
 
 
 def sample(params: Params, root: Path) -> str:
-    """Fetch the pinned archive, once per machine, and write its texts as CSV."""
+    """Download the pinned archive, once per machine, and write its texts as CSV."""
     cache = Path(os.environ.get("ATNET_CACHE") or platformdirs.user_cache_dir("atnet"))
     table = parse_archive(cached_archive(cache))
     write_text(root / DEFAULT_DATA, table.to_csv(index=False, lineterminator="\n"))

@@ -13,7 +13,7 @@ from atnet.storage import read_table, write_json, write_table
 
 
 def split(params: Params, root: Path) -> str:
-    """Write the report first, then the tables if they can be trained on."""
+    """Write the report first, then the tables if a model can be trained on them."""
     for name in SPLITS:
         (root / split_file(name)).unlink(missing_ok=True)
     splits = split_table(read_table(root / VALIDATED_TABLE), params.split)

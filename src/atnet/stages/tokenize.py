@@ -12,7 +12,7 @@ from atnet.text.tokenization import summarize, tokenize_splits
 
 
 def tokenize(params: Params, root: Path) -> str:
-    """Fit, encode and write; the report last."""
+    """Fit the tokenizer, encode the splits and write both, the report last."""
     splits = {name: read_table(root / split_table(name)) for name in SPLITS}
     tokenized = tokenize_splits(splits, params.tokenize)
     write_text(root / TOKENIZER, tokenized.tokenizer.to_str(pretty=True) + "\n")

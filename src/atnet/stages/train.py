@@ -11,16 +11,18 @@ from atnet.config import Params
 from atnet.files import MODEL, STATE
 from atnet.inference import model_hash
 from atnet.network.training_inputs import TrainingInputs, training_code, training_inputs
+from atnet.network.training_state import TrainingState
 from atnet.stages.command import run_stage
 from atnet.stderr import quiet_stderr
 from atnet.storage import cpu_flags, project_root
 
-# TensorFlow reads this as it is imported, and prints a page of notices all the same.
+# TensorFlow reads this while it is imported, and prints a page of notices all the same.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
     from atnet.network.checkpoint import load_state, save_state, training_key
+    from atnet.network.compiled_steps import computation_precision
     from atnet.network.model_folder import TrainedModel, save_model
-    from atnet.network.training import Trainer, TrainingState, computation_precision
+    from atnet.network.training import Trainer
     from atnet.stages.progress import StepProgress
 
 
@@ -30,9 +32,9 @@ def train(params: Params, root: Path) -> str:
     store = tracking.open_store(params.tracking, project)
     precision = computation_precision(params.train, cpu_flags())
     inputs = TrainingInputs.load(root)
-    depends_on = [*training_inputs(root), *training_code(root)]
-    key = training_key(f"{params.train.model_dump_json()} {precision}", depends_on)
-    trainer = Trainer(params.train, precision=precision, **inputs.for_trainer(params.train))
+    dependencies = [*training_inputs(root), *training_code(root)]
+    key = training_key(f"{params.train.model_dump_json()} {precision}", dependencies)
+    trainer = Trainer(params.train, inputs.training_data(params.train), precision=precision)
     checkpoint = project / STATE / "checkpoints" / f"{key}.npz"
     with tracking.training_run(store, key=key, name=f"training {key[:8]}", params={}) as run:
         state = _fit(trainer, checkpoint, run)

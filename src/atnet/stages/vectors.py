@@ -19,7 +19,7 @@ def vectors(params: Params, root: Path) -> str:
     """Fit the word vectors that the embedding starts from."""
     train = EncodedSplit.load(root / encoded_split("train"))
     fitted = word_vectors(train, params.vectors, dimensions=params.train.embedding_dimensions)
-    # Not straight into a file: on a full disk NumPy then fails without giving the reason.
+    # Not directly to the file: on a full disk NumPy would fail without giving the reason.
     contents = io.BytesIO()
     np.save(contents, fitted)
     with whole_file(root / WORD_VECTORS) as partial:

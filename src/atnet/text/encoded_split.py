@@ -1,6 +1,6 @@
-"""Encoded splits, memory-mapped, and the batches made of them.
+"""Encoded splits, memory-mapped, and batches of them.
 
-Shapes: N texts, B texts of one batch, T tokens of its longest text, C classes.
+Shapes: N texts, B texts of a batch, T tokens of its longest text, C classes.
 """
 
 from collections.abc import Iterator
@@ -13,27 +13,27 @@ import pyarrow as pa
 from atnet.errors import DataContractError, DataFileError
 
 BUCKET_BATCHES = 64
-"""Texts are sorted by length among the texts of this many batches, so that the order stays nearly random."""
+"""Texts are sorted by length within windows of this many batches, so that the order stays nearly random."""
 SAMPLE_SEED = 13
 LENGTH_STEP = 8
-"""Batches are padded to a multiple of this many tokens: fewer shapes, each of which the CPU library prepares once."""
+"""Batches are padded to a multiple of this many tokens: the CPU library prepares each shape once, so few are better."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedSplit:
-    """Texts as token ids. `tokens` is a view of the file on disk: it costs no memory until it is read."""
+    """Texts as token ids. `tokens` is a view of the file on disk and takes no memory until it is read."""
 
     tokens: np.ndarray
-    """All token ids one after another, int32."""
+    """Token ids of all texts, concatenated, int32."""
     offsets: np.ndarray
-    """(N + 1,) where each text begins in `tokens`."""
+    """(N + 1,) position of each text's first token in `tokens`."""
     labels: np.ndarray
     """(N,) class ids, int32."""
     text_hashes: list[str]
     ratings: np.ndarray | None
-    """(N,) float32, NaN where unknown; None where the data has none."""
+    """(N,) float32, NaN where unknown; None if the data have no ratings."""
     weights: np.ndarray | None
-    """(N,) float32; None where the data has none."""
+    """(N,) float32; None if the data have no weights."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -46,7 +46,7 @@ class EncodedSplit:
 
     @classmethod
     def load(cls, path: Path) -> "EncodedSplit":
-        """Map an Arrow file that `tokenize` wrote.
+        """Memory-map an Arrow file that stage `tokenize` wrote.
 
         Raises:
             DataFileError: if it is missing or damaged.
@@ -68,7 +68,7 @@ class EncodedSplit:
         )
 
     def taken(self, rows: np.ndarray) -> "EncodedSplit":
-        """Copy the chosen texts into a split of their own."""
+        """Copy the given texts into a new split."""
         starts, ends = self.offsets[rows].tolist(), self.offsets[rows + 1].tolist()
         texts = [self.tokens[start:end] for start, end in zip(starts, ends, strict=True)]
         return EncodedSplit(
@@ -81,18 +81,18 @@ class EncodedSplit:
         )
 
     def sampled(self, tokens: int | None) -> "EncodedSplit":
-        """Draw texts, the same ones each time, that hold so many tokens together; None, or enough: all of them.
+        """Return a random sample of whole texts with at most this many tokens; the split itself if it has no more.
 
-        The texts keep their order, and at least one is drawn.
+        The sample is the same each time, keeps the order of the texts and has at least one. None: no limit.
         """
         if tokens is None or self.lengths.sum() <= tokens:
             return self
         drawn = np.random.default_rng(SAMPLE_SEED).permutation(len(self))
-        fit = np.searchsorted(self.lengths[drawn].cumsum(), tokens, side="right")
-        return self.taken(np.sort(drawn[: max(fit, 1)]))
+        size = np.searchsorted(self.lengths[drawn].cumsum(), tokens, side="right")
+        return self.taken(np.sort(drawn[: max(size, 1)]))
 
     def padded(self, rows: np.ndarray, pad_to: int | None = None) -> np.ndarray:
-        """Give the chosen texts as (B, T) int32, zeros after each text's end."""
+        """Return the given texts as (B, T) int32, padded with zeros."""
         starts, ends = self.offsets[rows], self.offsets[rows + 1]
         longest = int((ends - starts).max())
         batch = np.zeros((len(rows), pad_to or -(-longest // LENGTH_STEP) * LENGTH_STEP), np.int32)
@@ -104,7 +104,7 @@ class EncodedSplit:
 def training_batches(
     lengths: np.ndarray, *, batch_size: int, bucketed: bool, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Part all rows, in random order, into batches; with `bucketed`, of texts of similar length."""
+    """Divide all rows, in random order, into batches; if `bucketed`, of texts of similar length."""
     order = rng.permutation(len(lengths))
     if bucketed:
         window = batch_size * BUCKET_BATCHES
@@ -115,22 +115,22 @@ def training_batches(
 
 
 def ordered_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """Part all rows into batches by length, the same ones each time."""
+    """Divide all rows into batches by length, the same batches each time."""
     order = np.argsort(lengths, kind="stable")
     return (order[start : start + batch_size] for start in range(0, len(order), batch_size))
 
 
 def class_targets(split: EncodedSplit, *, classes: int, soft_target_slope: float | None) -> np.ndarray:
-    """Give what the network should answer, (N, C) float32 with rows that sum to 1.
+    """Return the training targets, (N, C) float32 with rows that sum to 1.
 
-    One-hot labels; for two classes with ratings, sigmoid(slope x rating) for the class of the higher ratings. A
-    rating whose sign speaks against its label, as one star does when stars are all above zero, does not soften it.
+    One-hot labels; for two classes with ratings, sigmoid(slope x rating) for the class with the higher ratings. A
+    rating whose sign contradicts its label does not soften it, as with stars, which are all above zero.
     """
     targets: np.ndarray = np.eye(classes, dtype=np.float32)[split.labels]
     if soft_target_slope is None or split.ratings is None or classes != 2:
         return targets
     rated = np.isfinite(split.ratings)
-    upper = _class_of_higher_ratings(split.labels[rated], split.ratings[rated])
+    upper = _class_with_higher_ratings(split.labels[rated], split.ratings[rated])
     rated &= np.where(split.labels == upper, split.ratings, -split.ratings) >= 0
     probability = 1 / (1 + np.exp(-soft_target_slope * split.ratings[rated]))
     targets[rated, upper] = probability
@@ -139,7 +139,7 @@ def class_targets(split: EncodedSplit, *, classes: int, soft_target_slope: float
 
 
 def row_weights(split: EncodedSplit, *, classes: int, balanced: bool) -> np.ndarray:
-    """Give how much each text counts, (N,) float32 with mean 1."""
+    """Return the sample weights, (N,) float32 with mean 1; if `balanced`, each class has the same total."""
     weights = np.ones(len(split), np.float64) if split.weights is None else split.weights.astype(np.float64)
     if balanced:
         weights = weights / np.bincount(split.labels, minlength=classes)[split.labels]
@@ -148,19 +148,19 @@ def row_weights(split: EncodedSplit, *, classes: int, balanced: bool) -> np.ndar
 
 
 def check_splits(train: EncodedSplit, validation: EncodedSplit) -> None:
-    """Look whether there is something to learn.
+    """Check that a model can be trained on the splits.
 
     Raises:
-        DataContractError: if a split is empty or training has fewer than two labels.
+        DataContractError: if a split is empty or the training split has fewer than two labels.
     """
     for name, split in (("training", train), ("validation", validation)):
         if len(split) == 0:
-            raise DataContractError(f"The {name} split is empty. Give more rows, or change split.fractions.")
+            raise DataContractError(f"The {name} split is empty. Add rows, or change split.fractions.")
     if len(np.unique(train.labels)) < 2:
-        raise DataContractError("The training split holds one label only; a classifier needs two. Check the labels.")
+        raise DataContractError("The training split has only one label; a classifier needs two. Check the labels.")
 
 
-def _class_of_higher_ratings(labels: np.ndarray, ratings: np.ndarray) -> int:
+def _class_with_higher_ratings(labels: np.ndarray, ratings: np.ndarray) -> int:
     means = [ratings[labels == label].mean() if (labels == label).any() else 0.0 for label in (0, 1)]
     return int(means[1] > means[0])
 

@@ -1,7 +1,7 @@
-"""Word vectors from the training split alone.
+"""Fit word vectors on the training split.
 
-Positive pointwise mutual information of words within a window, factorised by truncated SVD: what skip-gram with
-negative sampling approximates (Levy & Goldberg 2014), in seconds instead of minutes and without chance.
+Positive pointwise mutual information (PPMI) of words within a window, factorized by truncated SVD: what skip-gram with
+negative sampling approximates (Levy & Goldberg 2014), in seconds instead of minutes and deterministic.
 
 Shapes: V tokens with a vector, D values per vector.
 """
@@ -12,34 +12,34 @@ from sklearn.utils.extmath import randomized_svd
 
 from atnet.config import VectorsConfig
 from atnet.text.encoded_split import EncodedSplit
+from atnet.text.word_splitting import UNKNOWN_ID
 
 CONTEXT_POWER = 0.75
-"""Context counts are raised to this power, which keeps rare words from dominating (Levy et al. 2015)."""
+"""Context counts are raised to this power, so that rare words do not dominate (Levy et al. 2015)."""
 EIGENVALUE_POWER = 0.5
-UNKNOWN_ID = 1
 POWER_ITERATIONS = 2
 
 
 def word_vectors(train: EncodedSplit, config: VectorsConfig, *, dimensions: int) -> np.ndarray:
-    """Factorise what stands near what: (V, D) float32, scaled as `config.init_std` says; a token never seen has zeros.
+    """Factorize the PPMI matrix: (V, D) float32 with standard deviation `config.init_std`; unseen tokens have zeros.
 
-    V is what `frequent_tokens` gives; the others count as the unknown word.
+    V is the result of `frequent_tokens`; all other tokens count as the unknown token.
     """
     size = frequent_tokens(train, config)
-    information = positive_information(cooccurrences(train, window=config.window, vocabulary_size=size))
+    ppmi = positive_pmi(cooccurrences(train, window=config.window, vocabulary_size=size))
     vectors = np.zeros((size, dimensions), np.float32)
     components = min(dimensions, size - 1)
-    if information.nnz == 0:
+    if ppmi.nnz == 0:
         return vectors
-    left, values, _ = randomized_svd(information, components, n_iter=POWER_ITERATIONS, random_state=config.seed)
-    seen = np.diff(information.indptr) > 0
+    left, values, _ = randomized_svd(ppmi, components, n_iter=POWER_ITERATIONS, random_state=config.seed)
+    seen = np.diff(ppmi.indptr) > 0
     vectors[seen, :components] = (left * values**EIGENVALUE_POWER)[seen]
     scaled: np.ndarray = vectors * np.float32(config.init_std / vectors[seen].std())
     return scaled
 
 
 def frequent_tokens(train: EncodedSplit, config: VectorsConfig) -> int:
-    """Count the tokens that are frequent enough for a vector; ids are ordered by frequency."""
+    """Return the number of tokens that are frequent enough for a vector; ids are ordered by frequency."""
     counts = np.bincount(train.tokens[train.offsets[0] : train.offsets[-1]], minlength=UNKNOWN_ID + 1)
     frequent = np.flatnonzero(counts >= config.min_frequency)
     last = int(frequent[-1]) if len(frequent) else 0
@@ -47,10 +47,10 @@ def frequent_tokens(train: EncodedSplit, config: VectorsConfig) -> int:
 
 
 def cooccurrences(train: EncodedSplit, *, window: int, vocabulary_size: int) -> sparse.csr_matrix:
-    """Count pairs of tokens of one text up to `window` apart, nearer ones for more: (V, V), symmetric.
+    """Count pairs of tokens at most `window` apart in a text, weighted by closeness: (V, V), symmetric.
 
-    Tokens from `vocabulary_size` on count as the unknown word.
-    The counts of two parts of a split add up to those of the whole.
+    Token ids from `vocabulary_size` on count as the unknown token. The counts of two parts of a split add up to those
+    of the whole split.
     """
     texts = np.repeat(np.arange(len(train)), train.lengths)
     tokens = train.tokens[train.offsets[0] : train.offsets[-1]]
@@ -58,15 +58,15 @@ def cooccurrences(train: EncodedSplit, *, window: int, vocabulary_size: int) -> 
     shape = (vocabulary_size, vocabulary_size)
     counts = sparse.csr_matrix(shape, dtype=np.float32)
     for distance in range(1, window + 1):
-        together = texts[:-distance] == texts[distance:]
-        first, second = tokens[:-distance][together], tokens[distance:][together]
+        same_text = texts[:-distance] == texts[distance:]
+        first, second = tokens[:-distance][same_text], tokens[distance:][same_text]
         weights = np.full(len(first), (window + 1 - distance) / window, np.float32)
         counts += sparse.coo_matrix((weights, (first, second)), shape=shape).tocsr()
     return (counts + counts.T).tocsr()
 
 
-def positive_information(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Give max(0, log of how much oftener two tokens meet than by chance), (V, V)."""
+def positive_pmi(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the positive pointwise mutual information of the co-occurrence counts, (V, V)."""
     words = np.asarray(counts.sum(axis=1)).ravel()
     contexts = words**CONTEXT_POWER
     pairs = counts.tocoo()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from atnet.report.sentences import baseline_name, verdict
+from atnet.report.sentences import display_name, summarize
 from atnet.tracking.run_contents import RunContents, Values
 
 NOTE_ROWS = 40
@@ -26,7 +26,7 @@ class Links:
 
 def run_note(publication: RunContents, links: Links, confidence: float) -> str:
     """Write the Markdown that a reviewer reads first."""
-    sentences = "\n\n".join(verdict(publication.results, confidence))
+    sentences = "\n\n".join(summarize(publication.results, confidence))
     rows = {split.name: f"{split.rows:,}" for split in publication.splits}
     parts = [
         sentences,
@@ -59,7 +59,7 @@ def model_note(publication: RunContents, links: Links, confidence: float) -> str
     )
     text = json.dumps(publication.example[0] if publication.example else "a text", ensure_ascii=False)
     code = f'```python\nmodel = mlflow.pyfunc.load_model("{links.model_uri}")\nmodel.predict([{text}])\n```'
-    return "\n\n".join([verdict(publication.results, confidence)[0], usage, code])
+    return "\n\n".join([summarize(publication.results, confidence)[0], usage, code])
 
 
 def _signed(note: str) -> str:
@@ -72,7 +72,7 @@ def _result_table(publication: RunContents, confidence: float) -> str:
     header = ["", f"accuracy ({confidence:.0%} interval)", f"macro-F1 ({confidence:.0%} interval)"]
     rows = [["**AtNet**", _share(results["accuracy"]), _decimal(results["macro_f1"])]]
     for name in sorted(baselines, key=lambda one: -_plain(baselines[one]["accuracy"])):
-        rows.append([baseline_name(name), _share(baselines[name]["accuracy"]), _decimal(baselines[name]["macro_f1"])])
+        rows.append([display_name(name), _share(baselines[name]["accuracy"]), _decimal(baselines[name]["macro_f1"])])
     return _table(header, rows)
 
 

@@ -143,7 +143,8 @@ def shown(uri: str) -> str:
 
 
 def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
-    client = MlflowClient(tracking_uri=uri)
+    # Both, or MLFLOW_REGISTRY_URI in the environment would choose another registry.
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None:
         # Without a server MLflow would put artifacts below whatever folder the command runs in.

@@ -1,111 +1,112 @@
-"""The processes that train: each has its own TensorFlow, and none outlives the search."""
+"""The worker processes of a search: each has its own TensorFlow, and none outlives the search."""
 
 import contextlib
-import json
+import functools
 import os
 import queue
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Protocol
 
 from atnet.config import TrainConfig
+from atnet.subprocesses import JsonLineProcess, JsonMessage, reduced_environment
 
-WORKER = "atnet.tuning.trial_worker"
-"""Named, not imported: TensorFlow must not come into this process."""
-END_SECONDS = 5
-NOBODY = -1
-"""Stands in for a worker where an interrupt wakes the search."""
+WORKER_MODULE = "atnet.tuning.trial_worker"
+"""Started by name and not imported: TensorFlow must not be loaded in this process."""
+INTERRUPT = -1
+"""The worker number of the message that Ctrl-C puts into the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerMessage:
-    """What a worker tells."""
+    """A message from a worker."""
 
     worker: int
-    message: dict[str, Any] | None
+    content: JsonMessage | None
     """None: the process has ended."""
 
 
 class WorkerPool(Protocol):
-    """Whoever trains: processes, or what a test puts in their place."""
+    """Trains models, several at a time: child processes, or what a test puts in their place."""
 
     size: int
 
-    def train(self, worker: int, config: TrainConfig) -> None:
-        """Begin a training."""
+    def start_training(self, worker: int, config: TrainConfig) -> None:
+        """Start a training in an idle worker."""
 
-    def answer(self, worker: int, go: bool) -> None:
-        """Let the training go on after an epoch, or end it."""
+    def reply(self, worker: int, *, proceed: bool) -> None:
+        """Let a worker go on after an epoch, or stop its training."""
 
     def wait(self, seconds: float | None) -> WorkerMessage | None:
-        """Give the next thing a worker says; None when the time is over."""
+        """Return the next message of any worker; None when the time is over."""
 
-    def last_log_line(self, worker: int) -> str:
-        """Give what a worker wrote before it ended."""
+    def end_reason(self, worker: int) -> str:
+        """Describe why a worker's process ended."""
 
 
 class SubprocessPool:
-    """One child process per worker, started when it is first needed and again after it has died."""
+    """One child process per worker, started when first needed and again after it has ended."""
 
     def __init__(self, size: int, root: Path, *, threads: int | None) -> None:
-        """Prepare; nothing is started yet.
+        """Prepare the pool; no process is started yet.
 
         Args:
-            size: trainings at once.
+            size: number of workers.
             root: the project folder.
-            threads: of each process; None: as many as a training by itself takes.
+            threads: of each process; None: as many as the `train` stage uses.
         """
         self.size = size
-        self._command = [sys.executable, "-m", WORKER, str(root)]
-        self._environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **_thread_limits(threads)}
-        self._said: queue.SimpleQueue[WorkerMessage] = queue.SimpleQueue()
-        self._running: dict[int, subprocess.Popen[str]] = {}
-        self._logs: dict[int, TextIO] = {}
+        self._command = [sys.executable, "-m", WORKER_MODULE, str(root)]
+        self._environment = reduced_environment(
+            {"TF_CPP_MIN_LOG_LEVEL": "3", **_thread_variables(threads)}, training=True
+        )
+        self._messages: queue.SimpleQueue[WorkerMessage] = queue.SimpleQueue()
+        self._processes: dict[int, JsonLineProcess] = {}
+        self._end_reasons: dict[int, str] = {}
 
-    def train(self, worker: int, config: TrainConfig) -> None:
-        """Begin a training."""
-        if worker not in self._running:
-            self._start(worker)
-        self._send(worker, {"train": config.model_dump()})
+    def start_training(self, worker: int, config: TrainConfig) -> None:
+        """Start a training in an idle worker."""
+        if worker not in self._processes:
+            self._processes[worker] = JsonLineProcess(
+                self._command, environment=self._environment, on_message=functools.partial(self._deliver, worker)
+            )
+        self._processes[worker].send({"train": config.model_dump()})
 
-    def answer(self, worker: int, go: bool) -> None:
-        """Let the training go on after an epoch, or end it."""
-        self._send(worker, {"go": go})
+    def reply(self, worker: int, *, proceed: bool) -> None:
+        """Let a worker go on after an epoch, or stop its training."""
+        self._processes[worker].send({"proceed": proceed})
 
     def wait(self, seconds: float | None) -> WorkerMessage | None:
-        """Give the next thing a worker says; None when the time is over.
+        """Return the next message of any worker; None when the time is over.
 
         Raises:
-            KeyboardInterrupt: here only, while `interruptible` lasts.
+            KeyboardInterrupt: here only, inside `interruptible`.
         """
         try:
-            said = self._said.get(timeout=seconds)
+            message = self._messages.get(timeout=seconds)
         except queue.Empty:
             return None
-        if said.worker == NOBODY:
+        if message.worker == INTERRUPT:
             raise KeyboardInterrupt
-        if said.message is None:
-            self._end(self._running.pop(said.worker))
-        return said
+        if message.content is None:
+            process = self._processes.pop(message.worker)
+            self._end_reasons[message.worker] = process.end_reason()
+            process.close()
+        return message
 
-    def last_log_line(self, worker: int) -> str:
-        """Give the last line a worker wrote to its log."""
-        log = self._logs[worker]
-        log.seek(0)
-        lines = log.read().strip().splitlines()
-        return lines[-1] if lines else "no message; the system may have ended it for want of memory"
+    def end_reason(self, worker: int) -> str:
+        """Describe why a worker's last process ended."""
+        return self._end_reasons[worker]
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let an interrupt wait until the search waits; a second one strikes at once.
+        """Delay an interrupt until the search waits for a message; a second interrupt acts at once.
 
-        Anywhere else it could leave a database locked in the middle of a change.
+        Elsewhere it could leave a database locked in the middle of a transaction.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -113,7 +114,7 @@ class SubprocessPool:
 
         def wake(*_: object) -> None:
             signal.signal(signal.SIGINT, before)
-            self._said.put(WorkerMessage(NOBODY, None))
+            self._messages.put(WorkerMessage(INTERRUPT, None))
 
         before = signal.signal(signal.SIGINT, wake)
         try:
@@ -123,72 +124,30 @@ class SubprocessPool:
 
     def close(self) -> None:
         """End every process, whatever it is doing."""
-        for process in self._running.values():
+        for process in self._processes.values():
             process.kill()
-        for process in self._running.values():
-            self._end(process)
-        for log in self._logs.values():
-            log.close()
-        self._running.clear()
+            process.close()
+        self._processes.clear()
 
-    def _start(self, worker: int) -> None:
-        if worker in self._logs:
-            self._logs.pop(worker).close()
-        # Closed with the processes: it is read after one has died.
-        log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        self._logs[worker] = log
-        process = subprocess.Popen(
-            self._command,
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            encoding="utf-8",
-            # An interrupt at the terminal is for the search, which then ends its processes.
-            start_new_session=True,
-        )
-        self._running[worker] = process
-        threading.Thread(target=self._listen, args=(worker, process), daemon=True).start()
-
-    def _listen(self, worker: int, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        with contextlib.suppress(ValueError):
-            for line in process.stdout:
-                self._said.put(WorkerMessage(worker, json.loads(line)))
-        self._said.put(WorkerMessage(worker, None))
-
-    def _send(self, worker: int, message: dict[str, Any]) -> None:
-        stream = self._running[worker].stdin
-        assert stream is not None
-        # A process that has died shows in what it does not answer.
-        with contextlib.suppress(BrokenPipeError):
-            stream.write(json.dumps(message) + "\n")
-            stream.flush()
-
-    @staticmethod
-    def _end(process: "subprocess.Popen[str]") -> None:
-        with contextlib.suppress(BrokenPipeError):
-            if process.stdin is not None:
-                process.stdin.close()
-        process.wait(timeout=END_SECONDS)
+    def _deliver(self, worker: int, content: JsonMessage | None) -> None:
+        self._messages.put(WorkerMessage(worker, content))
 
 
 @contextlib.contextmanager
 def worker_pool(size: int, root: Path, *, threads: int | None) -> Iterator[SubprocessPool]:
-    """Give the processes; they end with the block."""
-    processes = SubprocessPool(size, root, threads=threads)
+    """Open a pool whose processes end with the block."""
+    pool = SubprocessPool(size, root, threads=threads)
     try:
-        yield processes
+        yield pool
     finally:
-        processes.close()
+        pool.close()
 
 
-def threads_each(jobs: int, cores: int | None = None) -> int | None:
-    """Share the cores among the processes; one alone is left as free as the `train` stage."""
+def threads_per_worker(jobs: int, cores: int | None = None) -> int | None:
+    """Divide the cores among the workers; a single worker uses as many threads as the `train` stage (None)."""
     return None if jobs == 1 else max(1, (cores or os.cpu_count() or 1) // jobs)
 
 
-def _thread_limits(threads: int | None) -> dict[str, str]:
+def _thread_variables(threads: int | None) -> dict[str, str]:
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
     return {} if threads is None else dict.fromkeys(names, str(threads))

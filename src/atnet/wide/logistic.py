@@ -1,6 +1,6 @@
-"""Logistic regression whose weights have different leeway, for sparse or composed features.
+"""Logistic regression with a prior scale per weight, for features that are sparse or known only by matrix products.
 
-Letters: N texts, F features, K columns; with one column the answer is a sigmoid, with more a softmax.
+Shapes: N texts, F features, K weight columns. One column is fitted with a sigmoid, several with a softmax.
 """
 
 from dataclasses import dataclass
@@ -9,80 +9,86 @@ from typing import Protocol
 import numpy as np
 from scipy.optimize import minimize
 
-MOST_STEPS = 120
+MAX_ITERATIONS = 120
 TOLERANCE = 1e-5
-"""Relative fall of the objective at which the search stops."""
-MEMORY = 10
+"""Relative decrease of the objective below which the optimizer stops."""
+CORRECTIONS = 10
+"""Gradient differences that L-BFGS keeps to approximate the Hessian."""
 
 
-class Features(Protocol):
+class FeatureMatrix(Protocol):
     """A matrix (N, F) known by its products."""
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Give N and F."""
+        """Return N and F."""
 
-    def times(self, weights_FK: np.ndarray) -> np.ndarray:
-        """Multiply from the right: (N, K)."""
+    def matmul(self, weights_FK: np.ndarray) -> np.ndarray:
+        """Multiply the matrix by weights: (N, K)."""
 
-    def back(self, slopes_NK: np.ndarray) -> np.ndarray:
-        """Multiply the transposed matrix: (F, K)."""
+    def rmatmul(self, gradients_NK: np.ndarray) -> np.ndarray:
+        """Multiply the transposed matrix by gradients: (F, K)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """What was found."""
+class LogisticFit:
+    """A fitted logistic regression."""
 
     weights_FK: np.ndarray
     intercept_K: np.ndarray
-    free_FK: np.ndarray
-    """The weights over their leeway, from which another strength may start."""
+    unscaled_FK: np.ndarray
+    """The weights divided by their prior scale; the fit of another regularization can start from them."""
 
-    def answers(self, features: Features) -> np.ndarray:
-        """Give the logits (N, K)."""
-        answers: np.ndarray = features.times(self.weights_FK) + self.intercept_K
-        return answers
+    def logits(self, features: FeatureMatrix) -> np.ndarray:
+        """Return the logits (N, K)."""
+        logits: np.ndarray = features.matmul(self.weights_FK) + self.intercept_K
+        return logits
 
 
 def fit_logistic(
-    features: Features,
+    features: FeatureMatrix,
     targets_NC: np.ndarray,
     *,
-    leeway_FK: np.ndarray,
-    strength: float,
-    weights_N: np.ndarray,
-    start: Fitted | None = None,
-) -> Fitted:
-    """Minimise strength x weighted log-loss + half the sum of (weight / leeway)^2, by L-BFGS.
+    prior_scale_FK: np.ndarray,
+    regularization: float,
+    row_weights_N: np.ndarray,
+    start: LogisticFit | None = None,
+) -> LogisticFit:
+    """Minimize C * weighted log-loss + half the sum of (weight / prior scale)^2 with L-BFGS.
 
-    A leeway of the naive-Bayes log-count ratio gives NB-SVM with the logistic loss (Wang & Manning 2012). The intercept
-    is free. The same inputs give the same bytes.
+    With the naive-Bayes log-count ratios as prior scales this is NB-SVM with the logistic loss (Wang & Manning 2012).
+    The intercept is not regularized. The same inputs give the same bytes.
 
     Args:
-        targets_NC: shares of the classes, rows that sum to 1; two classes have one column of weights.
-        weights_N: how much each text counts.
-        start: another fit of the same features to begin from.
+        targets_NC: class probabilities, rows that sum to 1; two classes have one column of weights.
+        regularization: C, the inverse strength.
+        row_weights_N: weight of each text in the loss.
+        start: a fit of the same features to start from.
     """
-    count, columns = leeway_FK.shape
+    count, columns = prior_scale_FK.shape
     binary = columns == 1
     targets = targets_NC[:, 1:] if binary else targets_NC
 
     def objective(point: np.ndarray) -> tuple[float, np.ndarray]:
-        free = point[: count * columns].reshape(count, columns)
-        logits = features.times((free * leeway_FK).astype(np.float32)) + point[count * columns :]
-        losses, slopes = _sigmoid_loss(logits, targets) if binary else _softmax_loss(logits, targets)
-        slopes *= strength * weights_N[:, None]
-        gradient = leeway_FK * features.back(slopes.astype(np.float32)) + free
-        loss = strength * float(losses @ weights_N) + 0.5 * float((free**2).sum())
-        return loss, np.concatenate([gradient.ravel(), slopes.sum(axis=0)])
+        unscaled = point[: count * columns].reshape(count, columns)
+        logits = features.matmul((unscaled * prior_scale_FK).astype(np.float32)) + point[count * columns :]
+        losses, gradients = _sigmoid_loss(logits, targets) if binary else _softmax_loss(logits, targets)
+        gradients *= regularization * row_weights_N[:, None]
+        weight_gradient = prior_scale_FK * features.rmatmul(gradients.astype(np.float32)) + unscaled
+        loss = regularization * float(losses @ row_weights_N) + 0.5 * float((unscaled**2).sum())
+        return loss, np.concatenate([weight_gradient.ravel(), gradients.sum(axis=0)])
 
-    begin = np.zeros(count * columns + columns)
+    initial = np.zeros(count * columns + columns)
     if start is not None:
-        begin = np.concatenate([start.free_FK.ravel(), start.intercept_K]).astype(np.float64)
-    options = {"maxiter": MOST_STEPS, "ftol": TOLERANCE, "gtol": 0.0, "maxcor": MEMORY}
-    found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options).x
-    free_FK = found[: count * columns].reshape(count, columns)
-    return Fitted((free_FK * leeway_FK).astype(np.float32), found[count * columns :].astype(np.float32), free_FK)
+        initial = np.concatenate([start.unscaled_FK.ravel(), start.intercept_K]).astype(np.float64)
+    options = {"maxiter": MAX_ITERATIONS, "ftol": TOLERANCE, "gtol": 0.0, "maxcor": CORRECTIONS}
+    optimum = minimize(objective, initial, jac=True, method="L-BFGS-B", options=options).x
+    unscaled_FK = optimum[: count * columns].reshape(count, columns)
+    return LogisticFit(
+        weights_FK=(unscaled_FK * prior_scale_FK).astype(np.float32),
+        intercept_K=optimum[count * columns :].astype(np.float32),
+        unscaled_FK=unscaled_FK,
+    )
 
 
 def _sigmoid_loss(logits_N1: np.ndarray, targets_N1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
-"""The layers that set the wide branch beside the network.
+"""The Keras layers that combine the wide branch with the network.
 
-Shapes: B texts, T tokens, C labels.
+Shapes: B texts, T tokens, C labels, K weight columns (see `weight_columns`).
 """
 
 from typing import Any
@@ -8,73 +8,78 @@ from typing import Any
 import keras
 from keras import ops
 
-from atnet.text.ngrams import RUN_FACTOR
+from atnet.text.ngrams import NGRAM_BASE, weight_columns
+
+TABLES = ("word_weights", "ngram_weights", "ngram_ids", "char_ngram_weights", "char_ngram_counts")
+"""The fields of `WideBranch` that `WideNgrams` holds, in this order."""
 
 
 @keras.saving.register_keras_serializable(package="atnet")
 class WideNgrams(keras.layers.Layer):
-    """Tell what the words, and runs of up to `longest` words, of a text say for each class, wherever they stand.
+    """Compute the wide branch's contribution of each token to the logits: (B, T) tokens -> (B, T, C).
 
-    (B, T) tokens -> what is said at each token, (B, T, C); the sum over the tokens is the branch's logits but for its
-    intercept, which `BlendLogits` adds. A word says its weight over the root of the text's different words and runs,
-    and its spelling's weight over the root of its different words' n-grams of characters. What stands several
-    times is said once, in equal shares; what a run says is parted evenly among its words. Nothing is trained here: the
-    weights come from `atnet.wide.branch`. Two classes share one column of opposite signs.
+    The sum over the tokens is the branch's logits without the intercept, which `BlendLogits` adds. A word contributes
+    its weight over the square root of the text's distinct words and n-grams, and the weight of its character n-grams
+    over the square root of the number of character n-grams of the text's distinct words. A feature that occurs several
+    times counts once, shared equally among its occurrences; a word n-gram is shared equally among its words. Nothing is
+    trained here: the weights come from `atnet.wide.branch`. Two classes share one column of opposite signs.
     """
 
-    def __init__(self, vocabulary_size: int, slots: int, classes: int, longest: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, vocabulary_size: int, slots: int, classes: int, max_n: int, **kwargs: Any) -> None:
+        # Sums over a text need float32 under every dtype policy.
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.trainable = False
-        self.vocabulary_size, self.slots, self.classes, self.longest = vocabulary_size, slots, classes, longest
+        self.vocabulary_size, self.slots, self.classes, self.max_n = vocabulary_size, slots, classes, max_n
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        columns = 1 if self.classes == 2 else self.classes
-        self.words = self._table("words", (self.vocabulary_size, columns))
-        self.runs = self._table("runs", (self.slots, columns))
-        self.numbers = self._table("numbers", (self.slots,), dtype="int64")
-        self.spelling = self._table("spelling", (self.vocabulary_size, columns))
-        self.letters = self._table("letters", (self.vocabulary_size,))
+        columns = weight_columns(self.classes)
+        self.word_weights = self._table("word_weights", (self.vocabulary_size, columns))
+        self.ngram_weights = self._table("ngram_weights", (self.slots, columns))
+        self.ngram_ids = self._table("ngram_ids", (self.slots,), dtype="int64")
+        self.char_ngram_weights = self._table("char_ngram_weights", (self.vocabulary_size, columns))
+        self.char_ngram_counts = self._table("char_ngram_counts", (self.vocabulary_size,))
 
     def _table(self, name: str, shape: tuple[int, ...], dtype: str = "float32") -> Any:
         return self.add_weight(name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False)
 
     def call(self, inputs: Any) -> Any:
-        # In int64: the product overflows in int32, and then ONNX Runtime and TensorFlow differ.
-        # Widened, so that a batch of one-token texts has room for the longest run, and cut again at the end.
-        beyond = self.longest - 2
-        tokens = ops.pad(ops.cast(inputs, "int64"), [[0, 0], [0, beyond]])
-        numbers = [_numbers(tokens, length) for length in range(1, self.longest + 1)]
-        shares = [_shares(one, _present(tokens, length)) for length, one in enumerate(numbers, start=1)]
-        features = sum(ops.sum(one, axis=1, keepdims=True) for one in shares)
-        letters = ops.sum(ops.take(self.letters, tokens) * shares[0], axis=1, keepdims=True)
-        words = ops.take(self.words, tokens, axis=0) / _root(features)
-        words = words + ops.take(self.spelling, tokens, axis=0) / _root(letters)
-        said = words * shares[0][..., None]
-        for length in range(2, self.longest + 1):
-            runs = self._runs(numbers[length - 1]) * shares[length - 1][..., None] / _root(features)
-            said = said + _parted(runs, length)
-        said = said[:, :-beyond] if beyond else said
-        return said if self.classes > 2 else ops.concatenate([-said / 2, said / 2], axis=-1)
+        # In int64: n-gram ids overflow int32, and then ONNX Runtime and TensorFlow differ.
+        # Padded, so that a batch of one-token texts has room for the longest n-gram; the end is cut off again.
+        extra = self.max_n - 2
+        tokens = ops.pad(ops.cast(inputs, "int64"), [[0, 0], [0, extra]])
+        ids = [_ngram_ids(tokens, n) for n in range(1, self.max_n + 1)]
+        shares = [_occurrence_shares(ngrams, _is_ngram(tokens, n)) for n, ngrams in enumerate(ids, start=1)]
+        distinct = sum(ops.sum(share, axis=1, keepdims=True) for share in shares)
+        char_ngrams = ops.sum(ops.take(self.char_ngram_counts, tokens) * shares[0], axis=1, keepdims=True)
+        words = ops.take(self.word_weights, tokens, axis=0) / _sqrt_column(distinct)
+        words = words + ops.take(self.char_ngram_weights, tokens, axis=0) / _sqrt_column(char_ngrams)
+        contributions = words * shares[0][..., None]
+        for n in range(2, self.max_n + 1):
+            ngrams = self._lookup(ids[n - 1]) * shares[n - 1][..., None] / _sqrt_column(distinct)
+            contributions = contributions + _spread_over_words(ngrams, n)
+        contributions = contributions[:, :-extra] if extra else contributions
+        return contributions if self.classes > 2 else ops.concatenate([-contributions / 2, contributions / 2], axis=-1)
 
-    def _runs(self, numbers: Any) -> Any:
-        places = numbers % self.slots
-        known = ops.equal(ops.take(self.numbers, places), numbers)
-        return ops.take(self.runs, places, axis=0) * ops.cast(known, "float32")[..., None]
+    def _lookup(self, ids: Any) -> Any:
+        """Return the weights (B, T, K) of word n-grams, zero for those that are not in the table."""
+        slots = ids % self.slots
+        in_table = ops.equal(ops.take(self.ngram_ids, slots), ids)
+        return ops.take(self.ngram_weights, slots, axis=0) * ops.cast(in_table, "float32")[..., None]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.classes)
 
     def get_config(self) -> dict[str, Any]:
-        names = ("vocabulary_size", "slots", "classes", "longest")
+        names = ("vocabulary_size", "slots", "classes", "max_n")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable(package="atnet")
 class BlendLogits(keras.layers.Layer):
-    """Add up the network's logits and what the wide branch says, each with its weight.
+    """Add the network's logits and the wide branch's contributions, each multiplied by its weight.
 
-    [(B, C), (B, T, C)] -> the logits (B, C), and the wide branch's weighted say (B, T, C). The weights are fitted,
-    not trained.
+    [(B, C), (B, T, C)] -> the logits (B, C), and the weighted contributions of the wide branch (B, T, C). The weights
+    are fitted on the validation split, not trained.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -88,41 +93,41 @@ class BlendLogits(keras.layers.Layer):
         )
 
     def call(self, inputs: Any) -> tuple[Any, Any]:
-        deep, said = inputs
-        said = said * self.weight[1]
-        return deep * self.weight[0] + ops.sum(said, axis=1) + self.intercept * self.weight[1], said
+        deep, wide = inputs
+        wide = wide * self.weight[1]
+        return deep * self.weight[0] + ops.sum(wide, axis=1) + self.intercept * self.weight[1], wide
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        deep, said = input_shape
-        return deep, said
+        deep, wide = input_shape
+        return deep, wide
 
 
-def _numbers(tokens: Any, length: int) -> Any:
-    """Number the runs of so many tokens: (B, T - length + 1)."""
-    numbers = tokens
-    for place in range(1, length):
-        numbers = numbers[:, :-1] * RUN_FACTOR + tokens[:, place:]
-    return numbers
+def _ngram_ids(tokens: Any, n: int) -> Any:
+    """Return the ids of the n-grams of n tokens: (B, T - n + 1)."""
+    ids = tokens
+    for position in range(1, n):
+        ids = ids[:, :-1] * NGRAM_BASE + tokens[:, position:]
+    return ids
 
 
-def _present(tokens: Any, length: int) -> Any:
-    """Tell which runs of so many tokens end before the padding: (B, T - length + 1) booleans."""
-    # No padding stands between tokens.
-    return tokens[:, length - 1 :] > 0
+def _is_ngram(tokens: Any, n: int) -> Any:
+    """Return which n-grams of n tokens end before the padding: (B, T - n + 1) booleans."""
+    # There is no padding between tokens.
+    return tokens[:, n - 1 :] > 0
 
 
-def _parted(runs: Any, length: int) -> Any:
-    """Give each word of a run an equal part of what the run says: (B, T - length + 1, K) -> (B, T, K)."""
-    places = [ops.pad(runs, [[0, 0], [place, length - 1 - place], [0, 0]]) for place in range(length)]
-    return sum(places) / length
+def _spread_over_words(ngrams: Any, n: int) -> Any:
+    """Share the contribution of each n-gram equally among its words: (B, T - n + 1, K) -> (B, T, K)."""
+    shifted = [ops.pad(ngrams, [[0, 0], [shift, n - 1 - shift], [0, 0]]) for shift in range(n)]
+    return sum(shifted) / n
 
 
-def _shares(features: Any, present: Any) -> Any:
-    """Give one over how often each feature stands in its text, zero where there is none: (B, T) float32."""
-    alike = ops.equal(features[:, :, None], features[:, None, :]) & present[:, None, :]
-    times = ops.sum(ops.cast(alike, "float32"), axis=2)
-    return ops.cast(present, "float32") / ops.maximum(times, 1.0)
+def _occurrence_shares(features: Any, present: Any) -> Any:
+    """Return 1 / (occurrences of the feature in its text), zero where no feature is present: (B, T) float32."""
+    equal = ops.equal(features[:, :, None], features[:, None, :]) & present[:, None, :]
+    occurrences = ops.sum(ops.cast(equal, "float32"), axis=2)
+    return ops.cast(present, "float32") / ops.maximum(occurrences, 1.0)
 
 
-def _root(counts: Any) -> Any:
+def _sqrt_column(counts: Any) -> Any:
     return ops.sqrt(ops.maximum(counts, 1.0))[..., None]

@@ -182,7 +182,7 @@ def parse_suite(text: str, *, source: str) -> Suite:
     except yaml.YAMLError as error:
         raise ConfigurationError(f"The behavior suite {source} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
-        raise ConfigurationError(f"The behavior suite {source} is empty. docs/releasing.md shows the format.")
+        raise ConfigurationError(f"The behavior suite {source} has no sections. docs/releasing.md shows the format.")
     try:
         return Suite.model_validate(values)
     except ValidationError as error:

@@ -9,7 +9,7 @@ from atnet.release.gate.champion_checks import champion_checks, delta_with_bound
 from atnet.release.gate.measurements import GoldenMeasurements, Measurements
 from atnet.release.gate.result import CheckResult, GateResult, check_status, skipped
 from atnet.release.gate.significance import PairedComparison
-from atnet.report.sentences import baseline_name
+from atnet.report.sentences import display_name
 
 DECIMALS = 6
 MEGABYTE = 1_000_000
@@ -89,10 +89,10 @@ def baseline_check(name: str | None, comparison: PairedComparison | None, config
     return CheckResult(
         "baseline",
         check_status(passed, config.baseline.severity),
-        f"{macro_f1_pair(comparison)} ({baseline_name(name)}): {delta_with_bound(comparison)}",
+        f"{macro_f1_pair(comparison)} ({display_name(name)}): {delta_with_bound(comparison)}",
         required,
         f"The model is {'not below' if passed else 'below, or may be well below,'} the best baseline, "
-        f"{baseline_name(name)}: the difference is {comparison.delta:+z.4f} and could be as low as "
+        f"{display_name(name)}: the difference is {comparison.delta:+z.4f} and could be as low as "
         f"{comparison.low:+z.4f}.",
     )
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from atnet.config import Severity
-from atnet.formatting import markdown_table
+from atnet.formatting import markdown_table, markdown_text
 from atnet.release.behavior.runner import BehaviorResult
 
 CheckStatus = Literal["passed", "failed", "warning", "skipped"]
@@ -114,7 +114,10 @@ class GateResult:
                 f"Champion: `{self.champion[:8]}`. {self.rows_compared:,} test rows compared, "
                 f"{self.rows_excluded:,} excluded."
             )
-        rows = [(check.name, check.status, check.observed, check.required) for check in self.checks]
+        rows = [
+            [markdown_text(cell) for cell in (check.name, check.status, check.observed, check.required)]
+            for check in self.checks
+        ]
         lines = [
             f"# Gate: {self.decision}",
             "",
@@ -123,6 +126,6 @@ class GateResult:
             *(f"- **Failed** {reason}" for reason in self.reasons),
             *(f"- **Warning** {warning}" for warning in self.warnings),
             *([""] if self.reasons or self.warnings else []),
-            *markdown_table(("check", "status", "observed", "required"), rows),
+            markdown_table(("check", "status", "observed", "required"), rows),
         ]
         return "\n".join(lines) + "\n"

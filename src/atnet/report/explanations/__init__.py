@@ -1,1 +1,1 @@
-"""What a model goes by over many texts: its runs of words, its attention, its word vectors."""
+"""What the model has learned, over many texts: n-gram contributions, attention and word vectors."""

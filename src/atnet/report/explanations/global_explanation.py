@@ -1,4 +1,4 @@
-"""What the model goes by over the test texts, gathered for the report.
+"""What the model relies on over the test texts, collected for the report.
 
 Letters in array names: N texts.
 """
@@ -13,74 +13,73 @@ from atnet.evaluation.slices import column_slices
 from atnet.inference import Predictor
 from atnet.report.explanations.attended_words import AttendedWord, WordMap, attended_words, map_words
 from atnet.report.explanations.learned_weights import LearnedWeights
-from atnet.report.explanations.ngram_contributions import LISTED, Ngrams, Say, count_ngrams
+from atnet.report.explanations.ngram_contributions import Contribution, NgramContributions, ngram_contributions
 from atnet.schema import TEXT, slice_columns
 
-TOKENS_READ = 300_000
-"""Of a larger test split, evenly spaced texts are read, so that this view costs seconds at most."""
-LABELS_BY_SLICE = 6
-"""With more labels the slices' lists would be longer than anyone reads."""
+MAX_TOKENS = 300_000
+"""From a larger test split, evenly spaced texts are taken, so that the explanation takes seconds at most."""
+MAX_LABELS_BY_SLICE = 6
+"""With more labels, the lists by slice would be too long to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceContributions:
-    """What speaks most for each label in one part of the texts."""
+    """The largest contributions to each label in one slice."""
 
-    by: str
+    column: str
     value: str
-    says: Mapping[str, Sequence[Say]]
+    contributions: Mapping[str, Sequence[Contribution]]
 
 
 @dataclass(frozen=True, slots=True)
-class GlobalView:
-    """What stands behind the answers to many texts."""
+class GlobalExplanation:
+    """What the model's predictions for many texts are based on."""
 
     texts: int
-    """Texts that were read for it."""
-    says: Mapping[str, Sequence[Say]]
-    """Label -> words and runs of words that speak most for it; empty for a model without a wide branch."""
+    """Texts it was computed from."""
+    contributions: Mapping[str, Sequence[Contribution]]
+    """Label -> its largest n-gram contributions; empty for a model without a wide branch."""
     slices: Sequence[SliceContributions]
-    attended: Sequence[AttendedWord]
+    attended_words: Sequence[AttendedWord]
     word_map: WordMap | None
-    """None where the model's word vectors are not known."""
+    """None if the model's word vectors are not known."""
 
 
-def global_view(
-    predictor: Predictor,
-    table: pd.DataFrame,
-    learned: LearnedWeights,
-    *,
-    minimum_rows: int,
-) -> GlobalView:
-    """Look at what the model does with all texts of a table.
+def global_explanation(
+    predictor: Predictor, table: pd.DataFrame, learned: LearnedWeights, *, min_slice_rows: int
+) -> GlobalExplanation:
+    """Explain the model over all texts of a table.
 
     Args:
-        minimum_rows: words and runs are listed again for each part of the texts that has so many.
+        predictor: the model.
+        table: texts and slice columns.
+        learned: the tables of the model's weights file.
+        min_slice_rows: contributions are listed again for each slice with this many texts.
     """
     ids = predictor.encode(table[TEXT].tolist())
-    rows = _evenly(ids)
+    rows = _evenly_spaced_rows(ids)
     ids, table = [ids[row] for row in rows], table.iloc[rows]
-    ngrams = None if learned.wide is None else count_ngrams(learned.wide, ids)
-    columns = slice_columns(table) if len(predictor.labels) <= LABELS_BY_SLICE else []
-    return GlobalView(
+    ngrams = None if learned.wide is None else ngram_contributions(learned.wide, ids)
+    columns = slice_columns(table) if len(predictor.labels) <= MAX_LABELS_BY_SLICE else []
+    return GlobalExplanation(
         texts=len(ids),
-        says={} if ngrams is None else _says(predictor, ngrams, np.ones(len(ids), bool)),
+        contributions={} if ngrams is None else _by_label(predictor, ngrams, np.ones(len(ids), bool)),
         slices=[
-            SliceContributions(part.by, part.value, _says(predictor, ngrams, part.rows_N))
+            SliceContributions(part.by, part.value, _by_label(predictor, ngrams, part.rows_N))
             for column in columns
             for part in column_slices(table, column)
-            if ngrams is not None and part.rows_N.sum() >= minimum_rows
+            if ngrams is not None and part.rows_N.sum() >= min_slice_rows
         ],
-        attended=attended_words(predictor, ids, predictor.attention(ids)),
+        attended_words=attended_words(predictor, ids, predictor.attention(ids)),
         word_map=None if learned.vectors_ED is None else map_words(predictor, ids, learned.vectors_ED),
     )
 
 
-def _says(predictor: Predictor, ngrams: Ngrams, rows_N: np.ndarray) -> dict[str, list[Say]]:
-    return {name: ngrams.says(predictor, label, rows_N, LISTED) for label, name in enumerate(predictor.labels)}
+def _by_label(predictor: Predictor, ngrams: NgramContributions, rows_N: np.ndarray) -> dict[str, list[Contribution]]:
+    return {name: ngrams.top(predictor, label, rows_N) for label, name in enumerate(predictor.labels)}
 
 
-def _evenly(ids: Sequence[Sequence[int]]) -> list[int]:
+def _evenly_spaced_rows(ids: Sequence[Sequence[int]]) -> list[int]:
     tokens = sum(map(len, ids))
-    texts = max(1, int(len(ids) * min(1.0, TOKENS_READ / tokens)))
+    texts = max(1, int(len(ids) * min(1.0, MAX_TOKENS / tokens)))
     return sorted(set(np.linspace(0, len(ids) - 1, texts).astype(int).tolist()))
