@@ -15,13 +15,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measure import busy, machine, table, versions
+from benchmarks.measure import machine, markdown_table, system_load, versions
+from benchmarks.project_copy import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SAMPLE_SECONDS = 0.1
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 RATE = re.compile(r"([\d,]+) texts/s")
@@ -49,9 +49,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 2_000_000])
     parser.add_argument("--repeat", type=int, default=3, help="of the smallest number of rows; the others run once")
     arguments = parser.parse_args()
-    print(
-        machine(), versions("onnxruntime", "tokenizers", "pyarrow", "tensorflow-cpu", "scikit-learn"), busy(), sep="; "
-    )
+    packages = versions("onnxruntime", "tokenizers", "pyarrow", "tensorflow-cpu", "scikit-learn")
+    print(machine(), packages, system_load(), sep="; ", end="\n\n")
     with tempfile.TemporaryDirectory(prefix="atnet-benchmark-") as folder:
         costs = measure_all(arguments.project.resolve(), Path(folder), sorted(arguments.rows), arguments.repeat)
     print(as_markdown(costs))
@@ -169,23 +168,13 @@ def _rival(project: Path, folder: Path, *arguments: object) -> tuple[float, floa
 
 
 def as_markdown(costs: Sequence[ScoringCost]) -> str:
-    """Lay out medians by number of rows and contender, with the ratio to each rival's texts/s once loaded."""
+    """Format the medians by number of rows and contender, and the ratio to each rival's texts/s once loaded."""
+    rivals = [name for name in dict.fromkeys(cost.contender for cost in costs) if not name.startswith("`atnet")]
     rows = []
     for size in sorted({cost.rows for cost in costs}):
-        rates = {name: size / _median(costs, size, name, "loaded_seconds") for name in _names(costs, size)}
-        for name, rate in rates.items():
-            ratios = [f"{rate / rates[rival]:.2f}" if rival in rates else "" for rival in _rivals(costs)]
-            seconds, cpu, peak = (
-                _median(costs, size, name, field) for field in ("seconds", "cpu_seconds", "peak_megabytes")
-            )
-            cells = [
-                f"{seconds:.1f}",
-                f"{size / seconds:,.0f}",
-                f"{rate:,.0f}",
-                f"{1e6 * cpu / size:.0f}",
-                f"{peak:.0f}",
-            ]
-            rows.append([f"{size:,}", name, *cells, *ratios])
+        names = dict.fromkeys(cost.contender for cost in costs if cost.rows == size)
+        rates = {name: size / _median(costs, size, name, "loaded_seconds") for name in names}
+        rows += [[f"{size:,}", name, *_cells(costs, size, name, rates, rivals)] for name in names]
     header = [
         "rows",
         "",
@@ -194,17 +183,21 @@ def as_markdown(costs: Sequence[ScoringCost]) -> str:
         "texts/s, loaded",
         "CPU µs/text",
         "peak MB",
-        *[f"× {n}" for n in _rivals(costs)],
+        *[f"to {name}" for name in rivals],
     ]
-    return table(header, rows, left=2)
+    return markdown_table(header, rows, left=2)
 
 
-def _names(costs: Sequence[ScoringCost], size: int) -> list[str]:
-    return list(dict.fromkeys(cost.contender for cost in costs if cost.rows == size))
-
-
-def _rivals(costs: Sequence[ScoringCost]) -> list[str]:
-    return [name for name in dict.fromkeys(cost.contender for cost in costs) if not name.startswith("`atnet")]
+def _cells(
+    costs: Sequence[ScoringCost], size: int, name: str, rates: Mapping[str, float], rivals: Sequence[str]
+) -> list[str]:
+    seconds = _median(costs, size, name, "seconds")
+    cpu, peak = _median(costs, size, name, "cpu_seconds"), _median(costs, size, name, "peak_megabytes")
+    ratios = [f"{rates[name] / rates[rival]:.2f}" if rival in rates else "" for rival in rivals]
+    return [
+        *(f"{seconds:.1f}", f"{size / seconds:,.0f}", f"{rates[name]:,.0f}", f"{1e6 * cpu / size:.0f}", f"{peak:.0f}"),
+        *ratios,
+    ]
 
 
 def _median(costs: Sequence[ScoringCost], size: int, name: str, field: str) -> float:
