@@ -22,7 +22,9 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from atnet.errors import ConfigurationError, StoreError
+from atnet.errors import AtnetError, ConfigurationError, StoreError
+from atnet.file_system import file_system_errors
+from pipelines.tasks import prefect_errors
 
 DECLARATIONS = Path("prefect.yaml")
 DEFAULT_PORT = 4200
@@ -96,7 +98,17 @@ def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> int:
-    """Serve every declared deployment until interrupted."""
+    """Serve every declared deployment until interrupted; the exit code is 1 after an error."""
+    try:
+        with file_system_errors(), prefect_errors():
+            _serve()
+    except AtnetError as error:
+        print(f"schedule: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve() -> None:
     configured = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()
     default = f"http://127.0.0.1:{DEFAULT_PORT}/api"
     with contextlib.ExitStack() as stack:
@@ -105,7 +117,6 @@ def main() -> int:
         stack.enter_context(temporary_settings({PREFECT_API_URL: address}))
         # The schedules stay active when this process stops: a restart continues with them.
         serve(*declared_deployments(), pause_on_shutdown=False)
-    return 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from prefect.states import Completed, Failed
 
 from atnet.cli.release import EXIT_CODES
 from atnet.errors import AtnetError
+from atnet.file_system import file_system_errors
 from atnet.release.approval import UserDecision, approve_version, reject_version
 from atnet.release.gate_inputs import IsolationOptions
 from atnet.release.workflow import ReleaseOptions, ReleaseOutcome, release
@@ -79,7 +80,7 @@ def apply_decision(version: int, approval: ApprovalInput) -> str:
 def release_flow(isolated: bool = False, allow_unchecked: bool = False, again: bool = False) -> State:
     """Run the gate on the published model; wait for approval if that is required."""
     try:
-        with pipeline_lock(Path.cwd()):
+        with file_system_errors(), pipeline_lock(Path.cwd()):
             outcome = release_model(isolated, allow_unchecked, again)
         show_gate_result(outcome)
         if outcome.result == "pending_approval" and deployment.id:

@@ -15,7 +15,9 @@ from prefect.states import Completed, Failed
 
 from atnet.cli.check import check_inputs
 from atnet.cli.summary import read_metrics, score_rows
+from atnet.diagnosis.pipeline import require_runnable
 from atnet.errors import AtnetError
+from atnet.file_system import file_system_errors
 from atnet.files import REPORT
 from atnet.git_dvc import out_of_date
 from atnet.refresh_data import refresh_data
@@ -53,7 +55,12 @@ def stale_stages() -> list[str]:
 @task(name="check", task_run_name="check", cache_policy=NO_CACHE)
 def check() -> State:
     """Check parameters and data while every output still exists."""
-    return state_of(lambda: " ".join(check_inputs(load_params())))
+
+    def check_project() -> str:
+        require_runnable(Path.cwd())
+        return " ".join(check_inputs(load_params()))
+
+    return state_of(check_project)
 
 
 @task(name="publish-run", task_run_name="complete the MLflow run", cache_policy=NO_CACHE)
@@ -80,7 +87,7 @@ def show_result() -> None:
 def training() -> State:
     """Retrain what new data or changed settings affect; stop early if there is nothing to do."""
     try:
-        with pipeline_lock(Path.cwd()):
+        with file_system_errors(), pipeline_lock(Path.cwd()):
             return _train()
     except AtnetError as error:
         return Failed(message=str(error))

@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from atnet.errors import AtnetError
+from atnet.file_system import file_system_errors
 from atnet.formatting import code_block
 from atnet.storage import load_params
 from atnet.tuning.tune import TuningOptions, TuningOutcome, tune
@@ -49,7 +50,7 @@ def show_trials(outcome: TuningOutcome) -> None:
 def tuning(trials: int | None = None, minutes: float | None = None, jobs: int = 1, apply: bool = False) -> State:
     """Search for better training parameters; params.yaml is changed only with `apply`."""
     try:
-        with pipeline_lock(Path.cwd()):
+        with file_system_errors(), pipeline_lock(Path.cwd()):
             for stage in stages_for(load_params(), Path.cwd()):
                 if stage in NEEDED_STAGES:
                     require_completed(stage_task(stage, return_state=True))

@@ -53,13 +53,17 @@ def pad(texts: Sequence[Sequence[int]], extra: int = 0) -> np.ndarray:
     return tokens
 
 
-def random_wide_branch(classes: int, vocabulary_size: int, slots: int = 64, seed: int = 0) -> WideBranch:
-    """Build a wide branch of random weights, whose n-grams are bigrams of the first tokens of the vocabulary."""
+def random_wide_branch(
+    classes: int, vocabulary_size: int, slots: int = 64, seed: int = 0, max_n: int = 2
+) -> WideBranch:
+    """Build a wide branch of random weights, whose n-grams consist of the first tokens of the vocabulary."""
     rng, columns = np.random.default_rng(seed), weight_columns(classes)
     ngram_ids = np.full(slots, -1, np.int64)
     for first in range(2, vocabulary_size):
         for second in range(2, min(vocabulary_size, 10)):
             ngram_id = first * NGRAM_BASE + second
+            if max_n == 3 and second % 2:
+                ngram_id = ngram_id * NGRAM_BASE + first
             ngram_ids[ngram_id % slots] = ngram_id
 
     def weights(rows: int) -> np.ndarray:

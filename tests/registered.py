@@ -1,6 +1,7 @@
 """Models in a store without the pipeline: what `publish` writes, as far as the registry reads it."""
 
 import functools
+import json
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from atnet.inference import MODEL_FILES, model_hash
 from atnet.registry import versions
 from atnet.registry.versions import Registry, Version
 from atnet.release.gate.result import CheckResult, Decision, GateResult
-from atnet.tracking.logged_model import ARTIFACTS_TAG, CONTENT_TAG, artifacts_sha256
+from atnet.tracking.logged_model import ARTIFACTS_TAG, CONTENT_TAG, artifact_hashes
 from atnet.tracking.tags import MODEL_TAG
 
 
@@ -37,7 +38,7 @@ def log_model(
     folder = Path(model.artifact_location)
     _write_model_files(folder / "artifacts" / "model", name)
     (folder / "artifacts" / "model" / "train_hashes.txt").write_text(train_hashes, encoding="utf-8")
-    client.set_logged_model_tags(model.model_id, {ARTIFACTS_TAG: artifacts_sha256(folder)})
+    client.set_logged_model_tags(model.model_id, {ARTIFACTS_TAG: json.dumps(artifact_hashes(folder))})
     client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
     if lock:
         client.log_text(run_id, lock, "dvc.lock")

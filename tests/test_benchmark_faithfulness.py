@@ -20,7 +20,7 @@ def test_the_true_ranking_has_better_metrics_than_its_reverse() -> None:
     for without in (removed, replaced):
         true = faithfulness(predictor.logits, 1.0, ids, truth, without)
         false = faithfulness(predictor.logits, 1.0, ids, [-contributions for contributions in truth], without)
-        assert (true.between > false.between).all()
+        assert (true.area_between > false.area_between).all()
         assert (true.deletion < false.deletion).all()
         assert (true.comprehensiveness > false.comprehensiveness).all()
         assert (true.sufficiency < false.sufficiency).all()

@@ -83,7 +83,7 @@ def test_the_training_is_compared_with_the_matrix_products_alone() -> None:
 
 
 def test_resampled_texts_differ_from_the_original_ones_in_few_tokens(tmp_path: Path) -> None:
-    split = encoded_split(50, longest=40)
+    split = encoded_split(50, max_tokens=40)
     write_arrow(tmp_path / "rows.arrow", resample(split, 200))
     drawn = EncodedSplit.load(tmp_path / "rows.arrow")
     assert len(drawn) == 200

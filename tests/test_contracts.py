@@ -23,8 +23,10 @@ NOT_IN_DEPS = frozenset(
         # What matters of the configuration is in the stage's `params`.
         "atnet.config",
         "atnet.errors",
+        "atnet.file_system",
         "atnet.files",
         "atnet.stages.command",
+        "atnet.stages.finished_checkpoint",
         # Adapters: a change in how something is written to disk, MLflow or DVC must not retrain a model.
         "atnet.storage",
         "atnet.tracking",
@@ -112,7 +114,7 @@ def test_a_stage_has_the_same_name_everywhere_and_a_folder_of_its_own(stage: str
 
 def test_every_stage_command_belongs_to_a_stage() -> None:
     commands = {path.stem for path in (ROOT / "src" / "atnet" / "stages").glob("*.py")}
-    assert commands - {"__init__", "command", "progress"} == set(STAGES)
+    assert commands - {"__init__", "command", "finished_checkpoint", "progress"} == set(STAGES)
 
 
 def test_the_default_data_is_the_output_of_the_sample_stage(params: Params) -> None:

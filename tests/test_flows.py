@@ -1,19 +1,28 @@
 """The flows: their logic with given task results, and one stage with a script in place of DVC."""
 
+import errno
+import os
+import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import yaml
 from filelock import FileLock
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from atnet.diagnosis.pipeline import check_locks
 from atnet.errors import AtnetError, ConfigurationError
 from atnet.files import FLOW_LOCK
 from pipelines import deployments, dvc_stage, training
 from pipelines.dvc_stage import StageFailed, StageOutcome, pipeline_lock, run_stage, stage_message
 from pipelines.stage_list import SAMPLE, declared_stages
+from pipelines.tasks import run_flow
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = (SAMPLE, *declared_stages(ROOT))
@@ -216,6 +225,93 @@ def test_an_interrupted_flow_interrupts_the_stage_and_waits_for_it(fake_dvc: Pat
     with pytest.raises(KeyboardInterrupt):
         run_stage("train", tmp_path, interrupt)
     assert (tmp_path / "cleaned up").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no inherited file locks")
+def test_a_stage_that_a_killed_flow_left_running_keeps_the_flows_lock(fake_dvc: Path, tmp_path: Path) -> None:
+    fake_dvc.write_text(
+        "import pathlib, time\n"
+        "print('ready', flush=True)\n"
+        "while not pathlib.Path('finish').exists():\n"
+        "    time.sleep(0.05)\n"
+    )
+    flow = (
+        "import pathlib; from pipelines.dvc_stage import pipeline_lock, run_stage\n"
+        "with pipeline_lock(pathlib.Path.cwd()):\n"
+        "    run_stage('train', pathlib.Path.cwd(), lambda line: print(line, flush=True))\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT / "src"), str(ROOT)])
+    with subprocess.Popen(
+        [sys.executable, "-c", flow], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    with pytest.raises(AtnetError, match="or a stage it left running"), pipeline_lock(tmp_path, timeout_seconds=0.1):
+        pass
+    assert "a stage that it left running" in check_locks(tmp_path).message
+    (tmp_path / "finish").touch()
+    with pipeline_lock(tmp_path, timeout_seconds=60):
+        pass
+
+
+# Errors
+
+
+def _failing_flow(error: Exception) -> Any:
+    def flow(return_state: bool) -> State:
+        raise error
+
+    return flow
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RuntimeError("Timed out while attempting to connect to ephemeral Prefect API server."),
+            "training: Prefect's temporary server did not start in time.*EPHEMERAL_STARTUP_TIMEOUT",
+        ),
+        (RuntimeError("Failed to reach API at http://127.0.0.1:9/api/"), "PREFECT_API_URL names does not answer"),
+        (httpx.ConnectError("All connection attempts failed"), "stopped answering .All connection attempts failed"),
+        (OSError(errno.EROFS, "Read-only file system", ".prefect"), "the file system is read-only: .prefect"),
+    ],
+)
+def test_a_flow_that_cannot_be_run_ends_in_one_message(
+    capsys: pytest.CaptureFixture[str], error: Exception, message: str
+) -> None:
+    assert run_flow(_failing_flow(error), "training") is None
+    printed = capsys.readouterr().err
+    assert re.search(message, printed)
+    assert len(printed.splitlines()) == 1
+
+
+def test_an_error_that_the_user_cannot_fix_keeps_its_traceback() -> None:
+    with pytest.raises(RuntimeError, match="our own"):
+        run_flow(_failing_flow(RuntimeError("our own")), "training")
+
+
+def test_a_file_system_error_in_a_task_fails_the_flow_with_its_message(
+    tasks: TaskResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk() -> tuple[str, ...]:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded", "data/own.csv")
+
+    monkeypatch.setattr(training, "refresh", full_disk)
+    state = training.training.fn()
+    assert state.is_failed()
+    assert state.message == ("your disk quota is used up: data/own.csv. Free some space and run the command again.")
+
+
+def test_serving_without_a_server_ends_in_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    assert deployments.main() == 1
+    printed = capsys.readouterr().err
+    assert printed == "schedule: prefect.yaml does not exist. Run the command in the project folder.\n"
 
 
 # Deployments

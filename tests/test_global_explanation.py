@@ -10,13 +10,13 @@ import pytest
 
 from atnet.config import Params
 from atnet.errors import DataFileError
-from atnet.network.model import build_model, with_wide
+from atnet.network.model import build_model, add_wide_branch
 from atnet.report.explanations.attended_words import attended_words, map_words
 from atnet.report.explanations.global_explanation import global_explanation
 from atnet.report.explanations.learned_weights import LearnedWeights
 from atnet.report.explanations.ngram_contributions import min_texts, ngram_contributions
 from atnet.report.word_map import word_map_figure
-from atnet.text.ngrams import RUN_FACTOR
+from atnet.text.ngrams import NGRAM_BASE
 from atnet.wide.branch import WideBranch
 from tests.widemodel import wide_predictor, wide_tables
 
@@ -31,7 +31,7 @@ VOCABULARY, SLOTS = 30, 64
 def random_branch(rng: np.random.Generator, texts: list[list[int]], columns: int) -> WideBranch:
     """Make a wide branch of random weights that has most of the texts' bigrams."""
     ngram_ids = np.full(SLOTS, -1, np.int64)
-    bigrams = np.array([first * RUN_FACTOR + second for text in texts for first, second in pairwise(text)])
+    bigrams = np.array([first * NGRAM_BASE + second for text in texts for first, second in pairwise(text)])
     ngram_ids[bigrams % SLOTS] = bigrams
     words, char_ngrams = rng.normal(size=(2, VOCABULARY, columns))
     char_counts, weights = rng.integers(0, 30, size=VOCABULARY), rng.normal(size=(SLOTS, columns))
@@ -46,7 +46,7 @@ def test_the_contributions_of_words_and_ngrams_add_up_to_the_output_of_the_wide_
     ids = [rng.integers(1, VOCABULARY, size=size).tolist() for size in (1, 2, 3, 8, 20)]
     ids += [[5, 6, 5, 6, 5, 6], [7, 7, 7]]
     wide = random_branch(rng, ids[:-2], 1 if classes == 2 else classes)
-    network = with_wide(build_model(params.train, vocabulary_size=9, classes=classes), wide, (0.7, 1.3))
+    network = add_wide_branch(build_model(params.train, vocabulary_size=9, classes=classes), wide, (0.7, 1.3))
     network.save_weights(tmp_path / "model.weights.h5")
     learned = LearnedWeights.load(tmp_path / "model.weights.h5")
     assert learned.wide is not None

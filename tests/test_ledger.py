@@ -142,4 +142,4 @@ def test_the_table_shows_who_did_what_and_why() -> None:
     assert "2025-03-01 10:00:00" in first
     assert "none -> 1" in first
     assert second[-1] == "the gate passed"
-    assert "| 2 | 2025-03-02 10:00:00 | promoted | 2 | 1 -> 2 | ana@laptop |" in history_markdown(_chain(2))
+    assert "| 2 | 2025-03-02 10:00:00 | promoted | 2 | 1 -&gt; 2 | ana@laptop |" in history_markdown(_chain(2))

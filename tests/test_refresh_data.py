@@ -80,7 +80,7 @@ def dvc_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_dvc_command_that_fails_is_reported_with_dvcs_own_message(dvc_project: Path) -> None:
-    with pytest.raises(StoreError, match=r"`dvc update none\.csv\.dvc` failed: .*none\.csv\.dvc.* Run it by hand"):
+    with pytest.raises(StoreError, match=r"`dvc update none\.csv\.dvc` failed: .*none\.csv\.dvc.* Run it yourself"):
         run_dvc(["update", "none.csv.dvc"], dvc_project)
 
 

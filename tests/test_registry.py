@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,7 @@ from atnet.registry.ledger_store import append, local_lines, read_ledger
 from atnet.registry.lock import LOCK_TAG, registry_lock
 from atnet.registry.transactions import PENDING_TAG, AliasTransaction, commit, recover_pending
 from atnet.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Registry, aliases, open_registry
+from tests.killing import Killed
 from tests.registered import log_model, registered, sha
 
 
@@ -29,10 +32,6 @@ def registry(tmp_path: Path, params: Params, empty_store: Path, monkeypatch: pyt
     registry = open_registry(params.tracking, tmp_path)
     versions.ensure_registered_model(registry)
     return registry
-
-
-class Killed(BaseException):
-    """Ends a command as a SIGKILL would: nothing catches it."""
 
 
 def _killed(*_: object, **__: object) -> None:
@@ -260,6 +259,26 @@ def test_the_lock_of_a_shared_store_is_a_tag_that_names_its_holder(as_server: Re
             registry_lock(as_server, wait_seconds=0.1),
         ):
             pass
+    assert LOCK_TAG not in versions.model_tags(as_server)
+
+
+def test_two_commands_at_once_on_a_shared_store_take_turns(
+    as_server: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "SETTLE_SECONDS", 1.0)
+    steps: list[str] = []
+
+    def command(name: str) -> None:
+        with registry_lock(as_server, wait_seconds=60):
+            steps.append(name)
+            time.sleep(0.1)
+            steps.append(name)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(command, ("first", "second")))
+    assert len(steps) == 4
+    assert steps[0] == steps[1]
+    assert steps[2] == steps[3]
     assert LOCK_TAG not in versions.model_tags(as_server)
 
 

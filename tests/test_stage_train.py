@@ -164,3 +164,15 @@ def test_a_killed_training_ends_with_the_same_bytes(workspace: Path, project: Pa
     subprocess.run(command, check=True, timeout=300)
     assert digests(workspace / MODEL) == digests(uninterrupted / MODEL)
     assert not list(workspace.glob(".atnet/checkpoints/*.npz"))
+
+
+def test_a_finished_training_that_dvc_did_not_record_is_not_repeated(workspace, monkeypatch):
+    import atnet.stages.train as stage
+
+    assert train() == 0
+    first = digests(workspace / MODEL)
+    # DVC could not take its lock after the stage: it deletes the outputs and runs the stage again.
+    shutil.rmtree(workspace / MODEL)
+    monkeypatch.setattr(stage, "save_state", lambda *_: pytest.fail("an epoch was trained again"))
+    assert train() == 0
+    assert digests(workspace / MODEL) == first

@@ -5,11 +5,15 @@ import json
 import os
 import shutil
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import mlflow.pyfunc
 import pytest
 import yaml
+from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from atnet import files, tracking
@@ -17,11 +21,12 @@ from atnet.config import Params
 from atnet.errors import ConfigurationError, DataFileError, ModelError
 from atnet.inference import model_hash
 from atnet.stages.publish import main
-from atnet.tracking import TrackingStore, open_store, publish_from_files, training_run
+from atnet.tracking import TrackingStore, open_store, orphaned_runs, publish_from_files, publishing, training_run
 from atnet.tracking.orphaned_runs import PUBLISH_KILLED_NOTE
 from atnet.tracking.run_contents import PublishedRun
-from atnet.tracking.tags import MODEL_TAG, NOTE_TAG, PROCESS_TAG, REBUILT_TAG
+from atnet.tracking.tags import MODEL_TAG, NOTE_TAG, PROCESS_TAG, REBUILT_TAG, milliseconds
 from tests.finishedproject import METRICS, interval, write_finished_project
+from tests.killing import Killed, killed_after
 from tests.tinymodel import write_tiny_model
 
 
@@ -137,6 +142,28 @@ def test_an_interrupted_publish_is_completed_in_the_same_run(
     assert len(_models(store, published.run_id)) == 1
 
 
+@pytest.mark.slow
+def test_a_training_killed_after_any_write_leaves_no_run_open_once_its_model_is_published(
+    params: Params, root: Path, store: TrackingStore
+) -> None:
+    def train(key: str) -> None:
+        with training_run(store, name="training", params={"train.seed": "13"}, key=key, root=root) as run:
+            run.epoch(1, {"train_loss": 0.7})
+            run.finish(model_hash(root / files.MODEL))
+
+    with killed_after(None) as writes:
+        train("not killed")
+    for write in range(1, len(writes) + 1):
+        write_tiny_model(root / files.MODEL, scale=1.0 + write)
+        with killed_after(write), pytest.raises(Killed):
+            train(f"killed after {write}")
+        train(f"killed after {write}")
+        publish_from_files(params, root)
+        statuses = [run.info.status for run in _runs(store)]
+        assert "RUNNING" not in statuses, f"killed after write {write} of {len(writes)}, {writes[write - 1]}"
+        assert statuses.count("FINISHED") == write + 1, "one finished run for each model"
+
+
 def test_the_run_of_an_interrupted_publish_is_closed_when_another_model_is_published(
     params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +204,71 @@ def test_an_interrupted_model_upload_is_completed_and_not_logged_again(
 
 def _interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_two_clones_that_publish_one_model_at_once_share_one_run(
+    params: Params, root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
+    clone = write_finished_project(tmp_path_factory.mktemp("clone"), params)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda folder: publish_from_files(params, folder), (root, clone))
+    assert first.run_id == second.run_id
+    assert sorted((first.created, second.created)) == [False, True]
+    store = open_store(params.tracking, root)
+    assert [run.info.status for run in _runs(store)] == ["FINISHED"]
+    assert len(store.client.search_logged_models([store.experiment_id])) == 1
+
+
+def test_on_a_server_the_run_that_was_created_first_is_kept(
+    params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrackingStore, "is_server", True)
+    monkeypatch.setattr(orphaned_runs, "TAKEOVER_SECONDS", 0.0)
+    sha256 = model_hash(root / files.MODEL)
+    others: list[str] = []
+    create_run = MlflowClient.create_run
+
+    def create_second(client: MlflowClient, experiment: str, **options: Any) -> Run:
+        # Another machine that saw no run either was a little earlier.
+        tags = {MODEL_TAG: sha256, PROCESS_TAG: "other:1"}
+        others.append(create_run(client, experiment, tags=tags).info.run_id)
+        time.sleep(0.01)
+        return create_run(client, experiment, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_run", create_second)
+        patch.setattr(publishing, "SETTLE_SECONDS", 0.0)
+        published = publish_from_files(params, root)
+    assert (published.run_id, published.created) == (others[0], False)
+    assert [run.info.run_id for run in _runs(store)] == others
+
+
+def test_a_run_that_another_machine_is_publishing_is_waited_for(
+    params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = publish_from_files(params, root).run_id
+    store.client.update_run(run_id, status="RUNNING")
+    store.client.set_tag(run_id, PROCESS_TAG, "other:1")
+    # The other machine finishes while this one waits.
+    monkeypatch.setattr(orphaned_runs.time, "sleep", lambda _: store.client.set_terminated(run_id, "FINISHED"))
+    published = publish_from_files(params, root)
+    assert (published.run_id, published.created) == (run_id, False)
+    run = store.client.get_run(run_id)
+    assert (run.info.status, run.data.tags[PROCESS_TAG]) == ("FINISHED", "other:1")
+
+
+def test_scores_of_a_new_evaluation_are_shown_although_the_clock_was_set_back(
+    params: Params, root: Path, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = publish_from_files(params, root).run_id
+    _write_metrics(root, 0.86)
+    monkeypatch.setattr(publishing, "milliseconds", lambda: milliseconds() - 24 * 3600 * 1000)
+    for _ in range(2):
+        publish_from_files(params, root)
+        assert store.client.get_run(run_id).data.metrics["test/accuracy"] == 0.86
+        values = [point.value for point in store.client.get_metric_history(run_id, "test/accuracy")]
+        assert sorted(values) == [0.84, 0.86], "each value is written once"
 
 
 def test_lost_artifacts_are_uploaded_again(params: Params, root: Path, store: TrackingStore) -> None:

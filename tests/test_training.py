@@ -136,7 +136,7 @@ def test_bfloat16_is_used_only_where_the_cpu_has_it(config: TrainConfig) -> None
 
 def test_a_training_split_with_a_single_label_is_refused(config: TrainConfig) -> None:
     split = encoded_split(20, classes=1)
-    with pytest.raises(DataContractError, match="one label only"):
+    with pytest.raises(DataContractError, match="only one label"):
         Trainer(config, TrainingData(split, split, VOCABULARY, 2, None), precision="float32")
 
 

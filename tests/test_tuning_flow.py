@@ -57,7 +57,8 @@ def tasks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeTasks:
     tasks = FakeTasks()
     for name in ("stage_task", "search", "show_trials"):
         monkeypatch.setattr(tuning, name, getattr(tasks, name))
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     monkeypatch.chdir(tmp_path)
     return tasks
 

@@ -3,11 +3,11 @@
 from collections.abc import Collection
 
 import numpy as np
-import onnxruntime
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from atnet.inference import Predictor
+from atnet.inference import Predictor, create_session
+from atnet.network.graph_builder import GraphBuilder
 from atnet.report.explanations.learned_weights import WideWeights
 from atnet.text.ngrams import NGRAM_BASE
 
@@ -20,9 +20,8 @@ def wide_predictor(deep: dict[str, list[float]], wide: dict[str, list[float]] | 
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     network = _network(_table(words, deep, labels), None if wide is None else _table(words, wide, labels))
-    session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
     names = [f"label-{label}" for label in range(labels)]
-    return Predictor(tokenizer, session, labels=names, temperature=1.0, pad_to=None)
+    return Predictor(tokenizer, create_session(network), labels=names, temperature=1.0, pad_to=None)
 
 
 def wide_tables(
@@ -60,43 +59,24 @@ def _table(words: list[str], weights: dict[str, list[float]], labels: int) -> np
 
 
 def _network(deep: np.ndarray, wide: np.ndarray | None) -> bytes:
-    nodes = [
-        helper.make_node("Gather", ["deep_table", "tokens"], ["deep_weights"]),
-        helper.make_node("ReduceSum", ["deep_weights", "axis"], ["deep_sum"], keepdims=0),
-        helper.make_node("Tanh", ["deep_sum"], ["logits" if wide is None else "deep_logits"]),
-        helper.make_node("Cast", ["tokens"], ["ids"], to=TensorProto.FLOAT),
-        helper.make_node("Clip", ["ids", "zero", "one"], ["mask"]),
-        helper.make_node("ReduceSum", ["mask", "axis"], ["count"], keepdims=1),
-        helper.make_node("Div", ["mask", "count"], ["attention"]),
-    ]
-    constants = {
-        "deep_table": deep,
-        "axis": np.array([1], np.int64),
-        "zero": np.array(0, np.float32),
-        "one": np.array(1, np.float32),
-    }
-    outputs = {"logits": ["B", deep.shape[1]], "attention": ["B", "T"]}
+    graph = GraphBuilder()
+    labels = deep.shape[1]
+    mask = graph.op("Clip", graph.op("Cast", "tokens", to=TensorProto.FLOAT), np.float32(0), np.float32(1))
+    count = graph.op("ReduceSum", mask, np.array([1]), keepdims=1)
+    deep_sum = graph.op("ReduceSum", graph.op("Gather", deep, "tokens"), np.array([1]), keepdims=0)
+    outputs = {"logits": graph.op("Tanh", deep_sum), "attention": graph.op("Div", mask, count)}
+    shapes: dict[str, tuple[str | int, ...]] = {"logits": ("B", labels), "attention": ("B", "T")}
+    inputs: dict[str, tuple[int, tuple[str | int, ...]]] = {"tokens": (TensorProto.INT32, ("B", "T"))}
     if wide is not None:
-        nodes += [
-            helper.make_node("Add", ["count", "count"], ["twice"]),
-            helper.make_node("Sub", ["twice", "one"], ["features"]),
-            helper.make_node("Sqrt", ["features"], ["root"]),
-            helper.make_node("Unsqueeze", ["root", "axis"], ["divisor"]),
-            helper.make_node("Gather", ["wide_table", "tokens"], ["wide_weights"]),
-            helper.make_node("Div", ["wide_weights", "divisor"], ["wide"]),
-            helper.make_node("ReduceSum", ["wide", "axis"], ["wide_sum"], keepdims=0),
-            helper.make_node("Add", ["deep_logits", "wide_sum"], ["logits"]),
-        ]
-        constants["wide_table"] = wide
+        features = graph.op("Sub", graph.op("Mul", count, np.float32(2)), np.float32(1))
+        scale = graph.op("Unsqueeze", graph.op("Sqrt", features), np.array([1]))
+        contributions = graph.op("Div", graph.op("Gather", wide, "tokens"), scale)
+        wide_sum = graph.op("ReduceSum", contributions, np.array([1]), keepdims=0)
         # Listed first, which checks that outputs are read by name.
-        outputs = {"wide": ["B", "T", deep.shape[1]], **outputs}
-    graph = helper.make_graph(
-        nodes,
-        "handwritten",
-        [helper.make_tensor_value_info("tokens", TensorProto.INT32, ["B", "T"])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    checker.check_model(model)
-    return bytes(model.SerializeToString())
+        outputs = {"wide": contributions, "deep": outputs["logits"], **outputs}
+        outputs["logits"] = graph.op("Add", outputs["deep"], wide_sum)
+        shapes = {"wide": ("B", "T", labels), "deep": ("B", labels), **shapes}
+        inputs["detail"] = (TensorProto.INT64, ())
+    for name, value in outputs.items():
+        graph.output(name, value)
+    return bytes(graph.model(inputs, shapes, {"detail": np.array(2)} if wide is not None else {}).SerializeToString())

@@ -3,13 +3,16 @@
 Needs only numpy, onnxruntime and tokenizers. The registered model ships a copy of this file, so it must not import
 anything else of the project.
 
-Shapes: N texts, B texts of one batch, T tokens of the batch's longest text, C labels.
+Shapes: N texts, B texts of one batch, T tokens of the batch's longest text, C labels, P pooled features.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +25,14 @@ MODEL_FILES = ("architecture.json", "inference_config.json", "model.onnx", "mode
 UNKNOWN_ID = 1
 """Token id of words that are not in the vocabulary; 0 is padding."""
 
-BATCH_TEXTS = 256
-BATCH_TOKENS = 16_384
-BATCH_SQUARES = 2**24
-"""Limits of a batch: texts, tokens with padding, and pairs of tokens, which the wide branch compares. They bound the
-memory, whatever the length of the texts."""
+MAX_BATCH_TEXTS = 256
+MAX_BATCH_TOKENS = 512
+"""Limits of a batch, padding included; a single text may be longer. Small batches stay in the cache of a core: with ten
+times as many tokens, each token takes up to twice as long. They also bound the memory, whatever the length of the
+texts."""
+DEEP_ONLY, LOGITS, CONTRIBUTIONS = range(3)
+"""Values of the input `detail` of a graph with a wide branch: compute the network alone, the wide branch's logits too,
+its contribution of each token too."""
 MAX_SPANS = 256
 """Parts of a text that an explanation leaves out, one at a time."""
 
@@ -87,31 +93,35 @@ class Predictor:
         labels: Sequence[str],
         temperature: float,
         pad_to: int | None,
+        threads: int = 1,
     ) -> None:
+        """Take the parts of a loaded model.
+
+        Args:
+            pad_to: tokens to which every text is padded; None pads a batch to its longest text.
+            threads: batches computed at the same time.
+        """
         self.labels = tuple(labels)
         self.temperature = temperature
         self._tokenizer = tokenizer
         self._session = session
         self._pad_to = pad_to
+        self._threads = threads
+        self._widths = {output.name: output.shape[-1] for output in session.get_outputs()}
 
     @classmethod
     def load(cls, folder: Path | str, *, threads: int | None = None, memory_arena: bool = True) -> "Predictor":
         """Load a model folder.
 
         Args:
-            folder: with the model's files.
-            threads: limit of the cores that one batch may use.
-            memory_arena: keep memory between batches. A process that runs for long turns it off: the arena keeps the
-                size of its largest batch for good.
+            threads: batches computed at the same time; None: as many as this process may use cores.
+            memory_arena: keep the memory of the largest batch for the next ones. A service should switch it off: that
+                costs microseconds per batch, and one batch of long texts no longer occupies memory for good.
 
         Raises:
             UnusableModelError: naming the file that is missing or damaged.
         """
         folder = Path(folder)
-        options = onnxruntime.SessionOptions()
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        options.enable_cpu_mem_arena = options.enable_mem_pattern = memory_arena
         name = "inference_config.json"
         try:
             config = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -119,9 +129,7 @@ class Predictor:
             name = "tokenizer.json"
             tokenizer = Tokenizer.from_str((folder / name).read_text(encoding="utf-8"))
             name = "model.onnx"
-            session = onnxruntime.InferenceSession(
-                (folder / name).read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
+            session = create_session((folder / name).read_bytes(), memory_arena=memory_arena)
         # For a damaged file the libraries raise bare Exceptions.
         except Exception as error:
             raise UnusableModelError(
@@ -134,16 +142,21 @@ class Predictor:
                 f"{folder / 'model.onnx'} has {classes} labels, inference_config.json lists {len(labels)}. "
                 "They belong to different models: run `dvc checkout`."
             )
-        return cls(tokenizer, session, labels=labels, temperature=temperature, pad_to=pad_to)
+        threads = _available_cores() if threads is None else threads
+        return cls(tokenizer, session, labels=labels, temperature=temperature, pad_to=pad_to, threads=threads)
 
     @property
     def has_wide_branch(self) -> bool:
         """Whether the model has a wide branch; one in published mode has none."""
-        return "wide" in {output.name for output in self._session.get_outputs()}
+        return "wide" in self._widths
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, at least one; 0 is padding, 1 is the unknown word."""
         return [_ids(encoding) for encoding in self._encodings(texts)]
+
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Convert token ids back to text, as far as the tokenizer preserves it."""
+        return self._tokenizer.decode_batch([list(text) for text in ids], skip_special_tokens=False)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Predict each text; neither padding nor the other texts of a batch change a prediction."""
@@ -152,31 +165,21 @@ class Predictor:
 
     def logits(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
         """Compute the logits of encoded texts: (N, C) float32, before calibration."""
-        logits = np.zeros((len(ids), len(self.labels)), np.float32)
-        for rows, tokens in self._batches(ids):
-            logits[rows] = self._session.run(["logits"], {"tokens": tokens})[0]
-        return logits
+        return self._per_text("logits", ids, LOGITS)
 
-    def run(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute logits (B, C) and attention (B, T) of one batch of tokens (B, T) int32, padded with zeros."""
-        logits, attention = self._session.run(["logits", "attention"], {"tokens": tokens})
-        return logits, attention
-
-    def wide(self, ids: Sequence[Sequence[int]]) -> list[np.ndarray]:
-        """Compute the wide branch's contribution of each token to each logit, (T, C); zeros without a wide branch."""
-        return self._logits_and_wide(ids)[1]
+    def pooled(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """Compute the pooled features of encoded texts, from which the network computes its logits: (N, P) float32."""
+        return self._per_text("pooled", ids, DEEP_ONLY)
 
     def attention(self, ids: Sequence[Sequence[int]]) -> list[np.ndarray]:
         """Compute the attention (T,) on the tokens of each text."""
-        attention = [np.zeros(len(text)) for text in ids]
-        for rows, tokens in self._batches(ids):
-            for row, padded in zip(rows, self.run(tokens)[1], strict=True):
-                attention[row] += padded[: len(attention[row])]
-        return attention
+        return self._per_token("attention", ids, DEEP_ONLY)
 
-    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Convert token ids back to text, as far as the tokenizer preserves it."""
-        return self._tokenizer.decode_batch([list(text) for text in ids], skip_special_tokens=False)
+    def wide(self, ids: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """Compute the wide branch's contribution of each token to each logit, (T, C); zeros without a wide branch."""
+        if not self.has_wide_branch:
+            return [np.zeros((len(text), len(self.labels))) for text in ids]
+        return self._per_token("wide", ids, CONTRIBUTIONS)
 
     def explain(self, texts: Sequence[str]) -> list[Explanation]:
         """Predict each text and compute the attention on each token and its contribution to the label's lead.
@@ -192,11 +195,13 @@ class Predictor:
 
     def _explain(self, text: str, encoding: Encoding) -> Explanation:
         ids = _ids(encoding)
-        logits, attention = self.run(self._padded([ids]))
-        probabilities = softmax(logits / self.temperature)[0]
-        attended = attention[0, : len(encoding.ids)].astype(np.float64)
+        (logits,), (attention,), (wide,) = self.logits([ids]), self.attention([ids]), self.wide([ids])
+        probabilities = softmax(logits[None] / self.temperature)[0]
+        attended = attention[: len(encoding.ids)]
         best = int(probabilities.argmax())
-        contributions, base = self._contributions(ids, lead_weights(logits[0], best))
+        lead = lead_weights(logits, best)
+        estimates, base = self._deep_contributions(ids, lead)
+        contributions = wide @ lead + estimates
         if not encoding.ids:
             contributions, base = contributions[:0], base + contributions.sum()
         return Explanation(
@@ -211,70 +216,107 @@ class Predictor:
             base=float(base),
         )
 
-    def _contributions(self, ids: list[int], lead: np.ndarray) -> tuple[np.ndarray, float]:
-        """Distribute the lead of a text among its tokens.
+    def _deep_contributions(self, ids: list[int], lead: np.ndarray) -> tuple[np.ndarray, float]:
+        """Distribute the network's part of a text's lead among its tokens.
 
         Args:
             lead: (C,), as `lead_weights` returns it.
 
         Returns:
-            The contributions (T,) and the lead of an empty text.
+            The estimated contributions (T,), and the lead of an empty text.
         """
-        spans = np.array_split(np.arange(len(ids)), min(len(ids), MAX_SPANS))
-        bounds = [(int(span[0]), int(span[-1]) + 1) for span in spans]
-        without = [ids[:start] + ids[end:] or [UNKNOWN_ID] for start, end in bounds]
-        alone = [ids[start:end] for start, end in bounds]
-        logits, wide = self._logits_and_wide([ids, [UNKNOWN_ID], *without, *alone])
-        deep = (logits - np.array([contributions.sum(axis=0) for contributions in wide])) @ lead
-        whole, empty, lead_without, lead_alone = np.split(deep, np.cumsum([1, 1, len(spans)]))
+        spans = min(len(ids), MAX_SPANS)
+        sizes = np.full(spans, len(ids) // spans)
+        sizes[: len(ids) % spans] += 1
+        edges = [0, *sizes.cumsum().tolist()]
+        without = [ids[:start] + ids[end:] or [UNKNOWN_ID] for start, end in pairwise(edges)]
+        alone = [ids[start:end] for start, end in pairwise(edges)]
+        logits = self._per_text(
+            "deep" if self.has_wide_branch else "logits", [ids, [UNKNOWN_ID], *without, *alone], DEEP_ONLY
+        )
+        leads = logits.astype(np.float64) @ lead
+        whole, empty, lead_without, lead_alone = leads[0], leads[1], leads[2 : 2 + spans], leads[2 + spans :]
         estimates = ((whole - lead_without) + (lead_alone - empty)) / 2
-        sizes = np.array([len(span) for span in spans])
-        shares = np.repeat(_rescale_to_sum(estimates, (whole - empty)[0]) / sizes, sizes)
-        return wide[0] @ lead + shares, float(empty[0])
+        return np.repeat(_rescale_to_sum(estimates, whole - empty) / sizes, sizes), float(empty)
 
-    def _logits_and_wide(self, ids: Sequence[Sequence[int]]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Compute the logits (N, C) and, for each text, the wide branch's contributions (T, C), in float64."""
-        names = ["logits", "wide"] if self.has_wide_branch else ["logits"]
-        logits = np.zeros((len(ids), len(self.labels)))
-        wide = [np.zeros((len(text), len(self.labels))) for text in ids]
-        for rows, tokens in self._batches(ids):
-            outputs = dict(zip(names, self._session.run(names, {"tokens": tokens}), strict=True))
-            logits[rows] = outputs["logits"]
-            for row, padded in zip(rows, outputs.get("wide", ()), strict=False):  # empty without a wide branch
-                wide[row] += padded[: len(wide[row])]
-        return logits, wide
+    def _per_text(self, output: str, ids: Sequence[Sequence[int]], detail: int) -> np.ndarray:
+        """Compute an output that has one row per text: (N, …) float32."""
+        rows = np.zeros((len(ids), self._widths[output]), np.float32)
+        for batch, values in self._run(output, ids, detail):
+            rows[batch] = values
+        return rows
+
+    def _per_token(self, output: str, ids: Sequence[Sequence[int]], detail: int) -> list[np.ndarray]:
+        """Compute an output that has one row per token: N arrays (T, …) float64."""
+        rows = [np.zeros(0)] * len(ids)
+        for batch, values in self._run(output, ids, detail):
+            for row, padded in zip(batch.tolist(), values, strict=True):
+                rows[row] = padded[: len(ids[row])].astype(np.float64)
+        return rows
+
+    def _run(self, output: str, ids: Sequence[Sequence[int]], detail: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the rows of each batch and their values of an output."""
+        options = {"detail": np.array(detail)} if self.has_wide_branch else {}
+
+        def compute(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            tokens = _pad([ids[row] for row in batch.tolist()], self._pad_to)
+            return batch, self._session.run([output], {"tokens": tokens, **options})[0]
+
+        batches = list(self._batches(np.fromiter(map(len, ids), np.int64, len(ids))))
+        if self._threads == 1 or len(batches) < 2:
+            yield from map(compute, batches)
+            return
+        with ThreadPoolExecutor(self._threads) as pool:
+            yield from pool.map(compute, batches)
+
+    def _batches(self, lengths: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the rows of each batch: texts of similar length, the shortest first."""
+        order = np.argsort(lengths, kind="stable")
+        padded = lengths[order] if self._pad_to is None else np.full(len(order), self._pad_to)
+        start = 0
+        while start < len(order):
+            texts = np.arange(1, min(MAX_BATCH_TEXTS, len(order) - start) + 1)
+            fitting = int((texts * padded[start : start + len(texts)] <= MAX_BATCH_TOKENS).sum())
+            end = start + max(fitting, 1)
+            yield order[start:end]
+            start = end
 
     def _encodings(self, texts: Sequence[str]) -> list[Encoding]:
         return self._tokenizer.encode_batch([_replace_surrogates(text) for text in texts], add_special_tokens=False)
 
-    def _batches(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield batches of texts of similar length, the shortest first: their rows and their padded tokens."""
-        order = np.array(sorted(range(len(ids)), key=lambda row: len(ids[row])), dtype=np.int64)
-        start = 0
-        while start < len(order):
-            end = start + 1
-            while end < min(len(order), start + BATCH_TEXTS) and end < start + self._max_texts(ids[order[end]]):
-                end += 1
-            rows = order[start:end]
-            yield rows, self._padded([ids[row] for row in rows])
-            start = end
 
-    def _max_texts(self, longest: Sequence[int]) -> int:
-        """Return how many texts a batch may hold whose longest text is this one."""
-        tokens = self._pad_to or len(longest)
-        return min(BATCH_TOKENS // tokens, BATCH_SQUARES // tokens**2)
+def create_session(model: bytes, *, memory_arena: bool = True) -> onnxruntime.InferenceSession:
+    """Load an exported network for one core; several batches may be computed at the same time.
 
-    def _padded(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
-        tokens = np.zeros((len(ids), self._pad_to or max(map(len, ids))), np.int32)
-        for row, values in enumerate(ids):
-            tokens[row, : len(values)] = values
-        return tokens
+    Args:
+        memory_arena: whether ONNX Runtime keeps the memory of the largest batch.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = memory_arena
+    # It would warn of every model with an optional input.
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _replace_surrogates(text: str) -> str:
     """Replace lone surrogates, which JSON allows and the tokenizer rejects, by U+FFFD."""
     # The readers of data files do the same; this file must not import them.
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _pad(ids: Sequence[Sequence[int]], pad_to: int | None) -> np.ndarray:
+    """Build the tokens (B, T) int32 of a batch, zeros after each text."""
+    lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+    tokens = np.zeros((len(ids), pad_to or int(lengths.max())), np.int32)
+    flat = np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum()))
+    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = flat
+    return tokens
+
+
+def _available_cores() -> int:
+    # A container or `taskset` may allow fewer cores than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

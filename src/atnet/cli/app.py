@@ -3,7 +3,6 @@
 To add a command, write `cli/NAME.py` with a Typer named `app` and add a line to COMMANDS.
 """
 
-import errno
 import importlib
 import sys
 from typing import NoReturn
@@ -12,6 +11,7 @@ import typer
 
 from atnet.cli.terminal import configure_logging
 from atnet.errors import AtnetError
+from atnet.file_system import file_system_errors
 
 COMMANDS = {
     "check": "Check parameters and data before DVC deletes any output.",
@@ -32,15 +32,6 @@ COMMANDS = {
     "analyze": "Analyze the data: learning curve, label issues.",
 }
 """Command -> help. The command is the module of this name in this package."""
-FILE_SYSTEM_ADVICE = {
-    errno.ENOSPC: "The disk is full. Free some space and run the command again.",
-    errno.EDQUOT: "Your disk quota is used up. Free some space and run the command again.",
-    errno.EROFS: "The file system is read-only. Mount it writable, or move the project.",
-    errno.EACCES: "Permission denied. Give this user write permission, or run the command as the owner.",
-    errno.EPERM: "Permission denied. Give this user write permission, or run the command as the owner.",
-    errno.EFBIG: "The file is larger than the file system or a limit (ulimit -f) allows.",
-    errno.EIO: "The disk reports an input/output error. Check the disk before anything else.",
-}
 
 
 def command_line(called: str | None) -> typer.Typer:
@@ -71,13 +62,10 @@ def _not_imported() -> None:
 def main() -> None:
     """Run a command; an error that the user can fix ends in one message and exit code 1."""
     try:
-        command_line(next((argument for argument in sys.argv[1:] if argument in COMMANDS), None))()
+        with file_system_errors():
+            command_line(next((argument for argument in sys.argv[1:] if argument in COMMANDS), None))()
     except AtnetError as error:
         _fail(str(error))
-    except OSError as error:
-        if error.errno not in FILE_SYSTEM_ADVICE:
-            raise
-        _fail(f"{error.strerror}: {error.filename or 'a file'}. {FILE_SYSTEM_ADVICE[error.errno]}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -12,6 +12,7 @@ from atnet.data.encodings import check_encoding
 from atnet.data.label_checks import check_label_settings, check_labels
 from atnet.data.label_mapping import expected_labels, map_labels
 from atnet.data.reader import read_labeled_texts
+from atnet.diagnosis.pipeline import require_runnable
 from atnet.errors import ConfigurationError, DataFileError
 from atnet.files import DATA_FOLDERS, DEFAULT_DATA, RAW
 from atnet.schema import LABEL
@@ -23,7 +24,9 @@ app = typer.Typer()
 @app.command()
 def check() -> None:
     """Check parameters and data before DVC deletes any output."""
-    for line in check_inputs(load_params()):
+    params = load_params()
+    require_runnable(Path.cwd())
+    for line in check_inputs(params):
         print(f"check: {line}")
 
 

@@ -23,7 +23,7 @@ def doctor() -> None:
     findings = list(diagnose(Path.cwd(), load_params().tracking))
     rows = [(finding.level, finding.subject, finding.message) for finding in findings]
     print_table(("level", "subject", "finding"), rows, header=False)
-    if any(finding.level == "fault" for finding in findings):
+    if any(finding.is_fault for finding in findings):
         raise typer.Exit(1)
 
 
@@ -36,5 +36,5 @@ def diagnose(root: Path, tracking: TrackingConfig) -> Iterator[Finding]:
     yield check_locks(root)
     yield from check_dvc_lock(root)
     yield check_cache(root)
-    yield check_store(root, tracking)
+    yield from check_store(root, tracking)
     yield from check_prefect(os.environ.get("PREFECT_API_URL", PREFECT_API))

@@ -2,41 +2,23 @@
 
 import difflib
 from collections.abc import Iterator
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from atnet.config.analyze import AnalyzeConfig
 from atnet.config.release import ReleaseConfig
 from atnet.config.scoring import ScoreConfig
-from atnet.config.section import Section
-from atnet.config.stages import (
-    BaselineConfig,
-    DataConfig,
-    EvaluateConfig,
-    SplitConfig,
-    TokenizeConfig,
-    TrainConfig,
-    ValidateConfig,
-    VectorsConfig,
-)
+from atnet.config.stages import StageParams
 from atnet.config.tracking import TrackingConfig
 from atnet.config.tune import TuneConfig, check_vector_dimensions
 from atnet.errors import ConfigurationError
 
 
-class Params(Section):
-    """All of params.yaml."""
+class Params(StageParams):
+    """All of params.yaml: the sections of the stages, then those of the commands."""
 
-    data: DataConfig
-    validate_: Annotated[ValidateConfig, Field(alias="validate")]
-    split: SplitConfig
-    tokenize: TokenizeConfig
-    vectors: VectorsConfig
-    baseline: BaselineConfig
-    train: TrainConfig
-    evaluate: EvaluateConfig
     tracking: TrackingConfig
     release: ReleaseConfig
     score: ScoreConfig

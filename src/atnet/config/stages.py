@@ -206,3 +206,16 @@ class EvaluateConfig(Section):
     length_quantiles: list[OpenFraction]
     example_texts: Annotated[int, Field(ge=1)]
     explained_texts: Annotated[int, Field(ge=1)]
+
+
+class StageParams(Section):
+    """The sections of params.yaml that the stages read."""
+
+    data: DataConfig
+    validate_: Annotated[ValidateConfig, Field(alias="validate")]
+    split: SplitConfig
+    tokenize: TokenizeConfig
+    vectors: VectorsConfig
+    baseline: BaselineConfig
+    train: TrainConfig
+    evaluate: EvaluateConfig

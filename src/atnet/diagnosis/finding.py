@@ -13,3 +13,8 @@ class Finding:
     subject: str
     level: Level
     message: str
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something will fail."""
+        return self.level == "fault"

@@ -37,21 +37,30 @@ def check_git(root: Path) -> Finding:
     )
 
 
+def require_runnable(root: Path) -> None:
+    """Check what makes every DVC command fail.
+
+    Raises:
+        StoreError: if there is no git repository, or a file that DVC needs is damaged.
+    """
+    faults = [finding for finding in (check_git(root), check_locks(root), *check_dvc_lock(root)) if finding.is_fault]
+    if faults:
+        raise StoreError(" ".join(f"{fault.subject}: {fault.message}" for fault in faults))
+
+
 def check_locks(root: Path) -> Finding:
-    """Check whether a flow or a DVC command is running in the project."""
-    path = root / FLOW_LOCK
-    if path.exists():
-        try:
-            FileLock(path, timeout=0).acquire().lock.release()
-        except Timeout:
-            return Finding("locks", "note", f"a flow is running: it holds {FLOW_LOCK}")
+    """Check whether a flow, a stage that a killed flow left running, or a DVC command is running in the project."""
     try:
         commands = sorted(_dvc_commands(root))
     except ValueError:
         message = f"{RWLOCK} is damaged, so DVC cannot run. If no DVC command is running: `rm {RWLOCK}`."
         return Finding("locks", "fault", message)
-    if commands:
-        return Finding("locks", "note", f"DVC is running: {', '.join(commands)}")
+    running = f"DVC is running: {', '.join(commands)}" if commands else ""
+    if _is_locked(root / FLOW_LOCK):
+        flow = f"a flow, or a stage that it left running, holds {FLOW_LOCK}"
+        return Finding("locks", "note", f"{flow}; {running}" if running else flow)
+    if running:
+        return Finding("locks", "note", running)
     return Finding("locks", "ok", "no flow and no DVC command is running")
 
 
@@ -86,6 +95,16 @@ def check_cache(root: Path) -> Finding:
     return Finding("cache", "fault", message)
 
 
+def _is_locked(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        FileLock(path, timeout=0).acquire().lock.release()
+    except Timeout:
+        return True
+    return False
+
+
 def _works_without_git(root: Path) -> bool:
     configs = (root / ".dvc" / "config", root / ".dvc" / "config.local")
     return any("no_scm = true" in path.read_text(encoding="utf-8").lower() for path in configs if path.is_file())
@@ -106,10 +125,15 @@ def _dvc_commands(root: Path) -> set[str]:
         ValueError: if DVC's lock file is damaged.
     """
     try:
-        locks = json.loads((root / RWLOCK).read_text(encoding="utf-8") or "{}")
+        # DVC reads an empty file as an error, too.
+        locks = json.loads((root / RWLOCK).read_text(encoding="utf-8"))
+        readers = [reader for path_readers in locks.get("read", {}).values() for reader in path_readers]
+        return {
+            f"{holder['cmd']} (process {holder['pid']})"
+            for holder in (*locks.get("write", {}).values(), *readers)
+            if is_alive(int(holder["pid"]))
+        }
     except OSError:
         return set()
-    holders = [holder for entry in locks.values() for holder in (*entry.get("read", []), entry.get("write"))]
-    return {
-        f"{holder['cmd']} (process {holder['pid']})" for holder in holders if holder and is_alive(int(holder["pid"]))
-    }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError("not the locks of DVC") from error

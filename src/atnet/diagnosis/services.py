@@ -10,18 +10,27 @@ from typing import Any
 from atnet.config import TrackingConfig
 from atnet.diagnosis.finding import Finding
 from atnet.errors import StoreError
-from atnet.tracking.store import open_store, shown
+from atnet.tracking.orphaned_runs import orphaned_runs
+from atnet.tracking.store import open_store, shown, store_faults
 
 PREFECT_API = "http://127.0.0.1:4200/api"
 TIMEOUT_SECONDS = 5
 
 
-def check_store(root: Path, tracking: TrackingConfig) -> Finding:
+def check_store(root: Path, tracking: TrackingConfig) -> Iterator[Finding]:
     """Check that the MLflow store answers and can be written; create it if it does not exist."""
     try:
-        return Finding("MLflow", "ok", f"{shown(open_store(tracking, root).uri)} answers")
+        store = open_store(tracking, root)
+        with store_faults(store.uri):
+            orphaned = orphaned_runs(store)
     except StoreError as error:
-        return Finding("MLflow", "fault", str(error))
+        yield Finding("MLflow", "fault", str(error))
+        return
+    yield Finding("MLflow", "ok", f"{shown(store.uri)} answers")
+    if orphaned:
+        names = ", ".join(run.info.run_name for run in orphaned)
+        message = f"left open by killed commands: {names}. The next training or `atnet publish` closes them."
+        yield Finding("runs", "note", message)
 
 
 def check_prefect(address: str) -> Iterator[Finding]:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import onnxruntime
 from tokenizers import Tokenizer
 
-from atnet.inference import Predictor
-from atnet.network.export import check_export, to_onnx
+from atnet.inference import Predictor, create_session
+from atnet.network.export import check_export, run_exported, to_onnx
 from atnet.network.model import architecture_json
 from atnet.network.training import Trainer
 from atnet.network.training_state import Epoch, TrainingState
@@ -44,14 +43,9 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
     """
     data, network = trained.trainer.data, trained.trainer.network(trained.state)
     exported = to_onnx(network)
-    predictor = Predictor(
-        Tokenizer.from_str(trained.tokenizer),
-        onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"]),
-        labels=trained.labels,
-        temperature=1.0,
-        pad_to=data.pad_to,
-    )
-    _check(network, predictor, data.validation, data.pad_to)
+    _check(network, exported, data.validation, data.pad_to)
+    tokenizer, session = Tokenizer.from_str(trained.tokenizer), create_session(exported)
+    predictor = Predictor(tokenizer, session, labels=trained.labels, temperature=1.0, pad_to=data.pad_to)
     config = {
         "labels": list(trained.labels),
         "temperature": _temperature(predictor, data.validation),
@@ -76,11 +70,12 @@ def history_csv(history: Sequence[Epoch]) -> str:
     return file.getvalue()
 
 
-def _check(network: keras.Model, predictor: Predictor, validation: EncodedSplit, pad_to: int | None) -> None:
+def _check(network: keras.Model, exported: bytes, validation: EncodedSplit, pad_to: int | None) -> None:
     """Compare the exported network with Keras on evenly spaced validation texts."""
+    run = run_exported(exported)
     rows = np.linspace(0, len(validation) - 1, min(CHECKED_TEXTS, len(validation))).astype(np.int64)
     for batch in ordered_batches(validation.lengths[rows], CHECK_BATCH):
-        check_export(network, predictor.run, validation.padded(rows[batch], pad_to))
+        check_export(network, run, validation.padded(rows[batch], pad_to))
 
 
 def _temperature(predictor: Predictor, validation: EncodedSplit) -> float:

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import mlflow.artifacts
@@ -16,7 +16,7 @@ from atnet.inference import UnusableModelError, model_hash
 from atnet.isolated.process import open_isolated
 from atnet.published_model import MODEL_FOLDER
 from atnet.registry.versions import Registry, Version, store_call
-from atnet.tracking.logged_model import ARTIFACTS_TAG, artifacts_sha256
+from atnet.tracking.logged_model import artifact_hashes, find_differences, recorded_hashes
 from atnet.tracking.tags import milliseconds
 
 REQUIREMENTS = "requirements.txt"
@@ -25,7 +25,7 @@ TRAIN_HASHES = "train_hashes.txt"
 
 @contextlib.contextmanager
 def verified_files(registry: Registry, version: Version) -> Iterator[Path]:
-    """Download a version's files, verify them against the recorded hashes, and delete the copy afterwards.
+    """Download exactly the files that were published as a version, verify them, and delete the copy afterwards.
 
     Raises:
         ModelError: if the files cannot be fetched, or are not the ones that were published.
@@ -40,18 +40,23 @@ def verified_files(registry: Registry, version: Version) -> Iterator[Path]:
 def verify_files(registry: Registry, version: Version, folder: Path) -> None:
     """Compare a copy of a version's files with the hashes that were recorded when it was published.
 
+    Files that were not published are deleted from the copy: Python could run one, such as bytecode beside the code.
+
     Raises:
         ModelError: naming what differs.
     """
+    recorded = _recorded_hashes(registry, version)
+    differences = find_differences(recorded, folder) if recorded else ["no hashes are recorded"]
+    if differences:
+        raise _damaged(version, differences)
+    for name in artifact_hashes(folder).keys() - recorded.keys():
+        (folder / name).unlink()
     try:
         sha256 = model_hash(folder / MODEL_FOLDER)
     except UnusableModelError as error:
-        raise _damaged(version, str(error)) from error
+        raise _damaged(version, [str(error)]) from error
     if sha256 != version.sha256:
-        raise _damaged(version, f"model files {sha256[:12]}, recorded {version.sha256[:12]}")
-    recorded, actual = _recorded_hash(registry, version), artifacts_sha256(folder)
-    if actual != recorded:
-        raise _damaged(version, f"code and files {actual[:12]}, recorded {recorded[:12] or 'none'}")
+        raise _damaged(version, [f"the model has the hash {sha256[:12]}, the version {version.sha256[:12]}"])
 
 
 def train_hashes(folder: Path) -> frozenset[str]:
@@ -117,15 +122,15 @@ def smoke_test(registry: Registry, version: Version) -> int:
 
 
 @store_call
-def _recorded_hash(registry: Registry, version: Version) -> str:
-    return str(registry.store.client.get_logged_model(version.model_id).tags.get(ARTIFACTS_TAG, ""))
+def _recorded_hashes(registry: Registry, version: Version) -> dict[str, str]:
+    return recorded_hashes(registry.store.client.get_logged_model(version.model_id))
 
 
-def _damaged(version: Version, difference: str) -> ModelError:
+def _damaged(version: Version, differences: Sequence[str]) -> ModelError:
     return ModelError(
-        f"The files of version {version.number} are not the ones that were published ({difference}). They were damaged "
-        "or replaced in the artifact store. `atnet publish` uploads the model in data/07_model again; of an older "
-        "version, restore the artifacts from a backup, or use another version."
+        f"The files of version {version.number} are not the ones that were published ({'; '.join(differences)}). They "
+        "were damaged or replaced in the artifact store. `atnet publish` uploads the model in data/07_model again; for "
+        "an older version, restore the artifacts from a backup, or use another version."
     )
 
 

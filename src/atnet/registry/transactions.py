@@ -23,6 +23,8 @@ from atnet.registry.versions import (
 )
 
 PENDING_TAG = "release.pending"
+ABANDONED = " (abandoned)"
+"""Added to the action of a transaction that was not finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def recover_pending(registry: Registry) -> LedgerEvent | None:
         reason = f"abandoned, because the champion was moved outside of atnet to {champion}: {event.reason}"
         event = replace(
             event,
-            action=f"{event.action} (abandoned)",
+            action=f"{event.action}{ABANDONED}",
             champion_before=champion,
             champion_after=champion,
             reason=reason,
@@ -68,6 +70,11 @@ def recover_pending(registry: Registry) -> LedgerEvent | None:
         transaction = AliasTransaction(event)
     _apply(registry, transaction)
     return transaction.event
+
+
+def is_abandoned(event: LedgerEvent) -> bool:
+    """Return whether an event records that a transaction was not finished."""
+    return event.action.endswith(ABANDONED)
 
 
 def _apply(registry: Registry, transaction: AliasTransaction) -> None:

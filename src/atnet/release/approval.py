@@ -93,7 +93,7 @@ def _pending_version(
     registry = open_registry(params.tracking, root)
     arguments = {"version": decision.version, "reason": decision.reason}
     with (
-        command_run(root, name, arguments, user=decision.user, now=now) as command,
+        command_run(registry, name, arguments, user=decision.user, now=now) as command,
         registry_lock(registry),
     ):
         recover(registry, now)

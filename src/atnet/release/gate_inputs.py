@@ -67,6 +67,12 @@ class _OpenModel:
         return ScoredModel(self.predict(test), train_hashes(self.folder), latency_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class _Challenger:
+    model: _OpenModel
+    servable: CheckResult
+
+
 def collect_gate_inputs(
     config: ReleaseConfig, root: Path, registry: Registry, candidate: Candidate, options: IsolationOptions
 ) -> GateInputs | CheckResult:
@@ -80,24 +86,14 @@ def collect_gate_inputs(
         ProcessInterrupted: if a model's process was killed by the system or for time: that says nothing about it.
         AtnetError: if files are missing, or are not the ones that were published.
     """
-    challenger, champion = candidate.challenger, candidate.champion
     test = read_table(root / files.split_table("test"))
-    logger.info("Version %s: loading it in a process of its own.", challenger.number)
     with ExitStack() as stack:
-        try:
-            new = _open(stack, registry, challenger)
-            rows = new.process.predict_example()
-        except ModelError as error:
-            reason = f"The version does not load where models are served ({error}). Fix the export and publish again."
-            return CheckResult(SERVABLE, "failed", "no prediction", SERVABLE_RULE, reason)
-        servable = CheckResult(
-            SERVABLE, "passed", f"predicted {rows} rows", SERVABLE_RULE, "The version can be served."
-        )
-        if options.isolated:
-            logger.info("Version %s: loading it in an environment of its own.", challenger.number)
-            servable = _check_isolated(new.folder, options)
-        old = _open_champion(stack, registry, champion)
-        logger.info("Version %s: predicting %s test rows.", challenger.number, f"{len(test):,}")
+        challenger = _open_challenger(stack, registry, candidate.challenger, options)
+        if isinstance(challenger, CheckResult):
+            return challenger
+        new = challenger.model
+        old = _open_champion(stack, registry, candidate.champion) if candidate.champion else None
+        logger.info("Version %s: predicting %s test rows.", candidate.challenger.number, f"{len(test):,}")
         return GateInputs(
             test=test,
             challenger=new.score(test),
@@ -109,21 +105,34 @@ def collect_gate_inputs(
                 lambda texts: new.process.predict(texts).probabilities,
             ),
             size_bytes=sum((new.folder / MODEL_FOLDER / name).stat().st_size for name in MODEL_FILES),
-            servable=servable,
+            servable=challenger.servable,
             golden=_predict_golden(config, root, new, old),
         )
 
 
-def _open(stack: ExitStack, registry: Registry, version: Version) -> _OpenModel:
+def _open_challenger(
+    stack: ExitStack, registry: Registry, version: Version, options: IsolationOptions
+) -> _Challenger | CheckResult:
+    logger.info("Version %s: loading it in a process of its own.", version.number)
+    # Damaged files are an error, not a finding about the model.
     folder = stack.enter_context(verified_files(registry, version))
-    return _OpenModel(version, stack.enter_context(open_isolated(folder)), folder)
-
-
-def _open_champion(stack: ExitStack, registry: Registry, champion: Version | None) -> _OpenModel | None:
-    if champion is None:
-        return None
     try:
-        return _open(stack, registry, champion)
+        model = _OpenModel(version, stack.enter_context(open_isolated(folder)), folder)
+        rows = model.process.predict_example()
+    except ModelError as error:
+        reason = f"The version does not load where models are served ({error}). Fix the export and publish again."
+        return CheckResult(SERVABLE, "failed", "no prediction", SERVABLE_RULE, reason)
+    if options.isolated:
+        logger.info("Version %s: loading it in an environment of its own.", version.number)
+        return _Challenger(model, _check_isolated(folder, options))
+    servable = CheckResult(SERVABLE, "passed", f"predicted {rows} rows", SERVABLE_RULE, "The version can be served.")
+    return _Challenger(model, servable)
+
+
+def _open_champion(stack: ExitStack, registry: Registry, champion: Version) -> _OpenModel:
+    try:
+        folder = stack.enter_context(verified_files(registry, champion))
+        return _OpenModel(champion, stack.enter_context(open_isolated(folder)), folder)
     except ModelError as error:
         raise ReleaseError(
             f"The champion, version {champion.number}, does not load and predict ({error}), so nothing can be compared "

@@ -147,7 +147,8 @@ def weak_spots(values: CardValues) -> list[str]:
         sentences.append(f"{small} {'slice is' if small == 1 else 'slices are'} too small to be scored.")
     groups = values.behavior.groups if values.behavior else ()
     sentences += [
-        f"Of the behavior cases “{group.group}” ({group.suite}, {group.test_type}), {group.failed} of {group.cases} fail."
+        f"Of the behavior cases “{group.group}” ({group.suite}, {group.test_type}), "
+        f"{group.failed} of {group.cases} fail."
         for group in groups
         if group.failed
     ]

@@ -26,7 +26,7 @@ def prune_versions(
     """
     registry, keep = open_registry(params.tracking, root), keep or params.release.keep_versions
     with (
-        command_run(root, "prune", {"keep": keep}, user=user, now=now) as command,
+        command_run(registry, "prune", {"keep": keep}, user=user, now=now) as command,
         registry_lock(registry),
     ):
         recover(registry, now)

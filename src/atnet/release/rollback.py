@@ -6,7 +6,7 @@ from pathlib import Path
 from atnet.config import Params
 from atnet.errors import ReleaseError
 from atnet.registry.artifacts import smoke_test
-from atnet.registry.ledger import entries
+from atnet.registry.ledger import LedgerEvent, entries
 from atnet.registry.ledger_store import read_ledger
 from atnet.registry.lock import registry_lock
 from atnet.registry.transactions import commit
@@ -31,11 +31,11 @@ def roll_back_champion(params: Params, root: Path, decision: UserDecision, *, no
     """
     registry = open_registry(params.tracking, root)
     arguments = {"version": decision.version, "reason": decision.reason}
-    with command_run(root, "rollback", arguments, user=decision.user, now=now) as command:
+    with command_run(registry, "rollback", arguments, user=decision.user, now=now) as command:
         # First finish what a kill interrupted: it may have been this very rollback.
         with registry_lock(registry):
-            recover(registry, now)
-            completed = command.completed_event(registry)
+            finished = recover(registry, now)
+            completed = command.completed_event(registry) or _same_rollback(finished, decision.version)
         if completed is not None:
             return _message(completed.champion_after, completed.champion_before)
         target = _find_target(registry, decision.version)
@@ -50,6 +50,13 @@ def roll_back_champion(params: Params, root: Path, decision: UserDecision, *, no
             previous = _champion_before(registry, target.number, exclude=champion)
             commit(registry, roll_back(registry, target.number, command, previous=previous, reason=reason))
     return _message(target.number, champion)
+
+
+def _same_rollback(finished: LedgerEvent | None, requested: int | None) -> LedgerEvent | None:
+    """Return the interrupted rollback that was just finished, perhaps of another project folder, if it is this one."""
+    if finished is None or finished.action != ROLLED_BACK:
+        return None
+    return finished if requested in (None, finished.champion_after) else None
 
 
 def _message(target: int | None, champion: int | None) -> str:

@@ -1,7 +1,7 @@
 """`atnet release`: register the published model, run the gate, and promote the model if it passes."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,7 @@ from atnet.registry.versions import (
     open_registry,
     register,
     set_alias,
+    version,
 )
 from atnet.release.command import Command, command_run
 from atnet.release.gate.gate_checks import decide, unservable
@@ -62,7 +63,7 @@ Result = Literal["promoted", "rejected", "pending_approval", "unchanged"]
 class ReleaseOptions:
     """What the user asked for."""
 
-    isolation: IsolationOptions = IsolationOptions()
+    isolation: IsolationOptions = field(default_factory=IsolationOptions)
     again: bool = False
     """Judge a version again that users rejected or rolled back."""
     user: str | None = None
@@ -94,7 +95,7 @@ def release(params: Params, root: Path, options: ReleaseOptions, *, now: datetim
         sha256 = _published_model(params, root)
         registry = open_registry(params.tracking, root)
         arguments = {"model": sha256, "again": options.again}
-        with command_run(root, "release", arguments, user=options.user, now=now) as command:
+        with command_run(registry, "release", arguments, user=options.user, now=now) as command:
             candidate = register_candidate(registry, sha256, options, command)
             if isinstance(candidate, ReleaseOutcome):
                 return candidate
@@ -195,9 +196,8 @@ def _completed(registry: Registry, event: LedgerEvent) -> ReleaseOutcome:
     assert event.version is not None
     record = load_record(registry, event.version)
     if event.action == PENDING_APPROVAL:
-        challenger = aliased(registry, CHALLENGER)
-        assert challenger is not None
-        return _pending(event.version, datetime.fromisoformat(challenger.tags[DEADLINE_TAG]), record)
+        deadline = version(registry, event.version).tags[DEADLINE_TAG]
+        return _pending(event.version, datetime.fromisoformat(deadline), record)
     return ReleaseOutcome("rejected", event.version, f"version {event.version} is rejected.", record)
 
 

@@ -1,13 +1,13 @@
 """Run a stage: read params.yaml, print the line it returns, report errors in one message."""
 
 import argparse
-import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from atnet.config import Params
 from atnet.errors import AtnetError
+from atnet.file_system import file_system_errors
 from atnet.files import PARAMS_FILE
 from atnet.storage import load_params
 
@@ -31,16 +31,13 @@ def run_stage(name: str, stage: Stage, argv: Sequence[str] | None) -> int:
     parser.add_argument("--root", type=Path, default=Path(), help="the project folder")
     root = parser.parse_args(argv).root
     try:
-        print(f"{name}: {stage(load_params(root / PARAMS_FILE), root)}", flush=True)
+        with file_system_errors():
+            print(f"{name}: {stage(load_params(root / PARAMS_FILE), root)}", flush=True)
     except AtnetError as error:
         return _fail(name, str(error))
     except KeyboardInterrupt:
         _fail(name, "interrupted; no half-written file is left. Run `dvc repro` to continue.")
         return 130
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        return _fail(name, f"the disk is full: {error}. Free some space and run `dvc repro` again.")
     return 0
 
 

@@ -13,6 +13,7 @@ from atnet.inference import model_hash
 from atnet.network.training_inputs import TrainingInputs, training_code, training_inputs
 from atnet.network.training_state import TrainingState
 from atnet.stages.command import run_stage
+from atnet.stages.finished_checkpoint import keep_finished, restore_finished
 from atnet.stderr import quiet_stderr
 from atnet.storage import cpu_flags, project_root
 
@@ -36,11 +37,12 @@ def train(params: Params, root: Path) -> str:
     key = training_key(f"{params.train.model_dump_json()} {precision}", dependencies)
     trainer = Trainer(params.train, inputs.training_data(params.train), precision=precision)
     checkpoint = project / STATE / "checkpoints" / f"{key}.npz"
+    restore_finished(checkpoint, root)
     with tracking.training_run(store, key=key, name=f"training {key[:8]}", params={}) as run:
         state = _fit(trainer, checkpoint, run)
         save_model(root / MODEL, TrainedModel(trainer, state, inputs.tokenizer.to_str(pretty=True), inputs.labels))
         run.finish(model_hash(root / MODEL))
-    checkpoint.unlink(missing_ok=True)
+    keep_finished(checkpoint, root)
     return (
         f"best epoch {state.best.epoch} of {len(state.history)}, validation loss {state.best.validation_loss:.4f}, "
         f"accuracy {state.best.validation_accuracy:.1%}"

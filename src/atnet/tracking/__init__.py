@@ -10,14 +10,14 @@ from atnet.tracking.store import TrackingStore, open_store, ui_address, ui_comma
 from atnet.tracking.training_run import TrainingRun, training_run
 
 __all__ = [
-    "TrainingRun",
     "PublishedRun",
     "TrackingStore",
-    "training_run",
+    "TrainingRun",
+    "collect_run_contents",
     "open_store",
     "publish",
     "publish_from_files",
-    "collect_run_contents",
+    "training_run",
     "ui_address",
     "ui_command",
 ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,17 +19,16 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Map, Object, Property
 
 import atnet.inference
+from atnet.tracking.run_contents import file_sha256
 from atnet.tracking.store import TrackingStore
 from atnet.tracking.tags import MODEL_TAG
 
-ADDED_BY_DOWNLOAD = ("registered_model_meta",)
-"""Files that MLflow may add to a downloaded copy."""
 CODE = Path(__file__).resolve().parents[1] / "served_model.py"
 INFERENCE = Path(atnet.inference.__file__)
 CONTENT_TAG = "content.sha256"
 """Hash of what the model was built from, its files and its code: the same content is logged once."""
 ARTIFACTS_TAG = "artifacts.sha256"
-"""Hash of every file that was uploaded, against which a download is verified."""
+"""JSON, path -> hash of every file that was uploaded: a download is verified against it."""
 REQUIREMENTS = ("mlflow-skinny", "onnxruntime", "tokenizers", "numpy", "pandas")
 """All that the model needs where it is served; MLflow's pyfunc imports pandas, which mlflow-skinny does not install."""
 
@@ -121,18 +121,30 @@ def ensure_logged_model(store: TrackingStore, run_id: str, contents: ModelConten
     return str(model.model_id)
 
 
-def artifacts_sha256(folder: Path) -> str:
-    """Compute the hash of every file of an MLflow model folder: names and contents."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in ADDED_BY_DOWNLOAD:
-            name = path.relative_to(folder).as_posix()
-            digest.update(f"{name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
+def artifact_hashes(folder: Path) -> dict[str, str]:
+    """Compute the SHA-256 of every file of an MLflow model folder, by its path in the folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+
+
+def recorded_hashes(model: LoggedModel) -> dict[str, str]:
+    """Return the hashes that were recorded when the files were uploaded; empty if there are none."""
+    try:
+        recorded = json.loads(model.tags.get(ARTIFACTS_TAG, "{}"))
+    except ValueError:
+        return {}
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def find_differences(recorded: Mapping[str, str], folder: Path) -> list[str]:
+    """Describe every recorded file that is missing in a copy or has other contents there."""
+    actual = artifact_hashes(folder)
+    changed = {name for name, sha256 in recorded.items() if actual.get(name) != sha256}
+    return [f"{name} {'has changed' if name in actual else 'is missing'}" for name in sorted(changed)]
 
 
 def _is_intact(store: TrackingStore, model: LoggedModel) -> bool:
-    recorded = model.tags.get(ARTIFACTS_TAG)
+    recorded = recorded_hashes(model)
     if model.status != LoggedModelStatus.READY or not recorded:
         return False
     with tempfile.TemporaryDirectory() as folder:
@@ -140,7 +152,7 @@ def _is_intact(store: TrackingStore, model: LoggedModel) -> bool:
             path = mlflow.artifacts.download_artifacts(model.artifact_location, dst_path=folder, tracking_uri=store.uri)
         except (MlflowException, OSError):
             return False
-        return artifacts_sha256(Path(path)) == recorded
+        return not find_differences(recorded, Path(path))
 
 
 def _upload(store: TrackingStore, model: LoggedModel, run_id: str, contents: ModelContents) -> None:
@@ -150,8 +162,8 @@ def _upload(store: TrackingStore, model: LoggedModel, run_id: str, contents: Mod
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         save_pyfunc(folder, contents.files, example=contents.example, metadata=metadata)
-        # First the hash, then the files: an upload that is cut short is recognized as not intact.
-        store.client.set_logged_model_tags(model.model_id, {ARTIFACTS_TAG: artifacts_sha256(folder)})
+        # First the hashes, then the files: an interrupted upload is recognized as not intact.
+        store.client.set_logged_model_tags(model.model_id, {ARTIFACTS_TAG: json.dumps(artifact_hashes(folder))})
         store.client.log_model_artifacts(model.model_id, str(folder))
     store.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 

@@ -1,26 +1,28 @@
 """Complete the MLflow run of a model. Every step first reads what the run has, so all of it may be repeated."""
 
+import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import filelock
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.types import ColSpec, Schema
 
 from atnet.config import Params
 from atnet.errors import StoreError
 from atnet.files import DVC_LOCK, PARAMS_FILE, STATE
 from atnet.git_dvc import git_state
-from atnet.storage import project_root
+from atnet.storage import exclusive_lock, project_root
 from atnet.tracking.collect import collect_run_contents
 from atnet.tracking.descriptions import Links, is_own_note, model_note, run_note
 from atnet.tracking.logged_model import ModelContents, ensure_logged_model
-from atnet.tracking.orphaned_runs import close_orphaned_runs, resume_run, this_process
+from atnet.tracking.orphaned_runs import close_orphaned_runs, resume_run, this_process, wait_for_other_process
 from atnet.tracking.run_contents import PublishedRun, RunContents, SplitFile, file_sha256
-from atnet.tracking.store import MODEL_TRAINING_PAGE, TrackingStore, open_store, store_faults
+from atnet.tracking.store import MODEL_TRAINING_PAGE, SQLITE, TrackingStore, open_store, store_faults
 from atnet.tracking.tags import (
     DIRTY_TAG,
     LOCK_TAG,
@@ -35,8 +37,11 @@ from atnet.tracking.tags import (
 )
 
 MANIFEST = "published.json"
-"""Artifact that lists the hash of every uploaded file."""
+"""Artifact that lists the hash of every uploaded file; uploaded last."""
 LOCK_SECONDS = 600
+BUSY = f"Another command has been publishing for {LOCK_SECONDS} s: it holds {{path}}. Wait for it, or end it."
+SETTLE_SECONDS = 1.0
+"""Longer than the time between reading that there is no run and creating one, in any process."""
 METRICS_PER_REQUEST = 500
 
 
@@ -53,14 +58,19 @@ def publish_from_files(params: Params, root: Path) -> PublishedRun:
 def publish(params: Params, contents: RunContents, root: Path) -> PublishedRun:
     """Find or create the model's run, and write to it what it does not have."""
     store = open_store(params.tracking, root)
-    lock = project_root(root) / STATE / "publish.lock"
-    lock.parent.mkdir(exist_ok=True)
-    try:
-        # Two commands at the same time would both find no run, and create two.
-        with filelock.FileLock(lock, timeout=LOCK_SECONDS), store_faults(store.uri):
-            return _publish(store, params, contents, root)
-    except filelock.Timeout:
-        raise StoreError(f"Another command has been publishing for {LOCK_SECONDS} s. Wait for it, or end it.") from None
+    # Two commands at the same time would both find no run, and create two.
+    with (
+        exclusive_lock(_lock_file(store, root), BUSY, error=StoreError, timeout_seconds=LOCK_SECONDS),
+        store_faults(store.uri),
+    ):
+        return _publish(store, params, contents, root)
+
+
+def _lock_file(store: TrackingStore, root: Path) -> Path:
+    """Return the lock file of all project folders that share a database; of this one, for a server."""
+    if store.uri.startswith(SQLITE):
+        return Path(f"{store.uri.removeprefix(SQLITE)}.publish.lock")
+    return project_root(root) / STATE / "publish.lock"
 
 
 def _publish(store: TrackingStore, params: Params, contents: RunContents, root: Path) -> PublishedRun:
@@ -93,13 +103,30 @@ def _open_run(store: TrackingStore, contents: RunContents, root: Path) -> tuple[
     """Return the model's run, and whether it was created here; an unfinished run is taken over by this process."""
     run = run_of_model(store, contents.model_sha256)
     if run is None:
-        tags = {MODEL_TAG: contents.model_sha256, REBUILT_TAG: "true", PROCESS_TAG: this_process()}
-        tags |= origin_tags(git_state(root))
-        return store.client.create_run(store.experiment_id, tags=tags, run_name=contents.run_name), True
+        run, created = _create_run(store, contents, root)
+        if created:
+            return run, True
+    run = wait_for_other_process(store, run)
     if run.info.status == "FINISHED":
         return run, False
     resume_run(store, run)
     return store.client.get_run(run.info.run_id), False
+
+
+def _create_run(store: TrackingStore, contents: RunContents, root: Path) -> tuple[Run, bool]:
+    """Return the model's run, and whether it was created here and not on another machine at the same time."""
+    tags = {MODEL_TAG: contents.model_sha256, REBUILT_TAG: "true", PROCESS_TAG: this_process()}
+    tags |= origin_tags(git_state(root))
+    run = store.client.create_run(store.experiment_id, tags=tags, run_name=contents.run_name)
+    if not store.is_server:
+        return run, True
+    # A server has no lock: write, wait, and read who was first.
+    time.sleep(SETTLE_SECONDS)
+    first = run_of_model(store, contents.model_sha256)
+    if first is None or first.info.run_id == run.info.run_id:
+        return run, True
+    store.client.delete_run(run.info.run_id)
+    return first, False
 
 
 def _write_curves(store: TrackingStore, run_id: str, contents: RunContents) -> None:
@@ -125,9 +152,9 @@ def _write_metrics(store: TrackingStore, run: Run, contents: RunContents, model_
     for name, value in changed.items():
         # MLflow shows the point with the latest time. The clock may have been set back since the last one.
         latest = max((point.timestamp for point in _history(store, run, name)), default=0)
-        time = max(now, latest + 1)
+        timestamp = max(now, latest + 1)
         points.append(
-            Metric(name, value, time, 0, model_id=model_id, dataset_name=test.name, dataset_digest=test.digest)
+            Metric(name, value, timestamp, 0, model_id=model_id, dataset_name=test.name, dataset_digest=test.digest)
         )
     for start in range(0, len(points), METRICS_PER_REQUEST):
         store.client.log_batch(run.info.run_id, metrics=points[start : start + METRICS_PER_REQUEST])
@@ -188,41 +215,33 @@ def _artifacts(contents: RunContents, root: Path) -> dict[str, Path]:
 
 
 def _upload(store: TrackingStore, run_id: str, files: Mapping[str, Path], texts: Mapping[str, str]) -> None:
-    """Upload what the run does not hold with the same content; the manifest comes last."""
+    """Upload what the run does not have with the same contents; the manifest comes last."""
     wanted = {name: file_sha256(path) for name, path in files.items()}
     wanted |= {name: _text_sha256(text) for name, text in texts.items()}
-    sizes, uploaded = _stored_sizes(store, run_id), _manifest(store, run_id)
-    local_sizes = {name: path.stat().st_size for name, path in files.items()}
-    local_sizes |= {name: len(text.encode("utf-8")) for name, text in texts.items()}
-    missing = [name for name in wanted if sizes.get(name) != local_sizes[name] or uploaded.get(name) != wanted[name]]
-    for name in missing:
+    texts = {**texts, MANIFEST: _json(wanted)}
+    wanted[MANIFEST] = _text_sha256(texts[MANIFEST])
+    stored = _stored_hashes(store, run_id, wanted)
+    for name in [name for name in wanted if stored.get(name) != wanted[name]]:
         if name in texts:
             store.client.log_text(run_id, texts[name], name)
         else:
             store.client.log_artifact(run_id, str(files[name]), str(Path(name).parent) if "/" in name else None)
-    if missing or uploaded != wanted:
-        store.client.log_text(run_id, _json(wanted), MANIFEST)
 
 
-def _stored_sizes(store: TrackingStore, run_id: str, folder: str | None = None) -> dict[str, int]:
-    """Map each artifact of the run to its size in bytes."""
-    sizes: dict[str, int] = {}
-    for entry in store.client.list_artifacts(run_id, folder):
-        sizes |= _stored_sizes(store, run_id, entry.path) if entry.is_dir else {entry.path: int(entry.file_size or 0)}
-    return sizes
-
-
-def _manifest(store: TrackingStore, run_id: str) -> dict[str, str]:
-    if not any(entry.path == MANIFEST for entry in store.client.list_artifacts(run_id)):
-        return {}
+def _stored_hashes(store: TrackingStore, run_id: str, names: Iterable[str]) -> dict[str, str]:
+    """Compute the hash of each of these artifacts that the run has: a file may have been damaged in the store."""
+    present = {entry.path for entry in store.client.list_artifacts(run_id)}
+    hashes: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        text = Path(store.client.download_artifacts(run_id, MANIFEST, folder)).read_text(encoding="utf-8")
-    try:
-        manifest = json.loads(text)
-    except ValueError:
-        # Cut short by a kill: everything is uploaded again.
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
+        for top in present.intersection(Path(name).parts[0] for name in names):
+            # What cannot be fetched is uploaded again.
+            with contextlib.suppress(MlflowException, OSError):
+                store.client.download_artifacts(run_id, top, folder)
+        for name in names:
+            path = Path(folder, name)
+            if path.is_file():
+                hashes[name] = file_sha256(path)
+    return hashes
 
 
 def _json(value: object) -> str:

@@ -188,7 +188,8 @@ def parse_suite(text: str, *, source: str) -> Suite:
     except ValidationError as error:
         problems = "\n".join(f"  {describe_problem(problem, Suite)}" for problem in error.errors())
         raise ConfigurationError(
-            f"The behavior suite {source} cannot be used:\n{problems}\nEdit the file; docs/releasing.md shows the format."
+            f"The behavior suite {source} cannot be used:\n{problems}\n"
+            "Edit the file; docs/releasing.md shows the format."
         ) from error
 
 
