@@ -97,8 +97,9 @@ def test_every_format_goes_in_and_comes_out(
 ) -> None:
     texts = [*TEXTS, "ação boa, 'good' \"quoted\"\nand broken", "مرحبا good 😀"]
     write(root / name, pd.DataFrame({"id": [f"é{row}" for row in range(len(texts))], "text": texts}))
-    run(job(root, name, output), model)
+    run(job(root, name, output, with_text=True), model)
     scored = read(root / output)
+    assert scored["text"].tolist() == texts
     expected = load_predictor(model).predict(texts)
     assert scored["id"].tolist() == [f"é{row}" for row in range(len(texts))]
     assert scored["label"].tolist() == expected.predicted
@@ -191,7 +192,9 @@ def test_an_empty_partition_succeeds_with_no_rows(root: Path, model: ScoringMode
     assert manifest(root / output)["rows_out"] == 0
     if output == "out.parquet":
         assert pq.read_table(root / output).num_rows == 0
-    run(job(root, "in.csv", output), model)
+    if output == "out.csv":
+        assert (root / output).read_text().startswith('"id","label"')
+    assert run(job(root, "in.csv", output), model).scored == ()
 
 
 def test_an_input_without_ids_is_numbered_on_request(root: Path, model: ScoringModel) -> None:

@@ -11,7 +11,7 @@ from atnet.errors import DataContractError
 from atnet.scoring import input_check
 from atnet.scoring.input_check import HashFiles, check_input
 from atnet.scoring.options import ScoringOptions, text_columns
-from atnet.scoring.readers import stream_texts
+from atnet.scoring.text_batches import stream_texts
 
 
 def _ids(path: Path, ids: list[str | None]) -> Path:

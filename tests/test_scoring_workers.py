@@ -14,9 +14,9 @@ import pytest
 from atnet.errors import ModelError, ProcessInterrupted
 from atnet.published_model import MODEL_FOLDER
 from atnet.scoring.manifest import ScoringModel
-from atnet.scoring.readers import TEXTS, chunked
 from atnet.scoring.score import worker_job
-from atnet.scoring.workers import ScoringPool, scoring_pool
+from atnet.scoring.scoring_pool import ScoringPool, scoring_pool
+from atnet.scoring.text_batches import TEXTS, chunked
 from atnet.subprocesses import is_alive
 from tests.scoringproject import NOW, job, local_model, write_project
 from tests.servers import wait_until
@@ -99,9 +99,9 @@ PARENT = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from atnet.scoring.readers import chunked
+from atnet.scoring.text_batches import chunked
 from atnet.scoring.score import worker_job
-from atnet.scoring.workers import scoring_pool
+from atnet.scoring.scoring_pool import scoring_pool
 from tests.scoringproject import job, local_model
 from tests.test_scoring_workers import rows
 
@@ -126,3 +126,14 @@ def test_the_processes_end_with_their_parent(tmp_path: Path) -> None:
         parent.kill()
     assert len(children) == 2
     wait_until(lambda: all(gone(child) for child in children), seconds=20)
+
+
+def test_a_worker_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, atnet.scoring.score_worker\n"
+        "heavy = {'pandas', 'mlflow', 'sqlalchemy', 'tensorflow', 'pydantic'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {sorted(heavy)}' if heavy else 0)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ from atnet.config import DataConfig
 from atnet.errors import ConfigurationError, DataFileError
 from atnet.file_hashes import file_sha256
 from atnet.scoring.partitions import Partition, PartitionInput
-from atnet.scoring.readers import COMPRESSED, data_suffix
+from atnet.scoring.text_batches import COMPRESSED, data_suffix
 
 logger = logging.getLogger(__name__)
 

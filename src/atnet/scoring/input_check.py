@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from atnet.config import DataConfig
 from atnet.errors import DataContractError
 from atnet.scoring.partitions import count
-from atnet.scoring.readers import stream_texts
+from atnet.scoring.text_batches import stream_texts
 
 HELD_HASHES = 1 << 20
 """Hashes in memory; beyond it they go to files, which are then sorted one at a time."""

@@ -25,10 +25,10 @@ from atnet.scoring.manifest import CodeVersion, Manifest, ScoringModel, code_ver
 from atnet.scoring.options import ScoringJob
 from atnet.scoring.outcome import FailedPartition, PendingPartition, ScoringOutcome, ScoringPlan
 from atnet.scoring.partitions import Partition, PartitionInput, select_days
-from atnet.scoring.readers import chunked, stream_texts
 from atnet.scoring.score_worker import WorkerJob
 from atnet.scoring.scored_rows import REJECTED
-from atnet.scoring.workers import ScoringPool, scoring_pool
+from atnet.scoring.scoring_pool import ScoringPool, scoring_pool
+from atnet.scoring.text_batches import chunked, stream_texts
 from atnet.storage import exclusive_lock
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,9 @@ def score_pending(job: ScoringJob, plan: ScoringPlan, model: ScoringModel, *, no
     endpoints = open_endpoints(job)
     scored: list[Manifest] = []
     failed: list[FailedPartition] = []
-    message = f"Another `atnet score` is writing to {endpoints.target_name}. Wait until it has ended. (Lock: {{path}})"
+    # Braces would be placeholders.
+    target = endpoints.target_name.replace("{", "{{").replace("}", "}}")
+    message = f"Another `atnet score` is writing to {target}. Wait until it has ended. (Lock: {{path}})"
     with (
         exclusive_lock(job.root / STATE / endpoints.lock_name, message),
         scoring_pool(job.score.workers, worker_job(job, model, now)) as pool,

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from atnet.errors import ModelError
-from atnet.scoring.readers import TEXTS
 from atnet.scoring.score_worker import PREFETCHED, WorkerJob
+from atnet.scoring.text_batches import TEXTS
 from atnet.subprocesses import ChildProcess, reduced_environment
 
 WORKER = "atnet.scoring.score_worker"
