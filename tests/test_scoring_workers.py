@@ -128,12 +128,19 @@ def test_the_processes_end_with_their_parent(tmp_path: Path) -> None:
     wait_until(lambda: all(gone(child) for child in children), seconds=20)
 
 
-def test_a_worker_imports_nothing_heavy() -> None:
+def test_a_worker_needs_nothing_heavy(tmp_path: Path) -> None:
+    local_model(tmp_path)
     code = (
-        "import sys, atnet.scoring.score_worker\n"
+        "import sys, pyarrow as pa\n"
+        "from atnet.scoring.score_worker import BlockPandas, Scorer, WorkerJob\n"
+        "sys.meta_path.insert(0, BlockPandas())\n"
+        "checks = [{'name': 'words', 'measure': 'words', 'min_value': 1, 'max_value': None}]\n"
+        "job = WorkerJob(sys.argv[1], 1, 'x', '2026-11-25T00:00:00+00:00', 2, True, checks)\n"
+        "chunk = pa.record_batch({'row': pa.array([1, 2]), 'id': pa.array(['a', 'b']), 'text': pa.array(['good', ''])})\n"
+        "assert Scorer(job).score(chunk)['reasons'].to_pylist() == [None, 'words']\n"
         "heavy = {'pandas', 'mlflow', 'sqlalchemy', 'tensorflow', 'pydantic'} & set(sys.modules)\n"
         "sys.exit(f'imported: {sorted(heavy)}' if heavy else 0)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr

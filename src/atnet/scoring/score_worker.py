@@ -5,6 +5,7 @@ process that was started and not forked, on one thread and without a memory aren
 """
 
 import hashlib
+import importlib.abc
 import inspect
 import json
 import os
@@ -125,8 +126,21 @@ def text_sha256(text: str | None) -> str | None:
     return None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+class BlockPandas(importlib.abc.MetaPathFinder):
+    """Makes pandas impossible to import: pyarrow imports it, if it can, to see whether a list is one of its objects.
+
+    That would take 45 MB in each worker.
+    """
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Refuse pandas and leave the rest to the other finders."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname)
+
+
 def main() -> None:
     """Score chunks until the parent closes the input."""
+    sys.meta_path.insert(0, BlockPandas())
     job = WorkerJob(**json.loads(sys.argv[1]))
     # Standard output is for batches only: what libraries print goes to standard error.
     output = os.fdopen(os.dup(1), "wb")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from atnet.errors import ConfigurationError
 
-ROW_GROUP_ROWS = 50_000
+ROW_GROUP_ROWS = 30_000
 NESTED = ("probabilities", "explanation")
 SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
