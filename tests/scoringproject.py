@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ class InProcessPool:
     def __init__(self, size: int, job: WorkerJob) -> None:
         self._scorer = Scorer(job)
 
-    def score(self, chunks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def score(self, chunks: Iterable[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
         """Score chunks in their order."""
         yield from map(self._scorer.score, chunks)
 

@@ -200,8 +200,8 @@ def test_an_empty_partition_succeeds_with_no_rows(root: Path, model: ScoringMode
 def test_an_input_without_ids_is_numbered_on_request(root: Path, model: ScoringModel) -> None:
     (root / "in.csv").write_text("text\ngood\nbad\n")
     failed = run(job(root, "in.csv", "out.csv"), model).failed
-    assert "in.csv has no column 'id'" in str(failed[0].error)
-    assert "--number-rows" in str(failed[0].error)
+    assert "in.csv has no column 'id'" in failed[0].message
+    assert "--number-rows" in failed[0].message
     run(job(root, "in.csv", "out.csv", number_rows=True), model)
     assert pd.read_csv(root / "out.csv")["id"].tolist() == ["row-000001", "row-000002"]
 
@@ -233,5 +233,5 @@ def test_a_broken_file_fails_before_anything_is_scored(root: Path, model: Scorin
     with (root / "in.csv").open("a") as file:
         file.write("too,many,values,here\n")
     (failure,) = run(job(root, "in.csv", "out.csv"), model).failed
-    assert f"data row {len(rows) + 1:,} has 4 values" in str(failure.error)
+    assert f"data row {len(rows) + 1:,} has 4 values" in failure.message
     assert [path.name for path in root.iterdir() if "out" in path.name] == []

@@ -12,6 +12,7 @@ import pytest
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataFileError, ProcessInterrupted
 from atnet.scoring import destinations
 from atnet.scoring import score as scoring
+from atnet.scoring.file_source import FileSource
 from atnet.scoring.manifest import ScoringModel
 from atnet.scoring.partitions import Partition, select_days
 from atnet.scoring.score import find_pending
@@ -181,6 +182,24 @@ def test_one_bad_partition_does_not_keep_the_others_from_being_scored(root: Path
     assert [manifest.rows_out for manifest in run(job(root, "in", "scored"), model).scored] == [2]
 
 
+def test_a_partition_that_can_no_longer_be_read_fails_alone(
+    root: Path, model: ScoringModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days(root, 1, 2)
+    run(job(root, "in", "scored"), model)
+    digest = FileSource.digest
+
+    def unreadable(self: FileSource, partition: Partition) -> str:
+        if "2026-11-01" in partition.name:
+            raise DataFileError("cannot be read")
+        return digest(self, partition)
+
+    monkeypatch.setattr(FileSource, "digest", unreadable)
+    outcome = run(job(root, "in", "scored"), model)
+    assert [failure.partition.name[5:15] for failure in outcome.failed] == ["2026-11-01"]
+    assert len(outcome.plan.up_to_date) == 1
+
+
 def test_two_inputs_with_one_output_are_refused(root: Path) -> None:
     write_csv(root / "in" / "a.csv", 2)
     (root / "in" / "a.jsonl").write_text("")
@@ -207,7 +226,7 @@ def test_an_input_that_changes_meanwhile_is_not_taken_for_scored(
 
     monkeypatch.setattr(scoring, "check_input", growing)
     (failure,) = run(job(root, "in.csv", "out.csv"), model).failed
-    assert "changed while it was being scored" in str(failure.error)
+    assert "changed while it was being scored" in failure.message
     assert not (root / "out.csv").exists()
 
 

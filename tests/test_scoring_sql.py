@@ -218,6 +218,21 @@ def test_nested_columns_are_json_and_any_text_can_be_written(root: Path, model: 
     assert len(query(url, "SELECT text FROM scored_rejected")) == 1
 
 
+def test_partitions_of_the_same_name_from_elsewhere_do_not_replace_each_other(
+    root: Path, model: ScoringModel, url: str
+) -> None:
+    ids = write_csv(root / "january" / "reviews.csv", 4)
+    write_csv(root / "february" / "reviews.csv", 6)
+    run(job(root, "january", f"{url}::scored"), model)
+    with pytest.raises(DataContractError, match=r"has a partition 'reviews.csv' with the texts of january\."):
+        run(job(root, "february", f"{url}::scored"), model)
+    assert [row[0] for row in query(url, "SELECT id FROM scored ORDER BY row")] == ids
+    # However its path is written, it is the same folder.
+    assert run(job(root, f"{root}/january/", f"{url}::scored"), model).scored == ()
+    run(job(root, "february", f"{url}::scored", force=True), model)
+    assert query(url, "SELECT count(*) FROM scored") == [(6,)]
+
+
 def test_a_range_of_days_of_a_table_is_scored(root: Path, model: ScoringModel, url: str) -> None:
     write_reviews(url, reviews(9))
     days = {"first": date(2026, 11, 2), "last": date(2026, 11, 3)}
@@ -238,7 +253,7 @@ def test_repeated_ids_of_a_table_are_refused(root: Path, model: ScoringModel, ur
     write_reviews(url, reviews(5))
     query(url, "UPDATE reviews SET key = 0 WHERE key < 2")
     failed = run(job(root, f"{url}::reviews", "out.csv", id_column="key", text_column="review"), model).failed
-    assert "1 id with more than one row: '0' (rows 1 and 2)" in str(failed[0].error)
+    assert "1 id with more than one row: '0' (rows 1 and 2)" in failed[0].message
 
 
 def test_what_is_missing_in_a_database_is_named(root: Path, model: ScoringModel, url: str) -> None:

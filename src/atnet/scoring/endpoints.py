@@ -19,8 +19,10 @@ class Endpoints:
 
     source: Source
     destination: Destination
+    source_name: str
     target_name: str
-    """For messages; without a password."""
+    """For manifests and messages; without a password."""
+    target_is_table: bool
     lock_name: str
     """Name of the lock file that keeps two runs from writing to one target."""
 
@@ -33,22 +35,26 @@ def open_endpoints(job: ScoringJob) -> Endpoints:
         DataFileError: if the source does not exist.
         StoreError: if a database does not answer.
     """
-    source = _open_source(job)
+    source, source_name = _open_source(job)
     destination, name = _open_destination(job, source)
     lock = f"score-{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
-    return Endpoints(source, destination, name, lock)
+    return Endpoints(source, destination, source_name, name, is_table(job.target), lock)
 
 
-def _open_source(job: ScoringJob) -> Source:
+def _open_source(job: ScoringJob) -> tuple[Source, str]:
     if is_table(job.source):
         # Here only: SQLAlchemy is of no use for files.
         from atnet.scoring.sql_source import TableSource
         from atnet.scoring.sql_tables import open_table
 
-        return TableSource(open_table(job.source), job.data, job.options.partition_column)
+        table = open_table(job.source)
+        return TableSource(table, job.data, job.options.partition_column), table.address
     if job.options.partition_column is not None:
         raise ConfigurationError("--partition-column is for SQL tables; in a folder each file is a partition.")
-    return FileSource(job.root / job.source, job.data)
+    path = (job.root / job.source).resolve()
+    # The same name however the path is written, and also after the project has moved.
+    name = path.relative_to(job.root.resolve()) if path.is_relative_to(job.root.resolve()) else path
+    return FileSource(job.root / job.source, job.data), name.as_posix()
 
 
 def _open_destination(job: ScoringJob, source: Source) -> tuple[Destination, str]:

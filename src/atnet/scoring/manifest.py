@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class ScoringModel:
 class Manifest:
     """What is recorded about a scored partition."""
 
+    source: str
+    """File, folder or table that the texts are from."""
     partition: str
     input_sha256: str
     rows_in: int
@@ -55,7 +57,7 @@ class Manifest:
     """ISO 8601, UTC."""
     output_bytes: int | None = None
     """Size of the output file; None for a SQL table."""
-    format: int = field(default=FORMAT)
+    format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
         """Return it ready for JSON."""

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from atnet.errors import DataError
 from atnet.scoring.manifest import Manifest
 from atnet.scoring.partitions import Partition, count
 
@@ -32,7 +31,7 @@ class FailedPartition:
     """A partition that could not be scored."""
 
     partition: Partition
-    error: DataError
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class ScoringOutcome:
     scored: Sequence[Manifest] = ()
     failed: Sequence[FailedPartition] = ()
     seconds: float = 0.0
-    model_sha256: str | None = field(default=None)
+    model_sha256: str | None = None
     """Of the model that scored; None if nothing had to be scored."""
 
     def summary(self) -> str:
@@ -78,7 +77,7 @@ class ScoringOutcome:
         return [f"Another version scored {count(others, 'partition')}; --stale scores them again."]
 
     def _failures(self) -> list[str]:
-        lines = [f"  {failure.partition.name}: {failure.error}" for failure in self.failed]
+        lines = [f"  {failure.partition.name}: {failure.message}" for failure in self.failed]
         return [f"{count(len(self.failed), 'partition')} could not be scored:", *lines] if self.failed else []
 
 

@@ -1,5 +1,6 @@
 """Score a file, a folder of partitions or a SQL table: find what is pending, fetch the model, score, write."""
 
+import contextlib
 import logging
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from atnet.errors import DataError, DataFileError
+from atnet.errors import DataContractError, DataError, DataFileError
 from atnet.files import STATE
 from atnet.schema import TEXT
 from atnet.scoring.destinations import PartitionWriter
@@ -58,6 +59,10 @@ def find_pending(job: ScoringJob, *, model_sha256: str | None) -> ScoringPlan:
     Args:
         job: what to score.
         model_sha256: of the model whose scores alone count as up to date; None: those of any.
+
+    Raises:
+        DataError: if the input cannot be listed, or a table has other texts under the name of a partition.
+        StoreError: if a database does not answer.
     """
     endpoints = open_endpoints(job)
     selection = select_days(endpoints.source.partitions(), job.options.first, job.options.last)
@@ -68,13 +73,28 @@ def find_pending(job: ScoringJob, *, model_sha256: str | None) -> ScoringPlan:
         if job.options.force or manifest is None:
             pending.append(PendingPartition(partition, "--force" if manifest else "not scored yet"))
             continue
-        digest = endpoints.source.digest(partition)
-        reason = pending_reason(manifest, digest, job.settings(), model_sha256)
+        reason = _pending_reason(job, endpoints, partition, manifest, model_sha256)
         if reason is None:
             up_to_date.append(manifest)
         else:
             pending.append(PendingPartition(partition, reason))
     return ScoringPlan(pending, up_to_date, selection.notes())
+
+
+def _pending_reason(
+    job: ScoringJob, endpoints: Endpoints, partition: Partition, manifest: Manifest, model_sha256: str | None
+) -> str | None:
+    try:
+        digest = endpoints.source.digest(partition)
+    except DataError:
+        # Scoring it fails with the message, and the other partitions are scored.
+        return "cannot be read"
+    if endpoints.target_is_table and manifest.source != endpoints.source_name and manifest.input_sha256 != digest:
+        raise DataContractError(
+            f"{endpoints.target_name} has a partition {partition.name!r} with the texts of {manifest.source}. Score "
+            f"{endpoints.source_name} to another table, or replace that partition with --force."
+        )
+    return pending_reason(manifest, digest, job.settings(), model_sha256)
 
 
 def score_pending(job: ScoringJob, plan: ScoringPlan, model: ScoringModel, *, now: datetime) -> ScoringOutcome:
@@ -95,7 +115,7 @@ def score_pending(job: ScoringJob, plan: ScoringPlan, model: ScoringModel, *, no
             try:
                 manifest = run.score_partition(pending.partition)
             except DataError as error:
-                failed.append(FailedPartition(pending.partition, error))
+                failed.append(FailedPartition(pending.partition, str(error)))
                 logger.error("%s: %s", pending.partition.name, error)
             else:
                 scored.append(manifest)
@@ -155,6 +175,7 @@ class _Run:
             if counts.out + (0 if self.job.options.keep_rejected else counts.rejected) != facts.rows:
                 raise DataFileError(f"{texts.path} changed while it was being scored. Run the command again.")
             manifest = Manifest(
+                source=self.endpoints.source_name,
                 partition=partition.name,
                 input_sha256=texts.sha256,
                 rows_in=facts.rows,
@@ -178,8 +199,10 @@ class _Run:
             batches = facts.number_ids(batches)
         counts = RowCounts()
         bar = tqdm(total=facts.rows, desc=name, unit=" rows", leave=False, disable=not sys.stderr.isatty())
-        with bar:
-            for result in self.pool.score(chunked(batches, self.job.score.chunk_rows)):
+        results = self.pool.score(chunked(batches, self.job.score.chunk_rows))
+        # Closed at once also after an error, so that no result is left for the next partition.
+        with bar, contextlib.closing(results):
+            for result in results:
                 write_result(result, writer, counts, keep_rejected=self.job.options.keep_rejected)
                 bar.update(result.num_rows)
         return counts

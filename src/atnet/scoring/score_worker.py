@@ -27,7 +27,6 @@ from atnet.scoring.scored_rows import label_column, probability_column, scattere
 
 PREFETCHED = 1
 """Chunks that wait in the worker, so that it need not wait for the next one."""
-UNKNOWN_ID = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,7 @@ class Scorer:
         self.schema = worker_schema(explained=job.explain > 0)
         self._job = job
         self._softmax = inference.softmax
+        self._unknown_id = inference.UNKNOWN_ID
         self._predictor = inference.Predictor.load(
             Path(job.folder, MODEL_FOLDER), **{name: value for name, value in options.items() if name in known}
         )
@@ -91,7 +91,7 @@ class Scorer:
         predictor = self._predictor
         ids = predictor.encode(texts)
         probabilities = self._softmax(predictor.logits(ids) / predictor.temperature)
-        unknown = [tokens.count(UNKNOWN_ID) / len(tokens) for tokens in ids]
+        unknown = [tokens.count(self._unknown_id) / len(tokens) for tokens in ids]
         columns = {
             "label": label_column(predictor.labels, probabilities),
             "score": pa.array(probabilities.max(axis=1)),

@@ -1,12 +1,11 @@
 """The parent's side of the scoring processes: chunks go to whichever is free, results come back in order."""
 
 import contextlib
-import os
 import queue
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import pyarrow as pa
 
@@ -83,7 +82,7 @@ class ScoringPool:
         self._job = job
         self._workers: list[ScoreWorker] = []
 
-    def score(self, chunks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def score(self, chunks: Iterable[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
         """Score chunks and yield the results in the order of the chunks; only a few are in memory at once.
 
         Raises:
@@ -131,7 +130,7 @@ class ScoringPool:
 @contextlib.contextmanager
 def scoring_pool(size: int, job: WorkerJob) -> Iterator[ScoringPool]:
     """Yield a pool whose processes end with the block."""
-    pool = ScoringPool(min(size, os.cpu_count() or 1), job)
+    pool = ScoringPool(size, job)
     try:
         yield pool
     finally:
