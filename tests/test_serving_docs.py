@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from atnet.config import Params
-from atnet.serving.metrics import RegistryMetrics, SupervisorMetrics, WorkerMetrics
 from atnet.serving.openapi import ERRORS
 from atnet.serving.page import FILES
 from atnet.serving.prediction_files import SCHEMA
+from atnet.serving.service_metrics import RegistryMetrics, SupervisorMetrics, WorkerMetrics
 from tests.settings import ROOT
 
 GUIDE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 SOURCE = "\n".join(
     path.read_text(encoding="utf-8")
-    for folder in ("serving", "registry", "commands")
+    for folder in ("serving", "registry", "cli", ".")
     for path in (ROOT / "src" / "atnet" / folder).glob("*.py")
 )
 

@@ -15,6 +15,7 @@ from atnet.config.release import (
     SizeCheckConfig,
     SliceCheckConfig,
 )
+from atnet.config.scoring import ScoreConfig
 from atnet.config.section import SPLITS, Section, Severity, SplitName
 from atnet.config.serving import (
     PredictionLogConfig,
@@ -64,6 +65,7 @@ __all__ = [
     "RangeConfig",
     "RateLimitConfig",
     "ReleaseConfig",
+    "ScoreConfig",
     "Section",
     "ServeConfig",
     "ServeLimitsConfig",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from atnet.config.analyze import AnalyzeConfig
 from atnet.config.release import ReleaseConfig
+from atnet.config.scoring import ScoreConfig
 from atnet.config.serving import ServeConfig
 from atnet.config.stages import StageParams
 from atnet.config.tracking import TrackingConfig
@@ -24,6 +25,7 @@ class Params(StageParams):
     tracking: TrackingConfig
     release: ReleaseConfig
     serve: ServeConfig
+    score: ScoreConfig
     analyze: AnalyzeConfig
     tune: TuneConfig
 
