@@ -60,9 +60,8 @@ def main() -> None:
 
 def _compare(names: Sequence[str], options: argparse.Namespace) -> None:
     texts = pd.read_parquet(options.texts)["text"].head(1024).tolist()
-    print(
-        f"{machine()}; {system_load()}; {versions('uvicorn', 'uvloop', 'httptools', 'starlette', 'fastapi', 'granian')}\n"
-    )
+    packages = versions("uvicorn", "uvloop", "httptools", "starlette", "fastapi", "granian")
+    print(f"{machine()}; {system_load()}; {packages}\n")
     loads: dict[str, list[Load]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary)
