@@ -133,11 +133,11 @@ def test_rows_that_fail_a_check_are_set_aside_with_the_reason(root: Path, model:
     scored = read(root / "out.parquet")
     assert scored["id"].tolist() == ["r0", "r2", "r5"]
     assert scored["row"].tolist() == [1, 3, 6]
-    found = rejected(root / "out.parquet")
-    assert [(row["row"], row["id"], row["text"]) for row in found] == [
+    rejections = rejected(root / "out.parquet")
+    assert [(row["row"], row["id"], row["text"]) for row in rejections] == [
         (number + 1, f"r{number}", texts[number]) for number in (1, 3, 4, 6, 7)
     ]
-    assert [row["reasons"] for row in found] == [
+    assert [row["reasons"] for row in rejections] == [
         "text_not_null",
         "text_not_blank; text_words",
         "text_characters",
@@ -179,8 +179,8 @@ def test_the_strongest_words_are_added_on_request(root: Path, model: ScoringMode
     assert [(word["word"], word["start"], word["end"]) for word in explained[0]] == [("awful", 11, 16), ("Good", 0, 4)]
     assert [word["contribution"] for word in explained[0]] == pytest.approx([4, -2])
     run(job(root, "in.csv", "out.csv", explain=1), model)
-    found = pd.read_csv(root / "out.csv")["explanation"].map(json.loads)
-    assert [word["word"] for word in found[0]] == ["awful"]
+    explanations = pd.read_csv(root / "out.csv")["explanation"].map(json.loads)
+    assert [word["word"] for word in explanations[0]] == ["awful"]
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "id,text\n", "\ufeffid,text"])

@@ -197,9 +197,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(project: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PREFECT_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PREFECT_"))}
     own = {"PREFECT_HOME": str(project / ".prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    return {**kept, **own, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return {**inherited, **own, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +228,7 @@ def test_after_downtime_the_newest_run_scores_or_each_one_does(
     serve, served = [sys.executable, "-m", "pipelines.deployments"], {**environment, "PREFECT_API_URL": server}
     with running(serve, project, served, name=f"register-{policy}"):
         wait_until(lambda: bool(ask(server, "deployments/filter", {})), seconds=180)
-    # Nobody serves the deployment meanwhile: runs are missed.
+    # No process serves the deployment meanwhile: runs are missed.
     wait_until(lambda: len(_missed(server)) >= 2, seconds=240)
     missed = _missed(server)
     with running(serve, project, served, name=f"serve-{policy}"):

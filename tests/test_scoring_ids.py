@@ -1,4 +1,4 @@
-"""Repeated ids: found in bounded memory, refused with their names or numbered."""
+"""Repeated ids: detected in bounded memory, refused with the first ones named, or numbered."""
 
 from pathlib import Path
 

@@ -48,7 +48,7 @@ if plan.pending:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One input, one output, and what was found in the output."""
+    """One input, one output, and what the output contained."""
 
     root: Path
     source: str
@@ -56,7 +56,7 @@ class Story:
     scored_ids: Callable[[], list[str]]
 
     def start(self) -> "subprocess.Popen[str]":
-        """Start to score; the process tells how many partitions are pending."""
+        """Start to score; the process prints how many partitions are pending."""
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", PROGRAM, str(self.root), self.source, self.target]
         return subprocess.Popen(command, cwd=self.root, stdout=subprocess.PIPE, text=True, env=environment)
@@ -85,7 +85,7 @@ def partitions(root: Path) -> list[str]:
 
 
 def kill_at_random_moments(story: Story, kills: int) -> list[int]:
-    """Kill the run so often, start it again each time, and return how many partitions each start found pending."""
+    """Kill the run so often, start it again each time, and return how many partitions were pending at each start."""
     rng = random.Random(SEED)
     began = time.monotonic()
     story.finish()

@@ -28,8 +28,8 @@ def registry(tmp_path: Path, params: Params, empty_store: Path, monkeypatch: pyt
 
 def atnet(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a project."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environment = {**kept, "PYTHONPATH": os.pathsep.join(sys.path)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    environment = {**inherited, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "atnet.cli", *arguments]
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
 

@@ -33,11 +33,11 @@ import atnet.serving.{module}
 
 
 def _locked(name: str) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if match := re.match(r"([A-Za-z0-9._-]+)==(\S+)", line):
-            found.setdefault(match[1].lower(), set()).add(match[2])
-    return found
+            versions.setdefault(match[1].lower(), set()).add(match[2])
+    return versions
 
 
 def test_the_lock_of_the_service_is_light_and_hashed() -> None:

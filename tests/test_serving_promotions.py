@@ -1,4 +1,4 @@
-"""How the service follows the alias, and what it does when the registry, a version or a file is at fault."""
+"""The service follows the alias, and keeps serving if the registry, a version or a file fails."""
 
 import contextlib
 import json
@@ -79,6 +79,18 @@ def test_without_the_alias_the_last_good_copy_stays(poller: AliasPoller, project
     assert poller.poll(1.0) == "missing"
     assert poller.message == "No version has the alias champion. Release one: `make release`."
     assert _pointed(poller) == 1
+
+
+def test_the_last_good_copy_stays_when_the_champions_version_is_deleted(
+    poller: AliasPoller, project: ServedProject
+) -> None:
+    deleted = project.publish(4.0)
+    project.promote(deleted.number)
+    assert poller.poll(0.0) == "ok"
+    project.registry.store.client.delete_model_version("atnet", str(deleted.number))
+    assert poller.poll(1.0) == "missing"
+    assert "No version has the alias champion" in str(poller.message)
+    assert _pointed(poller) == deleted.number
 
 
 def test_without_the_registry_the_last_good_copy_stays(poller: AliasPoller, project: ServedProject) -> None:
@@ -174,7 +186,7 @@ def test_a_version_registered_by_hand_cannot_be_verified(poller: AliasPoller, pr
 
 
 class _changed:
-    """A file with other contents as long as the block lasts."""
+    """A file with other contents while the block runs."""
 
     def __init__(self, path: Path, change: Callable[[bytes], bytes]) -> None:
         self.path, self.before = path, path.read_bytes()

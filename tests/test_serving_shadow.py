@@ -1,4 +1,4 @@
-"""Shadow scoring: the challenger sees the same texts, and nobody waits for it."""
+"""Shadow scoring: the challenger scores the same texts, and no request waits for it."""
 
 import threading
 from datetime import UTC, datetime
@@ -70,7 +70,7 @@ def test_agreement_and_disagreement_are_counted(tmp_path: Path) -> None:
     assert cast(Any, metrics.shadow_difference)._value.get() == pytest.approx(0.25 + 0.75 + 0.25)
 
 
-def test_texts_beyond_the_queue_are_skipped_and_nobody_waits(tmp_path: Path) -> None:
+def test_texts_beyond_the_queue_are_skipped_and_no_request_waits(tmp_path: Path) -> None:
     gate = threading.Event()
     shadow, metrics = _shadow(tmp_path, _Challenger(gate), queued=5)
     for _ in range(4):

@@ -102,12 +102,12 @@ class HashFiles:
         if self._folder is None:
             return _repeated(np.concatenate(self._held) if self._held else np.zeros(0, np.uint64))
         self._spill()
-        found = np.zeros(0, np.uint64)
+        repeated = np.zeros(0, np.uint64)
         for number in range(FILES):
             path = self._path(number)
-            if path.exists() and len(found) <= MAX_DUPLICATES:
-                found = np.concatenate([found, _repeated(np.fromfile(path, np.uint64))])
-        return np.sort(found[: MAX_DUPLICATES + 1])
+            if path.exists() and len(repeated) <= MAX_DUPLICATES:
+                repeated = np.concatenate([repeated, _repeated(np.fromfile(path, np.uint64))])
+        return np.sort(repeated[: MAX_DUPLICATES + 1])
 
     def _spill(self) -> None:
         if not self._held:
@@ -139,15 +139,15 @@ def _repeated(hashes: np.ndarray) -> np.ndarray:
 
 def _find_repeated(path: Path, data: DataConfig, hashes: np.ndarray) -> dict[str, RepeatedId]:
     """Read the ids again and find the rows whose hash occurs more than once; different ids can have the same hash."""
-    found: dict[str, RepeatedId] = {}
+    entries: dict[str, RepeatedId] = {}
     for batch in stream_texts(path, data):
         ids = batch["id"]
         for position in np.flatnonzero(np.isin(_hash(ids), hashes)).tolist():
-            entry = found.setdefault(ids[position].as_py(), RepeatedId([]))
+            entry = entries.setdefault(ids[position].as_py(), RepeatedId([]))
             entry.occurrences += 1
             if len(entry.rows) < 2:
                 entry.rows.append(batch["row"][position].as_py())
-    return {name: entry for name, entry in found.items() if entry.occurrences > 1}
+    return {name: entry for name, entry in entries.items() if entry.occurrences > 1}
 
 
 def _check_repeated(path: Path, facts: InputFacts, *, number_duplicates: bool, numbered: int) -> None:

@@ -11,7 +11,7 @@ from atnet.files import PARAMS_FILE
 from atnet.storage import load_params
 
 TEXT_MEASURES = frozenset({"text", "words", "characters", "readable", "replacement_fraction", "nonprinting_fraction"})
-"""Columns of the row checks that look at the text alone, not at its label or id."""
+"""Columns of the row checks that depend on the text alone, not on its label or id."""
 TABLE_MARK = "::"
 """Between a database and the name of a table: `URL::TABLE` or `env:NAME::TABLE`."""
 

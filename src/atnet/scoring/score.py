@@ -167,7 +167,7 @@ class _Run:
         """Score one partition and write its manifest."""
         begun = self._time()
         with self.endpoints.destination.open(partition, self.model.sha256) as writer:
-            # The input is closed, and found to be unchanged, before anything is replaced.
+            # Leaving this block checks that the input has not changed; nothing is replaced before that.
             with self.endpoints.source.open(partition) as texts:
                 numbering = self.job.options.number_duplicates
                 facts = check_input(texts.path, texts.data, number_duplicates=numbering)

@@ -42,7 +42,7 @@ class WorkerJob:
     explain: int
     with_text: bool
     checks: Sequence[Mapping[str, Any]]
-    """Name, min_value and max_value of each check, and the measure it looks at; null: that there is a text."""
+    """Name, min_value and max_value of each check, and the measure it compares; null: that there is a text."""
 
     def to_json(self) -> str:
         """Return it as a command's argument."""

@@ -38,7 +38,7 @@ def stream_texts(path: Path, data: DataConfig) -> Iterator[pa.RecordBatch]:
 
     Raises:
         DataFileError: if the file is missing, damaged or not of its format.
-        DataContractError: if a column is missing, or holds what is not a text.
+        DataContractError: if a column is missing, or has values that are not texts.
     """
     if _is_blank(path):
         return
