@@ -15,26 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from atnet.config import Params, parse_params
-from atnet.errors import AtnetError, ConfigurationError, DataFileError, StoreError
-from atnet.files import PARAMS_FILE
+from atnet.config import load_params as load_params
+from atnet.errors import AtnetError, DataFileError, StoreError
 from atnet.formatting import defuse_formula
 
 EXPERIMENT_COPIES = (".dvc", "tmp", "exps")
 """Where DVC puts the temporary copies of `dvc exp run --temp` and `--queue`."""
-
-
-def load_params(path: Path | str = PARAMS_FILE) -> Params:
-    """Read params.yaml.
-
-    Raises:
-        ConfigurationError: if it is missing or invalid.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path} is missing. Run the command in the project's folder.") from None
-    return parse_params(text, source=str(path))
 
 
 def project_root(start: Path | None = None) -> Path:

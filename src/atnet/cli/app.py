@@ -29,6 +29,8 @@ COMMANDS = {
     "history": "Show the ledger: who did what to which version, when and why.",
     "prune": "Delete old versions that no alias points at.",
     "lineage": "Show where a version comes from, or what came of a file or text.",
+    "serve": "Serve the champion over HTTP and follow its promotions.",
+    "score": "Score texts with the champion, in files, folders of partitions or SQL tables.",
     "tune": "Search for better training parameters on the validation split.",
     "analyze": "Analyze the data: learning curve, label issues.",
 }

@@ -13,7 +13,8 @@ from atnet.errors import DataFileError, ModelError, ReleaseError, StoreError
 from atnet.inference import MODEL_FILES
 from atnet.isolated.process import IsolatedModel, open_isolated
 from atnet.isolated.virtual_environment import isolated_python
-from atnet.registry.artifacts import MODEL_FOLDER, REQUIREMENTS, train_hashes, verified_files
+from atnet.published_model import MODEL_FOLDER
+from atnet.registry.artifacts import REQUIREMENTS, train_hashes, verified_files
 from atnet.registry.versions import Registry, Version
 from atnet.release.behavior.runner import run_suites
 from atnet.release.behavior.suites import Suite

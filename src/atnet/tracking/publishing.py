@@ -9,6 +9,7 @@ from mlflow.types import ColSpec, Schema
 
 from atnet.config import Params
 from atnet.errors import StoreError
+from atnet.file_hashes import file_sha256
 from atnet.files import DVC_LOCK, STATE
 from atnet.git_dvc import git_state
 from atnet.storage import exclusive_lock, project_root
@@ -17,7 +18,7 @@ from atnet.tracking.descriptions import Links, is_own_note, model_note, run_note
 from atnet.tracking.logged_model import ModelContents, ensure_logged_model
 from atnet.tracking.orphaned_runs import close_orphaned_runs, resume_run, this_process, wait_for_other_process
 from atnet.tracking.run_artifacts import upload_artifacts
-from atnet.tracking.run_contents import PublishedRun, RunContents, SplitFile, file_sha256
+from atnet.tracking.run_contents import PublishedRun, RunContents, SplitFile
 from atnet.tracking.store import MODEL_TRAINING_PAGE, TrackingStore, open_store, store_faults
 from atnet.tracking.store_errors import SQLITE
 from atnet.tracking.tags import (

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
+from atnet.file_hashes import file_sha256
 from atnet.files import DVC_LOCK, PARAMS_FILE
 from atnet.redaction import redact
-from atnet.tracking.run_contents import RunContents, file_sha256
+from atnet.tracking.run_contents import RunContents
 from atnet.tracking.store import TrackingStore
 
 MANIFEST = "published.json"

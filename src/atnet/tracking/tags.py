@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from mlflow.entities import Param, Run
 
 from atnet.git_dvc import GitState
+from atnet.model_verification import MODEL_TAG as MODEL_TAG
 from atnet.redaction import redact
 from atnet.tracking.store import TrackingStore
 
-MODEL_TAG = "model.sha256"
-"""Hash of the model files: the identity of a model."""
 TRAINING_TAG = "training.key"
 """Identifies the training, like its checkpoint."""
 PROCESS_TAG = "training.process"
