@@ -7,7 +7,8 @@ AtnetError                 anything below; a command prints its message and exit
 │   └── DataContractError  the file reads well, but its contents cannot be trained on
 ├── ModelError             a model's files are missing, damaged or disagree with each other
 ├── StoreError             the MLflow store, the package registry or DVC does not answer
-└── ReleaseError           the registry's state forbids the act that was asked for
+├── ReleaseError           the registry's state forbids the act that was asked for
+└── MonitoringError        a window cannot be monitored, or a review cannot be merged
 
 A message says what was found, where, and what to do next.
 """
@@ -43,3 +44,7 @@ class StoreError(AtnetError):
 
 class ReleaseError(AtnetError):
     """The registry's state forbids the act that was asked for."""
+
+
+class MonitoringError(AtnetError):
+    """A window cannot be monitored, or a review cannot be merged."""

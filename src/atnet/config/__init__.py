@@ -22,6 +22,7 @@ from atnet.config.modelling import (
     TrainConfig,
     VectorsConfig,
 )
+from atnet.config.monitoring import EffectsConfig, MonitorConfig, PersistenceConfig, ReviewConfig
 from atnet.config.parsing import Params, parse_params
 from atnet.config.release import (
     BaselineRuleConfig,
@@ -50,6 +51,7 @@ __all__ = [
     "ColumnsConfig",
     "DataConfig",
     "Dimension",
+    "EffectsConfig",
     "EvaluateConfig",
     "FoldersConfig",
     "Fraction",
@@ -61,13 +63,16 @@ __all__ = [
     "MinimumFractionCheck",
     "MinimumRowsCheck",
     "MinimumScoresConfig",
+    "MonitorConfig",
     "OpenFraction",
     "Params",
+    "PersistenceConfig",
     "PruningConfig",
     "RangeCheck",
     "RangeConfig",
     "ReleaseConfig",
     "ReleaseSlicesConfig",
+    "ReviewConfig",
     "Section",
     "Severity",
     "SizeBudget",

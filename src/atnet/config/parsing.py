@@ -17,6 +17,7 @@ from atnet.config.modelling import (
     TrainConfig,
     VectorsConfig,
 )
+from atnet.config.monitoring import MonitorConfig
 from atnet.config.release import ReleaseConfig
 from atnet.config.section import Section
 from atnet.config.tuning import TuneConfig, check_vectors_stay
@@ -39,6 +40,7 @@ class Params(Section):
     release: ReleaseConfig
     analyse: AnalyseConfig
     tune: TuneConfig
+    monitor: MonitorConfig
 
     @model_validator(mode="after")
     def _has_labels(self) -> "Params":

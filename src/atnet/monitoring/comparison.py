@@ -1,0 +1,175 @@
+"""Compare a window with the reference: which texts are compared, and what the statistics say.
+
+Letters in array names: N texts.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from atnet.config import MonitorConfig
+from atnet.monitoring.alarm import Finding, findings, significance_level
+from atnet.monitoring.champion import Champion
+from atnet.monitoring.drift_statistics import CLASSIFIER_AUC, POOLED_MMD, compute_statistics, effects
+from atnet.monitoring.mmd import Reduction, fit_reduction
+from atnet.monitoring.null_distribution import (
+    NullDistribution,
+    cache_key,
+    compared_rows,
+    draw_null,
+    load_null,
+    p_values,
+    save_null,
+)
+from atnet.monitoring.preparation import PreparedWindow
+from atnet.monitoring.reference import order_by_hash
+from atnet.monitoring.row_features import RowFeatures, concatenate, hash_ngrams, text_features
+from atnet.monitoring.windows import TEXT_SHA256, text_sha256
+from atnet.table import TEXT, TEXT_HASH
+
+logger = logging.getLogger(__name__)
+
+NULL_FOLDER = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was found when a window was compared."""
+
+    rows: int
+    """Texts of the window that were compared."""
+    reference_rows: int
+    """Held-out texts they were compared with."""
+    level: float
+    p_value: float
+    findings: list[Finding]
+    compared: pd.DataFrame
+    """The window's texts that were compared."""
+    reference: pd.DataFrame
+    """The reference's texts they were compared with."""
+
+    @property
+    def drifted(self) -> bool:
+        """Whether a statistic is significant and large."""
+        return any(finding.drifted for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceFeatures:
+    """The features of the reference's texts, and what is fitted to them."""
+
+    features: RowFeatures
+    reduction: Reduction | None
+
+
+def reference_features(champion: Champion, config: MonitorConfig) -> ReferenceFeatures:
+    """Compute the features of all reference texts."""
+    features = text_features(champion.reference.table[TEXT].tolist(), champion.predictor)
+    rng = np.random.default_rng(config.seed)
+    return ReferenceFeatures(features, None if features.pooled is None else fit_reduction(features.pooled, rng))
+
+
+def compare_window(
+    prepared: PreparedWindow, champion: Champion, reference: ReferenceFeatures, config: MonitorConfig, folder: Path
+) -> Comparison | None:
+    """Compare a window with the reference; None where it has too few distinct texts.
+
+    Args:
+        prepared: the window.
+        champion: whose reference it is compared with.
+        reference: features of the champion's reference.
+        config: sizes, level and limits.
+        folder: where the null distributions are kept.
+    """
+    rows = compared_rows(
+        len(prepared.distinct),
+        len(champion.reference),
+        minimum_rows=config.minimum_rows,
+        maximum_rows=config.maximum_rows,
+    )
+    if rows == 0:
+        return None
+    window_rows = _sample(prepared, rows, config.seed)
+    null = null_distribution(champion, reference, config, folder, rows=rows, texts=prepared.has_texts)
+    reference_rows = _reference_rows(prepared, champion, len(champion.reference) - rows, config.seed)
+    window = _with_ngrams(prepared, window_rows)
+    joined = concatenate(window, reference.features.take(reference_rows))
+    in_window_1N = (np.arange(len(joined)) < rows)[None]
+    observed = compute_statistics(joined, in_window_1N, reference.reduction, seed=config.seed)
+    values = {name: float(observed.values[name][0]) for name in null.names}
+    p = p_values(values, null)
+    level = significance_level(config, rows=rows, reference_rows=null.reference_rows)
+    return Comparison(
+        rows=rows,
+        reference_rows=len(reference_rows),
+        level=level,
+        p_value=p.overall,
+        findings=findings(effects(values), p, config.effects, level),
+        compared=prepared.table.iloc[window_rows],
+        reference=champion.reference.table.iloc[reference_rows],
+    )
+
+
+def null_distribution(
+    champion: Champion,
+    reference: ReferenceFeatures,
+    config: MonitorConfig,
+    folder: Path,
+    *,
+    rows: int,
+    texts: bool,
+) -> NullDistribution:
+    """Return the null distribution for windows of this size: from the disk, or computed and kept there.
+
+    A distribution with the statistics of texts serves windows without them too.
+    """
+    key = cache_key(champion.sha256, champion.reference.digest, rows=rows, resamples=config.resamples, seed=config.seed)
+    path = folder / NULL_FOLDER / f"{key}.npz"
+    null = load_null(path)
+    if null is None:
+        logger.info(
+            "Drawing %d windows of %d texts from the reference to set the thresholds; this is done once per model and "
+            "size of window",
+            config.resamples,
+            rows,
+        )
+        null = draw_null(
+            reference.features, reference.reduction, rows=rows, resamples=config.resamples, seed=config.seed
+        )
+        save_null(path, null)
+    if texts:
+        return null
+    return null.only(tuple(name for name in null.names if name not in (CLASSIFIER_AUC, POOLED_MMD)))
+
+
+def _sample(prepared: PreparedWindow, rows: int, seed: int) -> np.ndarray:
+    """Choose the texts to compare by hash, so that the same window gives the same result."""
+    names = prepared.table[TEXT_HASH if prepared.has_texts else TEXT_SHA256].iloc[prepared.distinct]
+    chosen: np.ndarray = np.sort(prepared.distinct[order_by_hash(names, seed)[:rows]])
+    return chosen
+
+
+def _reference_rows(prepared: PreparedWindow, champion: Champion, rows: int, seed: int) -> np.ndarray:
+    """Choose as many reference texts as the drawn windows were compared with, none that the window has too.
+
+    Which ones depends on the window: an unlucky choice must not be made for every window alike.
+    """
+    table = champion.reference.table
+    if prepared.has_texts:
+        shared = table[TEXT_HASH].isin(set(prepared.table[TEXT_HASH]))
+    else:
+        shared = pd.Series([text_sha256(text) for text in table[TEXT]]).isin(set(prepared.table[TEXT_SHA256]))
+    left = np.flatnonzero(~shared.to_numpy())
+    window_seed = [seed, len(prepared.table), int(prepared.features.tokens.sum())]
+    chosen: np.ndarray = np.random.default_rng(window_seed).permutation(left)[:rows]
+    return np.sort(chosen)
+
+
+def _with_ngrams(prepared: PreparedWindow, rows: np.ndarray) -> RowFeatures:
+    features = prepared.features.take(rows)
+    if not prepared.has_texts:
+        return features
+    return replace(features, ngrams=hash_ngrams(prepared.table[TEXT].iloc[rows].tolist()))

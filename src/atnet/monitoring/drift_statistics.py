@@ -1,0 +1,100 @@
+"""The statistics by which a window is compared with the reference.
+
+One function computes them for the real window and for the windows drawn from the reference, so that both are treated
+alike. Letters in array names: N texts of window and reference together, B splits of them, S statistics.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from atnet.monitoring.domain_classifier import cross_fit, frequent_ngrams
+from atnet.monitoring.mmd import Reduction, kernel_matrix, squared_mmd
+from atnet.monitoring.row_features import RowFeatures
+
+CLASSIFIER_AUC, POOLED_MMD, PROBABILITY_KS = "classifier_auc", "pooled_mmd", "probability_ks"
+UNKNOWN_WORDS, LENGTH_KS = "unknown_words", "length_ks"
+STATISTICS = (CLASSIFIER_AUC, POOLED_MMD, PROBABILITY_KS, UNKNOWN_WORDS, LENGTH_KS)
+TITLES: Mapping[str, str] = {
+    CLASSIFIER_AUC: "Classifier AUC, texts",
+    POOLED_MMD: "MMD, pooled vectors",
+    PROBABILITY_KS: "KS, probabilities",
+    UNKNOWN_WORDS: "Unknown words",
+    LENGTH_KS: "KS, length",
+}
+VERSION = 1
+"""Raise it when a statistic is computed differently: thresholds kept on disk are then computed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The statistics of B splits, each (B,); larger means more different. Those that need texts may be missing."""
+
+    values: Mapping[str, np.ndarray]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The statistics there are, in a fixed order."""
+        return tuple(name for name in STATISTICS if name in self.values)
+
+    def matrix(self) -> np.ndarray:
+        """Return (B, S) in the order of `names`."""
+        return np.stack([self.values[name] for name in self.names], axis=1)
+
+
+def compute_statistics(
+    features: RowFeatures, in_window_BN: np.ndarray, reduction: Reduction | None, *, seed: int
+) -> Statistics:
+    """Compute every statistic for each split.
+
+    Args:
+        features: of the window's and the reference's texts together.
+        in_window_BN: true for the window's texts.
+        reduction: of the pooled vectors; None where there are none.
+        seed: of the classifier's folds; the split's number is added to it.
+    """
+    values: dict[str, np.ndarray] = {}
+    if features.ngrams is not None:
+        ngrams = frequent_ngrams(features.ngrams)
+        values[CLASSIFIER_AUC] = np.array(
+            [
+                cross_fit(ngrams, in_window_N, np.random.default_rng([seed, split])).auc
+                for split, in_window_N in enumerate(in_window_BN)
+            ]
+        )
+    if features.pooled is not None and reduction is not None:
+        kernel = kernel_matrix(reduction.reduce(features.pooled), reduction.squared_bandwidth)
+        values[POOLED_MMD] = squared_mmd(kernel, in_window_BN)
+    # The last label's probability follows from the others.
+    probabilities = features.probabilities[:, :-1] if features.probabilities.shape[1] == 2 else features.probabilities
+    values[PROBABILITY_KS] = np.max([ks_distances(column, in_window_BN) for column in probabilities.T], axis=0)
+    values[UNKNOWN_WORDS] = np.abs(mean_differences(features.unknown, in_window_BN))
+    values[LENGTH_KS] = ks_distances(features.tokens, in_window_BN)
+    return Statistics(values)
+
+
+def effects(values: Mapping[str, float]) -> dict[str, float]:
+    """Turn one split's statistics into effect sizes: the same numbers, but for the squared MMD its root."""
+    return {name: float(np.sqrt(max(value, 0))) if name == POOLED_MMD else value for name, value in values.items()}
+
+
+def mean_differences(values_N: np.ndarray, in_window_BN: np.ndarray) -> np.ndarray:
+    """Return the window's mean minus the reference's for each split, (B,)."""
+    inside_B = in_window_BN.sum(axis=1)
+    sums_B = in_window_BN @ values_N.astype(np.float64)
+    outside_B = in_window_BN.shape[1] - inside_B
+    differences: np.ndarray = sums_B / inside_B - (values_N.sum() - sums_B) / outside_B
+    return differences
+
+
+def ks_distances(values_N: np.ndarray, in_window_BN: np.ndarray) -> np.ndarray:
+    """Return the Kolmogorov-Smirnov distance between window and reference for each split, (B,)."""
+    order = np.argsort(values_N, kind="stable")
+    # Only where the next value is another one are both distribution functions complete.
+    last = np.append(np.flatnonzero(np.diff(values_N[order])), len(order) - 1)
+    inside_B = in_window_BN.sum(axis=1, keepdims=True)
+    outside_B = in_window_BN.shape[1] - inside_B
+    counted_BN = np.cumsum(in_window_BN[:, order], axis=1)[:, last]
+    distances: np.ndarray = np.abs(counted_BN / inside_B - (last + 1 - counted_BN) / outside_B).max(axis=1)
+    return distances

@@ -1,0 +1,83 @@
+"""What two samples of texts are compared by: one row of numbers per text.
+
+Letters in array names: N texts, F hashed n-grams, P pooled values, C labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import HashingVectorizer
+
+from atnet.inference import UNKNOWN_ID
+from atnet.monitoring.pooled_predictor import PooledPredictor
+
+WORD_BUCKETS = CHARACTER_BUCKETS = 2**18
+# Punctuation counts as words: smileys, @ and # are what tells one source from another.
+WORDS = HashingVectorizer(
+    ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]+", n_features=WORD_BUCKETS, alternate_sign=False, binary=True
+)
+CHARACTERS = HashingVectorizer(
+    analyzer="char_wb", ngram_range=(2, 4), n_features=CHARACTER_BUCKETS, alternate_sign=False, binary=True
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RowFeatures:
+    """Numbers of N texts. What needs the text itself is None where only the answers were logged."""
+
+    ngrams: sp.csr_matrix | None
+    """(N, F) word and character n-grams, each row of unit length in both halves."""
+    pooled: np.ndarray | None
+    """(N, P) the network's pooled vectors; None too for a network in which they are not found."""
+    probabilities: np.ndarray
+    """(N, C) in the order of the model's labels."""
+    unknown: np.ndarray
+    """(N,) share of the tokens that the vocabulary does not hold."""
+    tokens: np.ndarray
+    """(N,) length in tokens."""
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def take(self, rows: np.ndarray) -> "RowFeatures":
+        """Return the features of some rows, in their order."""
+        return RowFeatures(
+            ngrams=None if self.ngrams is None else self.ngrams[rows],
+            pooled=None if self.pooled is None else self.pooled[rows],
+            probabilities=self.probabilities[rows],
+            unknown=self.unknown[rows],
+            tokens=self.tokens[rows],
+        )
+
+
+def text_features(texts: Sequence[str], predictor: PooledPredictor, *, with_ngrams: bool = True) -> RowFeatures:
+    """Compute the features of texts."""
+    ids = predictor.encode(texts)
+    answers = predictor.predict_pooled(ids)
+    return RowFeatures(
+        ngrams=hash_ngrams(texts) if with_ngrams else None,
+        pooled=answers.pooled,
+        probabilities=answers.probabilities,
+        unknown=np.array([tokens.count(UNKNOWN_ID) / len(tokens) for tokens in ids], dtype=np.float64),
+        tokens=np.array([len(tokens) for tokens in ids], dtype=np.int64),
+    )
+
+
+def concatenate(first: RowFeatures, second: RowFeatures) -> RowFeatures:
+    """Return the rows of the first, then those of the second; what one of them lacks is left out."""
+    has_ngrams = first.ngrams is not None and second.ngrams is not None
+    has_pooled = first.pooled is not None and second.pooled is not None
+    return RowFeatures(
+        ngrams=sp.vstack([first.ngrams, second.ngrams], format="csr") if has_ngrams else None,
+        pooled=np.concatenate([first.pooled, second.pooled]) if has_pooled else None,  # type: ignore[list-item]
+        probabilities=np.concatenate([first.probabilities, second.probabilities]),
+        unknown=np.concatenate([first.unknown, second.unknown]),
+        tokens=np.concatenate([first.tokens, second.tokens]),
+    )
+
+
+def hash_ngrams(texts: Sequence[str]) -> sp.csr_matrix:
+    """Count which word (1, 2) and character (2 to 4) n-grams occur in each text, (N, F) float64."""
+    return sp.hstack([WORDS.transform(texts), CHARACTERS.transform(texts)], format="csr")
