@@ -30,11 +30,15 @@ def monitor(
     from atnet.monitoring.sentences import summarize
     from atnet.monitoring.workflow import Request, monitor
 
-    request = Request(file, _day(since), _day(until))
-    outcome = monitor(params, Path.cwd(), request, now=datetime.now(UTC))
-    for line in summarize(outcome):
-        print(f"monitor: {line}")
-    if outcome.record.state == "alarm":
+    request, alarm, windows = Request(file, _day(since), _day(until)), False, 0
+    for outcome in monitor(params, Path.cwd(), request, now=datetime.now(UTC)):
+        for line in summarize(outcome.record, outcome.inputs, outcome.measured, outcome.decision):
+            print(f"monitor: {line}")
+        print(f"monitor: report {outcome.report.relative_to(Path.cwd())}, run {outcome.link}", flush=True)
+        alarm, windows = outcome.record.state == "alarm", windows + 1
+    if not windows:
+        print("monitor: nothing is due: the last whole day is monitored already. Name days with --since and --until.")
+    if alarm:
         raise typer.Exit(ALARM_CODE)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from atnet.config import MonitorConfig
 from atnet.monitoring.alarm import Finding, findings, significance_level
 from atnet.monitoring.champion import Champion
+from atnet.monitoring.domain_classifier import cross_fit, weighted_ngrams
 from atnet.monitoring.drift_statistics import CLASSIFIER_AUC, POOLED_MMD, compute_statistics, effects
 from atnet.monitoring.mmd import Reduction, fit_reduction
 from atnet.monitoring.null_distribution import (
@@ -47,7 +48,10 @@ class Comparison:
     p_value: float
     findings: list[Finding]
     compared: pd.DataFrame
-    """The window's texts that were compared."""
+    """The window's rows that were compared."""
+    scores: np.ndarray | None
+    """(N,) of those rows, from the classifier that has not seen them: above 0 is unlike the reference. None without
+    texts."""
     reference: pd.DataFrame
     """The reference's texts they were compared with."""
 
@@ -109,6 +113,7 @@ def compare_window(
         p_value=p.overall,
         findings=findings(effects(values), p, config.effects, level),
         compared=prepared.table.iloc[window_rows],
+        scores=_scores(joined, in_window_1N[0], config.seed)[:rows] if prepared.has_texts else None,
         reference=champion.reference.table.iloc[reference_rows],
     )
 
@@ -143,6 +148,11 @@ def null_distribution(
     if texts:
         return null
     return null.only(tuple(name for name in null.names if name not in (CLASSIFIER_AUC, POOLED_MMD)))
+
+
+def _scores(joined: RowFeatures, in_window_N: np.ndarray, seed: int) -> np.ndarray:
+    assert joined.ngrams is not None
+    return cross_fit(weighted_ngrams(joined.ngrams), in_window_N, np.random.default_rng([seed, 0])).scores
 
 
 def _sample(prepared: PreparedWindow, rows: int, seed: int) -> np.ndarray:

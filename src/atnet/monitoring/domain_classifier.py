@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from scipy.stats import rankdata
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
+from atnet.monitoring.row_features import WORD_BUCKETS
+
 FOLDS = 5
-STRENGTH = 0.05
+STRENGTH = 0.1
 """Inverse regularization strength C. Small: with few texts it is a comparison of mean n-gram vectors."""
 MAXIMUM_ITERATIONS = 50
 MINIMUM_FREQUENCY = 2
@@ -28,10 +31,14 @@ class CrossFitted:
     """Share of pairs (window text, reference text) in which the window's text scores higher."""
 
 
-def frequent_ngrams(ngrams_NF: sp.csr_matrix) -> sp.csr_matrix:
-    """Drop the n-grams that occur in a single text."""
-    counts_F = np.bincount(ngrams_NF.indices, minlength=ngrams_NF.shape[1])
-    return ngrams_NF[:, np.flatnonzero(counts_F >= MINIMUM_FREQUENCY)]
+def weighted_ngrams(ngrams_NF: sp.csr_matrix) -> sp.csr_matrix:
+    """Drop the n-grams of single texts and weight the others by TF-IDF; words and characters count alike.
+
+    Args:
+        ngrams_NF: from `row_features.hash_ngrams`, of window and reference together.
+    """
+    halves = [_frequent(ngrams_NF[:, :WORD_BUCKETS]), _frequent(ngrams_NF[:, WORD_BUCKETS:])]
+    return sp.hstack([TfidfTransformer().fit_transform(half) for half in halves], format="csr")
 
 
 def cross_fit(ngrams_NF: sp.csr_matrix, in_window_N: np.ndarray, rng: np.random.Generator) -> CrossFitted:
@@ -40,7 +47,7 @@ def cross_fit(ngrams_NF: sp.csr_matrix, in_window_N: np.ndarray, rng: np.random.
     The scores of the folds are compared as ranks within each fold: two fits need not have the same intercept.
 
     Args:
-        ngrams_NF: of the window and the reference, from `frequent_ngrams`.
+        ngrams_NF: of the window and the reference, from `weighted_ngrams`.
         in_window_N: true for the window's texts.
         rng: deals the texts to the folds, each side evenly.
     """
@@ -64,17 +71,16 @@ def roc_auc(scores_N: np.ndarray, positive_N: np.ndarray) -> float:
     return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def word_weights(ngrams_NF: sp.csr_matrix, in_window_N: np.ndarray) -> np.ndarray:
-    """Fit to all texts and return the weight (F,) of each n-gram: above 0 it speaks for the window."""
-    weights: np.ndarray = _model().fit(ngrams_NF, in_window_N).coef_[0]
-    return weights
-
-
 def _model() -> LogisticRegression:
     # The dual solver's time grows with the texts, not with the n-grams.
     return LogisticRegression(
         C=STRENGTH, class_weight="balanced", solver="liblinear", dual=True, max_iter=MAXIMUM_ITERATIONS, random_state=0
     )
+
+
+def _frequent(ngrams_NF: sp.csr_matrix) -> sp.csr_matrix:
+    counts_F = np.bincount(ngrams_NF.indices, minlength=ngrams_NF.shape[1])
+    return ngrams_NF[:, np.flatnonzero(counts_F >= MINIMUM_FREQUENCY)]
 
 
 def _deal_folds(in_window_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atnet.monitoring.domain_classifier import cross_fit, frequent_ngrams
+from atnet.monitoring.domain_classifier import cross_fit, weighted_ngrams
 from atnet.monitoring.mmd import Reduction, kernel_matrix, squared_mmd
 from atnet.monitoring.row_features import RowFeatures
 
@@ -22,6 +22,15 @@ TITLES: Mapping[str, str] = {
     PROBABILITY_KS: "KS, probabilities",
     UNKNOWN_WORDS: "Unknown words",
     LENGTH_KS: "KS, length",
+}
+EXPLANATIONS: Mapping[str, str] = {
+    CLASSIFIER_AUC: "How often a classifier of words and character n-grams, fitted on other texts, ranks a text of the "
+    "window above a held-out one. 0.5: not better than guessing; 1: always.",
+    POOLED_MMD: "Distance between the mean pooled vectors of the network, in a space in which only equal distributions "
+    "have distance 0.",
+    PROBABILITY_KS: "Largest gap between the distribution functions of the predicted probabilities.",
+    UNKNOWN_WORDS: "Difference of the mean share of tokens per text that the vocabulary does not hold.",
+    LENGTH_KS: "Largest gap between the distribution functions of the lengths in tokens.",
 }
 VERSION = 1
 """Raise it when a statistic is computed differently: thresholds kept on disk are then computed again."""
@@ -56,7 +65,7 @@ def compute_statistics(
     """
     values: dict[str, np.ndarray] = {}
     if features.ngrams is not None:
-        ngrams = frequent_ngrams(features.ngrams)
+        ngrams = weighted_ngrams(features.ngrams)
         values[CLASSIFIER_AUC] = np.array(
             [
                 cross_fit(ngrams, in_window_N, np.random.default_rng([seed, split])).auc

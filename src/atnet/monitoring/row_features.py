@@ -16,10 +16,20 @@ from atnet.monitoring.pooled_predictor import PooledPredictor
 WORD_BUCKETS = CHARACTER_BUCKETS = 2**18
 # Punctuation counts as words: smileys, @ and # are what tells one source from another.
 WORDS = HashingVectorizer(
-    ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]+", n_features=WORD_BUCKETS, alternate_sign=False, binary=True
+    ngram_range=(1, 2),
+    token_pattern=r"(?u)\w+|[^\w\s]+",
+    n_features=WORD_BUCKETS,
+    alternate_sign=False,
+    binary=True,
+    norm=None,
 )
 CHARACTERS = HashingVectorizer(
-    analyzer="char_wb", ngram_range=(2, 4), n_features=CHARACTER_BUCKETS, alternate_sign=False, binary=True
+    analyzer="char_wb",
+    ngram_range=(2, 4),
+    n_features=CHARACTER_BUCKETS,
+    alternate_sign=False,
+    binary=True,
+    norm=None,
 )
 
 
@@ -28,7 +38,8 @@ class RowFeatures:
     """Numbers of N texts. What needs the text itself is None where only the answers were logged."""
 
     ngrams: sp.csr_matrix | None
-    """(N, F) word and character n-grams, each row of unit length in both halves."""
+    """(N, F) 1 where an n-gram occurs in a text; the first WORD_BUCKETS columns are of words, the others of
+    characters."""
     pooled: np.ndarray | None
     """(N, P) the network's pooled vectors; None too for a network in which they are not found."""
     probabilities: np.ndarray
@@ -79,5 +90,5 @@ def concatenate(first: RowFeatures, second: RowFeatures) -> RowFeatures:
 
 
 def hash_ngrams(texts: Sequence[str]) -> sp.csr_matrix:
-    """Count which word (1, 2) and character (2 to 4) n-grams occur in each text, (N, F) float64."""
+    """Mark which word (1, 2) and character (2 to 4) n-grams occur in each text, (N, F) float64."""
     return sp.hstack([WORDS.transform(texts), CHARACTERS.transform(texts)], format="csr")

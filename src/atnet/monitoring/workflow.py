@@ -1,17 +1,20 @@
-"""`atnet monitor`: collect inputs, compare, decide, save."""
+"""`atnet monitor`: collect inputs, measure, decide, save, each step on the values of the one before."""
 
 import logging
+import re
+import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from atnet.config import MonitorConfig, Params
+from atnet.config import Params
 from atnet.monitoring.champion import Champion, load_champion
-from atnet.monitoring.comparison import Comparison, ReferenceFeatures, compare_window, reference_features
-from atnet.monitoring.decision import Decision, History, WindowResult, decide, make_notification
-from atnet.monitoring.impact import WindowImpact, window_impact
+from atnet.monitoring.comparison import Comparison, compare_window
+from atnet.monitoring.decision import Decision, WindowResult, decide, make_notification
+from atnet.monitoring.impact import window_impact
+from atnet.monitoring.inputs import Measured, MonitorInputs, collect_inputs, read_history
 from atnet.monitoring.labeled_rows import count_new_labeled_rows
-from atnet.monitoring.preparation import PreparedWindow, prepare_window
 from atnet.monitoring.records import (
     Notification,
     Result,
@@ -20,42 +23,28 @@ from atnet.monitoring.records import (
     append_window,
     monitoring_lock,
     of_model,
-    read_notifications,
     read_windows,
 )
-from atnet.monitoring.windows import Window, file_window, log_window
+from atnet.monitoring.report import render_report
+from atnet.monitoring.schedule import Days, due_windows
+from atnet.monitoring.tracking import track_windows
+from atnet.monitoring.window_checks import CheckedWindow, check_window
+from atnet.storage import write_folder, write_json, write_text
 
 logger = logging.getLogger(__name__)
+
+WINDOWS_FOLDER, REPORT, RESULT = "windows", "report.html", "result.json"
+KEPT_REPORTS = 60
+"""Newest windows whose reports stay on the disk; they hold texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Which texts to monitor: a file, or days of the prediction log."""
+    """Which texts to monitor: a file, days of the prediction log, or what is due of it."""
 
     path: Path | None = None
     first: date | None = None
     last: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorInputs:
-    """What a window is compared with, and the window."""
-
-    champion: Champion
-    reference: ReferenceFeatures
-    window: Window
-    prepared: PreparedWindow
-    history: History
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What was found."""
-
-    comparison: Comparison | None
-    """None where there are too few distinct texts."""
-    impact: WindowImpact | None
-    """None for a window without rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,54 +56,32 @@ class Outcome:
     notification: Notification | None
     inputs: MonitorInputs
     measured: Measured
+    report: Path
+    link: str
+    """Where the MLflow run is shown."""
 
 
-def monitor(params: Params, root: Path, request: Request, *, now: datetime) -> Outcome:
-    """Monitor one window. Safe to repeat, and to run again after a kill.
+def monitor(params: Params, root: Path, request: Request, *, now: datetime) -> Iterator[Outcome]:
+    """Monitor the windows that are asked for, oldest first. Safe to repeat, and to run again after a kill.
 
     Raises:
         MonitoringError: if another process is monitoring here.
-        AtnetError: if the champion, its data or the window cannot be read.
+        AtnetError: if the champion, its data or a window cannot be read.
     """
-    folder, config = root / params.monitor.folder, params.monitor
-    with monitoring_lock(folder):
-        inputs = collect_inputs(params, root, request, now)
-        measured = measure(inputs, config, folder)
-        new_rows = count_new_labeled_rows(params, root, inputs.champion.known_hashes)
-        return save_result(inputs, measured, new_rows, params, root, now)
+    with monitoring_lock(root / params.monitor.folder):
+        champion = load_champion(params, root)
+        for source in _sources(params, root, champion, request, now.date()):
+            inputs = collect_inputs(params, root, champion, source, now)
+            measured = measure(params, root, inputs)
+            new_rows = count_new_labeled_rows(params, root, champion.known_hashes)
+            yield save_result(params, root, inputs, measured, new_rows, now)
 
 
-def collect_inputs(params: Params, root: Path, request: Request, now: datetime) -> MonitorInputs:
-    """Load the champion and read the window and the records."""
-    config, folder = params.monitor, root / params.monitor.folder
-    champion = load_champion(params, root)
-    window = read_window(params, root, request, now)
-    return MonitorInputs(
-        champion=champion,
-        reference=reference_features(champion, config),
-        window=window,
-        prepared=prepare_window(window, champion, config),
-        history=History(
-            of_model(read_windows(folder), champion.sha256),
-            [one for one in read_notifications(folder) if one.model_sha256 == champion.sha256],
-        ),
-    )
-
-
-def read_window(params: Params, root: Path, request: Request, now: datetime) -> Window:
-    """Read the window that is asked for; without a file or days, the newest whole days of the prediction log."""
-    if request.path is not None:
-        return file_window(request.path, params.data, params.validate_)
-    last = request.last or (request.first if request.first else now.date() - timedelta(days=1))
-    first = request.first or last - timedelta(days=params.monitor.window_days - 1)
-    return log_window(root / params.monitor.predictions, first, last)
-
-
-def measure(inputs: MonitorInputs, config: MonitorConfig, folder: Path) -> Measured:
+def measure(params: Params, root: Path, inputs: MonitorInputs) -> Measured:
     """Compare the window with the reference and see whether it hurts."""
-    champion, reference = inputs.champion, inputs.reference
+    champion, reference, config = inputs.champion, inputs.reference, params.monitor
     return Measured(
-        comparison=compare_window(inputs.prepared, champion, reference, config, folder),
+        comparison=compare_window(inputs.prepared, champion, reference, config, root / config.folder),
         impact=window_impact(
             inputs.prepared, champion.reference.table, reference.features, champion.predictor.labels, config
         ),
@@ -122,9 +89,9 @@ def measure(inputs: MonitorInputs, config: MonitorConfig, folder: Path) -> Measu
 
 
 def save_result(
-    inputs: MonitorInputs, measured: Measured, new_labeled_rows: int, params: Params, root: Path, now: datetime
+    params: Params, root: Path, inputs: MonitorInputs, measured: Measured, new_labeled_rows: int, now: datetime
 ) -> Outcome:
-    """Decide, then write the record, the notification and the report."""
+    """Decide, then write record, notification, report and metrics, in this order: a kill loses none of them for good."""
     folder, config = root / params.monitor.folder, params.monitor
     result = WindowResult(inputs.window.key, inputs.window.name, window_result(measured.comparison))
     decision = decide(result, inputs.history, new_labeled_rows, config)
@@ -133,7 +100,12 @@ def save_result(
     notification = make_notification(decision, record, now) if decision.notify else None
     if notification is not None:
         append_notification(folder, notification)
-    return Outcome(record, decision, notification, inputs, measured)
+    windows = of_model(read_windows(folder), inputs.champion.sha256)
+    checked = check_window(inputs.prepared, measured.comparison, params.validate_, config)
+    page = render_report(record, windows, inputs, measured, checked, config)
+    report = _write_report(folder, record, page, checked)
+    link = track_windows(params, root, windows, record, report)
+    return Outcome(record, decision, notification, inputs, measured, report, link)
 
 
 def window_result(comparison: Comparison | None) -> Result:
@@ -175,3 +147,32 @@ def make_record(
         rows_by_day=inputs.window.rows_by_day,
         new_labeled_rows=new_labeled_rows,
     )
+
+
+def _sources(
+    params: Params, root: Path, champion: Champion, request: Request, today: date
+) -> list[Path | Days]:
+    if request.path is not None:
+        return [request.path]
+    if request.first is None and request.last is None:
+        history = read_history(root / params.monitor.folder, champion)
+        return list(due_windows(history.windows, today, params.monitor.window_days))
+    last = request.last or request.first
+    assert last is not None
+    first = request.first or last - timedelta(days=params.monitor.window_days - 1)
+    return [Days(first, last)]
+
+
+def _write_report(folder: Path, record: WindowRecord, page: str, checked: CheckedWindow) -> Path:
+    """Write the window's folder, and the newest report beside all of them; old reports are deleted."""
+    target = folder / WINDOWS_FOLDER / re.sub(r"[^\w-]+", "-", record.key)
+    docs = {f"docs/{name}": content for name, content in checked.pages.items()}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_folder(target, docs)
+    write_json(target / RESULT, asdict(record))
+    write_text(target / REPORT, page)
+    write_text(folder / REPORT, page)
+    reports = sorted(target.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+    for old in reports[:-KEPT_REPORTS]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target / REPORT
