@@ -1,8 +1,9 @@
 """How often a window counts as drifted: `python -m benchmarks.drift` prints the table of docs/monitoring.md.
 
-A model of the default data without tweets; a reference of 2,000 held-out texts of the other domains; windows of texts it
-has never seen: more of the same, a fifth of them tweets, all of them tweets. References and windows are drawn again for
-each of several partitions of the unseen texts, so that one lucky reference does not decide. Draws docs/drift-power.svg.
+A model of the default data without tweets; a reference of 2,000 held-out texts of the other domains; windows of texts
+it has never seen: more of the same, a fifth of them tweets, all of them tweets. References and windows are drawn again
+for each of several partitions of the unseen texts, so that one lucky reference does not decide. Draws
+docs/drift-power.svg.
 
 Letters in array names: N texts.
 """

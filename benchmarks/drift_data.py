@@ -1,7 +1,7 @@
 """Texts for the drift benchmark: a model of the default data without tweets, and texts it has never seen.
 
-The model is trained by DVC in a copy of the project, on the rows that are neither tweets nor set aside. Unseen texts are
-the validation and test rows, the rows set aside, and the tweets.
+The model is trained by DVC in a copy of the project, on the rows that are neither tweets nor set aside. Unseen texts
+are the validation and test rows, the rows set aside, and the tweets.
 """
 
 import shutil
@@ -69,7 +69,9 @@ def _train() -> None:
         # DVC's lock file of the copy would name the whole data.
         measure(["dvc", "repro", "train"], root, environment(root))
         shutil.copytree(root / params.folders.model, KEPT / "model", dirs_exist_ok=True)
-        held_out = [pd.read_parquet(root / params.folders.splits / f"{name}.parquet") for name in ("validation", "test")]
+        held_out = [
+            pd.read_parquet(root / params.folders.splits / f"{name}.parquet") for name in ("validation", "test")
+        ]
         unseen = pd.concat([*held_out, aside, rows[rows["domain"] == NEW_DOMAIN]])
         unseen = unseen.assign(label=(unseen["rating"] > 0).map({True: rule.positive, False: rule.negative}))
         unseen[[ID, TEXT, "label", "rating", "domain"]].to_parquet(KEPT / "unseen.parquet", index=False)

@@ -13,7 +13,7 @@ from benchmarks.copied import ROOT
 from benchmarks.measure import table
 
 matplotlib.use("svg")
-from matplotlib import pyplot  # noqa: E402 - the backend is chosen first
+from matplotlib import pyplot
 
 PICTURE = ROOT / "docs" / "drift-power.svg"
 # evidently 0.7.23's recipe for texts, on the same data with a reference of 2,000 texts, 40 windows per cell: share of

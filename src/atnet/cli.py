@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from atnet.commands import analyse, monitor, release, tune
+from atnet.commands import analyse, monitor, release, review, tune
 from atnet.errors import AtnetError, StoreError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(release.app)
 app.add_typer(tune.app)
 app.add_typer(analyse.app, name="analyse")
 app.add_typer(monitor.app)
+app.add_typer(review.app)
 Port = Annotated[int, typer.Option(help="Port on this machine.")]
 
 

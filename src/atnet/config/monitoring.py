@@ -42,7 +42,7 @@ class ReviewConfig(Section):
 
     rows: Annotated[int, Field(ge=1)]
     """Rows on the list at most."""
-    suspects: Annotated[float, Field(ge=0, le=1)]
+    label_issues: Annotated[float, Field(ge=0, le=1)]
     """Share of the list for labels of the current data that are likely wrong."""
     model: str
     """Model that judges the labels: nb_svm, tfidf_logistic_regression or atnet."""

@@ -37,7 +37,7 @@ class ReferenceAnswers:
 def confidence_threshold(confidence_N: np.ndarray, accuracy: float) -> float:
     """Return the confidence that is reached by the share `accuracy` of the texts."""
     ordered = np.sort(confidence_N)
-    below = int(round((1 - accuracy) * len(ordered)))
+    below = round((1 - accuracy) * len(ordered))
     return float(ordered[below]) if below < len(ordered) else float(np.nextafter(ordered[-1], np.inf))
 
 

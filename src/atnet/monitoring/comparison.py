@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from atnet.config import MonitorConfig
+from atnet.errors import ConfigurationError
 from atnet.monitoring.alarm import Finding, findings, significance_level
 from atnet.monitoring.champion import Champion
 from atnet.monitoring.domain_classifier import cross_fit, weighted_ngrams
@@ -106,6 +107,7 @@ def compare_window(
     values = {name: float(observed.values[name][0]) for name in null.names}
     p = p_values(values, null)
     level = significance_level(config, rows=rows, reference_rows=null.reference_rows)
+    check_resolution(level, null)
     return Comparison(
         rows=rows,
         reference_rows=len(reference_rows),
@@ -153,6 +155,21 @@ def null_distribution(
 def _scores(joined: RowFeatures, in_window_N: np.ndarray, seed: int) -> np.ndarray:
     assert joined.ngrams is not None
     return cross_fit(weighted_ngrams(joined.ngrams), in_window_N, np.random.default_rng([seed, 0])).scores
+
+
+def check_resolution(level: float, null: NullDistribution) -> None:
+    """Refuse a level that no window could reach: p-values come in steps of one over the resamples.
+
+    Raises:
+        ConfigurationError: with the resamples that are needed.
+    """
+    statistics, resamples = null.values.shape[1], len(null.values)
+    needed = int(np.ceil(statistics / level))
+    if resamples < needed:
+        raise ConfigurationError(
+            f"monitor.resamples ({resamples:,}) cannot tell a level of {level:.4f}, which follows from "
+            f"monitor.false_alarms_per_year: set it to {needed:,} or more, or allow more false alarms."
+        )
 
 
 def _sample(prepared: PreparedWindow, rows: int, seed: int) -> np.ndarray:

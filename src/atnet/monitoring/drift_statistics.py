@@ -17,11 +17,11 @@ CLASSIFIER_AUC, POOLED_MMD, PROBABILITY_KS = "classifier_auc", "pooled_mmd", "pr
 UNKNOWN_WORDS, LENGTH_KS = "unknown_words", "length_ks"
 STATISTICS = (CLASSIFIER_AUC, POOLED_MMD, PROBABILITY_KS, UNKNOWN_WORDS, LENGTH_KS)
 TITLES: Mapping[str, str] = {
-    CLASSIFIER_AUC: "Classifier AUC, texts",
-    POOLED_MMD: "MMD, pooled vectors",
-    PROBABILITY_KS: "KS, probabilities",
-    UNKNOWN_WORDS: "Unknown words",
-    LENGTH_KS: "KS, length",
+    CLASSIFIER_AUC: "classifier AUC",
+    POOLED_MMD: "MMD of pooled vectors",
+    PROBABILITY_KS: "KS of probabilities",
+    UNKNOWN_WORDS: "unknown words",
+    LENGTH_KS: "KS of length",
 }
 EXPLANATIONS: Mapping[str, str] = {
     CLASSIFIER_AUC: "How often a classifier of words and character n-grams, fitted on other texts, ranks a text of the "

@@ -44,7 +44,9 @@ def accuracy_figure(windows: Sequence[WindowRecord]) -> str:
         ):
             places = [place for place, record in enumerate(windows) if record.estimates[key]]
             if places:
-                _error_bars(axes, [windows[place].estimates[key] for place in places], places, shift, color, marker, label)
+                _error_bars(
+                    axes, [windows[place].estimates[key] for place in places], places, shift, color, marker, label
+                )
         axes.set(ylabel="Accuracy (%)")
         axes.legend(loc="best", fontsize=8)
         _name_windows(axes, windows)
@@ -66,7 +68,9 @@ def distribution_figure(window: Mapping[str, np.ndarray], reference: Mapping[str
             edges = np.linspace(joined.min(), max(float(np.quantile(joined, 0.995)), joined.min() + 1e-6), 25)
             for values, color, label in ((reference[key], GREY, "held-out rows"), (window[key], BLUE, "window")):
                 weights = np.full(len(values), 100 / len(values))
-                axes.hist(values.clip(edges[0], edges[-1]), bins=edges, weights=weights, color=color, alpha=0.55, label=label)
+                axes.hist(
+                    values.clip(edges[0], edges[-1]), bins=edges, weights=weights, color=color, alpha=0.55, label=label
+                )
             axes.set(title=title)
         figure.axes[0].set(ylabel="Share of the texts (%)")
         figure.axes[0].legend(loc="best", fontsize=8)

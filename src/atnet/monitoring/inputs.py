@@ -85,4 +85,3 @@ def clock_notes(windows: Sequence[WindowRecord], now: datetime) -> list[str]:
         f"The clock says {now:%Y-%m-%d %H:%M}, which is before the newest record ({newest:%Y-%m-%d %H:%M} UTC). "
         "Windows count in the order in which they were monitored, so nothing is lost; set the clock right all the same."
     ]
-

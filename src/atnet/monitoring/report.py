@@ -12,12 +12,12 @@ from atnet.monitoring.alarm import Finding
 from atnet.monitoring.decision import NEXT_STEPS
 from atnet.monitoring.drift_statistics import EXPLANATIONS, TITLES
 from atnet.monitoring.figures import accuracy_figure, distribution_figure, statistics_figure
+from atnet.monitoring.inputs import Measured, MonitorInputs
 from atnet.monitoring.moved_words import MovedWord, moved_words
 from atnet.monitoring.records import WindowRecord
 from atnet.monitoring.row_features import RowFeatures
 from atnet.monitoring.sentences import count_sentences, drift_sentence, impact_sentences
 from atnet.monitoring.window_checks import CheckedWindow
-from atnet.monitoring.workflow import Measured, MonitorInputs
 from atnet.monitoring.windows import PREDICTED
 from atnet.pages import page_template
 from atnet.table import LABEL, TEXT
@@ -65,7 +65,9 @@ def render_report(
         config: lengths of lists.
     """
     comparison, impact = measured.comparison, measured.impact
-    return page_template("monitoring.html", FILTERS).render(
+    return page_template(
+        "monitoring.html", FILTERS
+    ).render(
         record=record,
         next_step=NEXT_STEPS[record.action],  # type: ignore[index]
         drift=drift_sentence(record, comparison),

@@ -82,7 +82,7 @@ def concatenate(first: RowFeatures, second: RowFeatures) -> RowFeatures:
     has_pooled = first.pooled is not None and second.pooled is not None
     return RowFeatures(
         ngrams=sp.vstack([first.ngrams, second.ngrams], format="csr") if has_ngrams else None,
-        pooled=np.concatenate([first.pooled, second.pooled]) if has_pooled else None,  # type: ignore[list-item]
+        pooled=np.concatenate([first.pooled, second.pooled]) if has_pooled else None,
         probabilities=np.concatenate([first.probabilities, second.probabilities]),
         unknown=np.concatenate([first.unknown, second.unknown]),
         tokens=np.concatenate([first.tokens, second.tokens]),

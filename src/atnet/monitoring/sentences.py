@@ -92,8 +92,8 @@ def count_sentences(inputs: MonitorInputs) -> list[str]:
     unknown = inputs.prepared.features.unknown
     if len(unknown) and float(unknown.mean()) >= OTHER_SCRIPT:
         notes.append(
-            f"On average {unknown.mean():.0%} of the words of a text are unknown to the model: is this another language "
-            "or script?"
+            f"On average {unknown.mean():.0%} of the words of a text are unknown to the model: is this another "
+            "language or script?"
         )
     return notes
 

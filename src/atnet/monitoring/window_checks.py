@@ -34,7 +34,9 @@ def check_window(
     """
     judge = Judge()
     frame = row_frame(prepared)
-    results = judge.rows(frame, [check for check in row_checks(validate) if check.column in frame]) if len(frame) else []
+    results = (
+        judge.rows(frame, [check for check in row_checks(validate) if check.column in frame]) if len(frame) else []
+    )
     numbers = window_numbers(prepared, comparison)
     results += judge.table(numbers, [check for check in table_checks(config) if check.column in numbers])
     return CheckedWindow(results, judge.pages())

@@ -91,7 +91,7 @@ def measure(params: Params, root: Path, inputs: MonitorInputs) -> Measured:
 def save_result(
     params: Params, root: Path, inputs: MonitorInputs, measured: Measured, new_labeled_rows: int, now: datetime
 ) -> Outcome:
-    """Decide, then write record, notification, report and metrics, in this order: a kill loses none of them for good."""
+    """Decide, then write record, notification, report and metrics, in this order: a kill loses none for good."""
     folder, config = root / params.monitor.folder, params.monitor
     result = WindowResult(inputs.window.key, inputs.window.name, window_result(measured.comparison))
     decision = decide(result, inputs.history, new_labeled_rows, config)
@@ -149,9 +149,7 @@ def make_record(
     )
 
 
-def _sources(
-    params: Params, root: Path, champion: Champion, request: Request, today: date
-) -> list[Path | Days]:
+def _sources(params: Params, root: Path, champion: Champion, request: Request, today: date) -> list[Path | Days]:
     if request.path is not None:
         return [request.path]
     if request.first is None and request.last is None:
