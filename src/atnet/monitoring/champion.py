@@ -59,8 +59,7 @@ def load_champion(params: Params, root: Path) -> Champion:
         )
     folder = _folder(params, root, version)
     _copy_model(registry, version, folder)
-    for name in HELD_OUT:
-        _copy_split(params, root, registry, version, name, folder / f"{name}.parquet")
+    _copy_held_out(params, root, registry, version, folder)
     validation, test = (read_table(folder / f"{name}.parquet") for name in HELD_OUT)
     train_hashes = frozenset((folder / TRAIN_HASHES).read_text(encoding="utf-8").split())
     reference = make_reference(validation, test, train_hashes, params.monitor)
@@ -123,15 +122,21 @@ def _copy_model(registry: Registry, version: Version, folder: Path) -> None:
         )
 
 
-def _copy_split(params: Params, root: Path, registry: Registry, version: Version, name: str, target: Path) -> None:
-    """Copy a split of the version's data from the project or from DVC's cache, unless it is there."""
+def _copy_held_out(params: Params, root: Path, registry: Registry, version: Version, folder: Path) -> None:
+    """Copy the held-out splits of the version's data."""
     origin = origin_of_run(registry, version.run_id)
-    md5 = origin.datasets.get(name) if origin else None
-    if md5 is None:
-        raise ReleaseError(
-            f"The run of version {version.number} does not record its {name} split. Run `atnet publish` in the project "
-            "it was trained in."
-        )
+    digests = origin.datasets if origin else {}
+    for name in HELD_OUT:
+        if name not in digests:
+            raise ReleaseError(
+                f"The run of version {version.number} does not record its {name} split. Run `atnet publish` in the "
+                "project it was trained in."
+            )
+        _copy_split(params, root, version, name, digests[name], folder / f"{name}.parquet")
+
+
+def _copy_split(params: Params, root: Path, version: Version, name: str, md5: str, target: Path) -> None:
+    """Copy a split from the project or from DVC's cache, unless it is there."""
     if target.is_file() and file_md5(target) == md5:
         return
     in_project = root / params.folders.splits / f"{name}.parquet"

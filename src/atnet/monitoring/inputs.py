@@ -7,7 +7,7 @@ from pathlib import Path
 
 from atnet.config import Params
 from atnet.monitoring.champion import Champion
-from atnet.monitoring.comparison import Comparison, ReferenceFeatures, reference_features
+from atnet.monitoring.comparison import Comparison, ReferenceFeatures
 from atnet.monitoring.decision import History
 from atnet.monitoring.impact import WindowImpact
 from atnet.monitoring.preparation import PreparedWindow, prepare_window
@@ -47,8 +47,10 @@ def read_history(folder: Path, champion: Champion) -> History:
     )
 
 
-def collect_inputs(params: Params, root: Path, champion: Champion, source: Path | Days, now: datetime) -> MonitorInputs:
-    """Read a window and compute what it is compared with.
+def collect_inputs(
+    params: Params, root: Path, champion: Champion, reference: ReferenceFeatures, source: Path | Days, now: datetime
+) -> MonitorInputs:
+    """Read a window and what was recorded before it.
 
     Raises:
         DataFileError: if the file or the prediction log cannot be read.
@@ -63,7 +65,7 @@ def collect_inputs(params: Params, root: Path, champion: Champion, source: Path 
     history = read_history(folder, champion)
     return MonitorInputs(
         champion=champion,
-        reference=reference_features(champion, params.monitor),
+        reference=reference,
         window=window,
         prepared=prepared,
         history=history,

@@ -68,7 +68,7 @@ def late_row_notes(windows: Sequence[WindowRecord], predictions: Path, source: o
         late = sum(_late_rows(found[day].paths, rows) for day, rows in _days(record) if day in found)
         if late:
             notes.append(
-                f"{late:,} rows of {record.name} were logged after it was monitored. To look at them: "
+                f"Rows of {record.name} logged after it was monitored: {late:,}. To look at them: "
                 f"`atnet monitor --since {days.first} --until {days.last}`."
             )
     return notes

@@ -79,16 +79,15 @@ def impact_sentences(impact: WindowImpact | None) -> list[str]:
 def count_sentences(inputs: MonitorInputs) -> list[str]:
     """Say which rows were left out, and what a reader should know of the files."""
     counts, notes = inputs.prepared.counts, list(inputs.notes)
-    said = {
-        counts.other_model: "{} rows were answered by another model than the champion, version "
-        f"{inputs.champion.version}, and have no text to answer again.",
-        counts.without_text: "{} rows have no text and were left out.",
-        counts.trained_on: "{} rows are texts that the champion was trained on; they were left out, since it is surer "
-        "of those.",
-        counts.repeated: "{} rows repeat a text of the window; each text is compared once.",
-        counts.in_reference: "{} texts are among the held-out rows too; they were left out on both sides.",
-    }
-    notes += [sentence.format(f"{rows:,}") for rows, sentence in said.items() if rows]
+    version = inputs.champion.version
+    left_out = [
+        (counts.other_model, f"Rows of another model than version {version}, without a text to answer again, left out"),
+        (counts.without_text, "Rows without a text, left out"),
+        (counts.trained_on, "Rows whose text the champion was trained on, left out since it is surer of those"),
+        (counts.repeated, "Rows that repeat a text of the window (each text is compared once)"),
+        (counts.in_reference, "Texts that are among the held-out rows too, left out on both sides"),
+    ]
+    notes += [f"{what}: {rows:,}." for rows, what in left_out if rows]
     unknown = inputs.prepared.features.unknown
     if len(unknown) and float(unknown.mean()) >= OTHER_SCRIPT:
         notes.append(

@@ -89,10 +89,10 @@ def file_window(path: Path, data: DataConfig, validate: ValidateConfig) -> Windo
         excluded = int(labeled.left_out.notna().sum())
         table = labeled.table[labeled.left_out.isna()]
         if excluded:
-            notes.append(f"{excluded:,} rows are excluded by a labeling rule, as the pipeline does.")
+            notes.append(f"Rows excluded by a labeling rule, as in the pipeline: {excluded:,}.")
     blank = table[TEXT].isna() | (table[TEXT].str.strip() == "")
     if blank.any():
-        notes.append(f"{int(blank.sum()):,} rows have no text and were left out.")
+        notes.append(f"Rows without a text, left out: {int(blank.sum()):,}.")
     table = table[~blank].drop(columns=[SPLIT, WEIGHT], errors="ignore").reset_index(drop=True)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Window(

@@ -1,6 +1,6 @@
 """`atnet monitor`: collect inputs, measure, decide, save, each step on the values of the one before."""
 
-import logging
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from atnet.config import Params
 from atnet.monitoring.champion import Champion, load_champion
-from atnet.monitoring.comparison import Comparison, compare_window
+from atnet.monitoring.comparison import Comparison, compare_window, reference_features
 from atnet.monitoring.decision import Decision, WindowResult, decide, make_notification
 from atnet.monitoring.impact import window_impact
 from atnet.monitoring.inputs import Measured, MonitorInputs, collect_inputs, read_history
@@ -29,9 +29,7 @@ from atnet.monitoring.report import render_report
 from atnet.monitoring.schedule import Days, due_windows
 from atnet.monitoring.tracking import track_windows
 from atnet.monitoring.window_checks import CheckedWindow, check_window
-from atnet.storage import write_folder, write_json, write_text
-
-logger = logging.getLogger(__name__)
+from atnet.storage import write_folder, write_text
 
 WINDOWS_FOLDER, REPORT, RESULT = "windows", "report.html", "result.json"
 KEPT_REPORTS = 60
@@ -70,8 +68,9 @@ def monitor(params: Params, root: Path, request: Request, *, now: datetime) -> I
     """
     with monitoring_lock(root / params.monitor.folder):
         champion = load_champion(params, root)
+        reference = reference_features(champion, params.monitor)
         for source in _sources(params, root, champion, request, now.date()):
-            inputs = collect_inputs(params, root, champion, source, now)
+            inputs = collect_inputs(params, root, champion, reference, source, now)
             measured = measure(params, root, inputs)
             new_rows = count_new_labeled_rows(params, root, champion.known_hashes)
             yield save_result(params, root, inputs, measured, new_rows, now)
@@ -164,12 +163,11 @@ def _sources(params: Params, root: Path, champion: Champion, request: Request, t
 def _write_report(folder: Path, record: WindowRecord, page: str, checked: CheckedWindow) -> Path:
     """Write the window's folder, and the newest report beside all of them; old reports are deleted."""
     target = folder / WINDOWS_FOLDER / re.sub(r"[^\w-]+", "-", record.key)
-    docs = {f"docs/{name}": content for name, content in checked.pages.items()}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_folder(target, docs)
-    write_json(target / RESULT, asdict(record))
-    write_text(target / REPORT, page)
-    write_text(folder / REPORT, page)
+    result = json.dumps(asdict(record), indent=2, sort_keys=True, ensure_ascii=False)
+    files = {REPORT: page.encode("utf-8"), RESULT: f"{result}\n".encode()}
+    files |= {f"docs/{name}": content for name, content in checked.pages.items()}
+    write_folder(target, files)
+    write_text(folder / REPORT, page.replace('href="docs/', f'href="{WINDOWS_FOLDER}/{target.name}/docs/'))
     reports = sorted(target.parent.iterdir(), key=lambda path: path.stat().st_mtime)
     for old in reports[:-KEPT_REPORTS]:
         shutil.rmtree(old, ignore_errors=True)

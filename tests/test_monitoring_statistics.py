@@ -1,0 +1,149 @@
+"""The statistics against plain formulas and other libraries, and what they say about samples that are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import ks_2samp
+from sklearn.metrics import roc_auc_score
+
+from atnet.monitoring.domain_classifier import cross_fit, roc_auc, weighted_ngrams
+from atnet.monitoring.drift_statistics import (
+    CLASSIFIER_AUC,
+    POOLED_MMD,
+    STATISTICS,
+    UNKNOWN_WORDS,
+    compute_statistics,
+    effects,
+    ks_distances,
+    mean_differences,
+)
+from atnet.monitoring.mmd import fit_reduction, kernel_matrix, squared_mmd
+from atnet.monitoring.moved_words import moved_words
+from atnet.monitoring.row_features import RowFeatures, concatenate, hash_ngrams
+from tests.texts import labelled_texts
+
+EN = labelled_texts(400, "en")["text"].tolist()
+PT = labelled_texts(100, "pt")["text"].tolist()
+
+
+def splits(rows: int, window: int, count: int = 1, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.permutation(rows) < window for _ in range(count)])
+
+
+def features(texts: list[str], seed: int = 0, shift: float = 0.0) -> RowFeatures:
+    rng = np.random.default_rng(seed)
+    first = rng.beta(2, 2, len(texts))
+    return RowFeatures(
+        ngrams=hash_ngrams(texts),
+        pooled=rng.normal(shift, 1, (len(texts), 40)).astype(np.float32),
+        probabilities=np.stack([first, 1 - first], axis=1),
+        unknown=rng.beta(1, 9, len(texts)) + shift / 10,
+        tokens=np.array([len(text.split()) for text in texts]),
+    )
+
+
+@pytest.mark.parametrize("values", [1000, 7])
+def test_the_ks_distance_is_that_of_scipy_with_and_without_ties(values: int) -> None:
+    numbers = np.random.default_rng(1).integers(values, size=120)
+    in_window = splits(120, 30, 5)
+    expected = [ks_2samp(numbers[mask], numbers[~mask]).statistic for mask in in_window]
+    assert ks_distances(numbers, in_window) == pytest.approx(expected)
+
+
+def test_the_auc_is_that_of_scikit_learn_with_ties() -> None:
+    scores = np.random.default_rng(2).integers(9, size=80).astype(float)
+    (mask,) = splits(80, 25)
+    assert roc_auc(scores, mask) == pytest.approx(roc_auc_score(mask, scores))
+
+
+def test_mean_differences_are_those_of_the_two_sides() -> None:
+    values = np.random.default_rng(3).normal(size=50)
+    masks = splits(50, 12, 3)
+    expected = [values[mask].mean() - values[~mask].mean() for mask in masks]
+    assert mean_differences(values, masks) == pytest.approx(expected)
+
+
+def test_the_mmd_is_the_unbiased_estimate_written_out() -> None:
+    rng = np.random.default_rng(4)
+    points = rng.normal(size=(30, 3))
+    (mask,) = splits(30, 11)
+    kernel = np.exp(-((points[:, None] - points[None]) ** 2).sum(axis=2) / 2.0)
+    inside, outside = np.flatnonzero(mask), np.flatnonzero(~mask)
+    pairs = lambda rows: np.mean([kernel[i, j] for i in rows for j in rows if i != j])  # noqa: E731
+    across = np.mean([kernel[i, j] for i in inside for j in outside])
+    expected = pairs(inside) + pairs(outside) - 2 * across
+    assert squared_mmd(kernel_matrix(points, 2.0), mask[None])[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_mmd_lies_around_zero_where_nothing_differs_and_above_where_it_does() -> None:
+    rng = np.random.default_rng(5)
+    reference = rng.normal(size=(300, 60)).astype(np.float32)
+    reduction = fit_reduction(reference, rng)
+    assert reduction.components_DP.shape == (32, 60)
+    kernel = kernel_matrix(reduction.reduce(reference), reduction.squared_bandwidth)
+    equal = squared_mmd(kernel, splits(300, 60, 200))
+    assert abs(equal.mean()) < 3 * equal.std() / np.sqrt(200)
+    moved = np.concatenate([reference[:60] + 0.5, reference[60:]])
+    kernel = kernel_matrix(reduction.reduce(moved), reduction.squared_bandwidth)
+    assert squared_mmd(kernel, (np.arange(300) < 60)[None])[0] > equal.max()
+
+
+def test_a_pooled_value_that_never_changes_does_no_harm() -> None:
+    pooled = np.ones((50, 4), np.float32)
+    pooled[:, 0] = np.arange(50)
+    reduction = fit_reduction(pooled, np.random.default_rng(0))
+    assert np.isfinite(reduction.reduce(pooled)).all()
+
+
+def test_the_classifier_tells_another_language_and_not_more_of_the_same() -> None:
+    in_window = np.arange(300) < 60
+    other = cross_fit(weighted_ngrams(hash_ngrams(PT[:60] + EN[:240])), in_window, np.random.default_rng(0))
+    assert other.auc > 0.99
+    assert other.scores[:60].mean() > other.scores[60:].mean()
+    same = cross_fit(weighted_ngrams(hash_ngrams(EN[:300])), in_window, np.random.default_rng(0))
+    assert 0.35 < same.auc < 0.65
+
+
+def test_no_text_is_scored_by_a_classifier_that_has_seen_it() -> None:
+    # Each text has a word of its own, twice in all: whoever had seen the text could tell its side by that word.
+    texts = [f"the same sentence word{number}" for number in range(100)]
+    ngrams = hash_ngrams([*texts, *texts])
+    in_window = np.arange(200) < 100
+    # The copy in the other half speaks against the text's own side, so cross-fitting gives less than 0.5.
+    assert cross_fit(weighted_ngrams(ngrams), in_window, np.random.default_rng(0)).auc < 0.5
+
+
+def test_statistics_do_not_depend_on_the_order_of_the_rows() -> None:
+    both = concatenate(features(EN[:40], 1), features(EN[40:160], 2))
+    reduction = fit_reduction(both.pooled, np.random.default_rng(0))
+    mask = np.arange(160) < 40
+    order = np.random.default_rng(6).permutation(160)
+    names = [name for name in STATISTICS if name != CLASSIFIER_AUC]  # its folds are dealt by position
+    first = compute_statistics(both, mask[None], reduction, seed=1)
+    second = compute_statistics(both.take(order), mask[order][None], reduction, seed=1)
+    for name in names:
+        assert first.values[name] == pytest.approx(second.values[name], abs=1e-5), name
+
+
+def test_without_texts_the_statistics_of_answers_lengths_and_unknown_words_are_left() -> None:
+    bare = replace(features(EN[:60]), ngrams=None, pooled=None)
+    found = compute_statistics(bare, splits(60, 20, 2), None, seed=1)
+    assert found.names == STATISTICS[2:]
+    assert found.matrix().shape == (2, 3)
+
+
+def test_effects_are_the_statistics_but_for_the_root_of_the_squared_mmd() -> None:
+    assert effects({POOLED_MMD: 0.04, UNKNOWN_WORDS: 0.02}) == pytest.approx({POOLED_MMD: 0.2, UNKNOWN_WORDS: 0.02})
+    assert effects({POOLED_MMD: -0.01}) == {POOLED_MMD: 0.0}
+
+
+def test_the_words_that_moved_are_named_with_their_shares() -> None:
+    window = ["lol great film"] * 5 + ["the film"] * 5
+    reference = ["great film"] * 20 + ["the film is long"] * 20
+    first, *rest = moved_words(window, reference, 5)
+    assert (first.word, first.window, first.reference) == ("lol", 0.5, 0.0)
+    assert first.z > 0
+    assert any(word.word == "great" for word in rest) or len(rest) == 4
+    assert next(word for word in moved_words(window, reference, 20) if word.word == "film").z == 0
