@@ -89,11 +89,11 @@ def _row_problems(table: pd.DataFrame, listed: pd.DataFrame) -> list[str]:
         if name in hashes and text_hash(text) != hashes[name]
     ]
     found = {
-        "ids that stand on no list": unknown,
-        "ids that occur twice": repeated,
-        "texts that are not those of the list": changed,
+        "ids that are on no list": unknown,
+        "repeated ids": repeated,
+        "changed texts": changed,
     }
-    return [f"{len(names):,} {what} ({_listed(names)})" for what, names in found.items() if names]
+    return [f"{what}: {len(names):,} ({_listed(names)})" for what, names in found.items() if names]
 
 
 def _label_problems(table: pd.DataFrame, labels: Collection[str]) -> list[str]:
@@ -101,9 +101,7 @@ def _label_problems(table: pd.DataFrame, labels: Collection[str]) -> list[str]:
     if not new:
         return []
     known = ", ".join(sorted(labels))
-    return [
-        f"{len(new):,} labels that the model does not know ({_listed(new)}; known: {known}; --new-labels takes them)"
-    ]
+    return [f"unknown labels: {len(new):,} ({_listed(new)}; known are {known}; --new-labels accepts others)"]
 
 
 def _listed(names: Sequence[str]) -> str:
