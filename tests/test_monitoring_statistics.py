@@ -5,9 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import ks_2samp
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from atnet.monitoring.domain_classifier import cross_fit, roc_auc, weighted_ngrams
+from atnet.monitoring.domain_classifier import (
+    STRENGTH,
+    CrossFitted,
+    cross_fit,
+    fit_scores,
+    ngram_gram_matrix,
+    roc_auc,
+)
 from atnet.monitoring.drift_statistics import (
     CLASSIFIER_AUC,
     POOLED_MMD,
@@ -97,22 +105,46 @@ def test_a_pooled_value_that_never_changes_does_no_harm() -> None:
     assert np.isfinite(reduction.reduce(pooled)).all()
 
 
+def fitted(texts: list[str], in_window: np.ndarray, seed: int = 0) -> CrossFitted:
+    return next(cross_fit(ngram_gram_matrix(hash_ngrams(texts)), in_window[None], seed=seed))
+
+
 def test_the_classifier_tells_another_language_and_not_more_of_the_same() -> None:
     in_window = np.arange(300) < 60
-    other = cross_fit(weighted_ngrams(hash_ngrams(PT[:60] + EN[:240])), in_window, np.random.default_rng(0))
+    other = fitted(PT[:60] + EN[:240], in_window)
     assert other.auc > 0.99
     assert other.scores[:60].mean() > other.scores[60:].mean()
-    same = cross_fit(weighted_ngrams(hash_ngrams(EN[:300])), in_window, np.random.default_rng(0))
-    assert 0.35 < same.auc < 0.65
+    assert 0.35 < fitted(EN[:300], in_window).auc < 0.65
 
 
 def test_no_text_is_scored_by_a_classifier_that_has_seen_it() -> None:
     # Each text has a word of its own, twice in all: whoever had seen the text could tell its side by that word.
     texts = [f"the same sentence word{number}" for number in range(100)]
-    ngrams = hash_ngrams([*texts, *texts])
-    in_window = np.arange(200) < 100
     # The copy in the other half speaks against the text's own side, so cross-fitting gives less than 0.5.
-    assert cross_fit(weighted_ngrams(ngrams), in_window, np.random.default_rng(0)).auc < 0.5
+    assert fitted([*texts, *texts], np.arange(200) < 100).auc < 0.5
+
+
+@pytest.mark.parametrize("window", [15, 60])
+def test_the_fit_is_the_logistic_regression_of_scikit_learn(window: int) -> None:
+    texts = PT[: window // 3] + EN[:180]
+    gram = ngram_gram_matrix(hash_ngrams(texts))
+    in_window = np.arange(len(texts)) < window
+    is_train = np.random.default_rng(3).random(len(texts)) < 0.8
+    # Vectors with the same inner products.
+    values, vectors = np.linalg.eigh(gram.astype(np.float64))
+    points = vectors * np.sqrt(np.maximum(values, 0))
+    model = LogisticRegression(C=STRENGTH, class_weight="balanced", fit_intercept=False, tol=1e-8, max_iter=1000)
+    expected = model.fit(points[is_train], in_window[is_train]).decision_function(points)
+    found = fit_scores(gram, np.stack([in_window] * 2), np.stack([is_train] * 2))
+    assert found == pytest.approx(np.stack([expected] * 2), abs=2e-3 * np.abs(expected).max())
+
+
+def test_splits_solved_together_are_as_if_solved_alone() -> None:
+    gram, masks = ngram_gram_matrix(hash_ngrams(EN[:80])), splits(80, 20, 60)
+    together = [one.auc for one in cross_fit(gram, masks, seed=5)]
+    assert len(together) == 60
+    assert next(cross_fit(gram, masks[:1], seed=5)).auc == pytest.approx(together[0])
+    assert 0.4 < np.mean(together) < 0.6
 
 
 def test_statistics_do_not_depend_on_the_order_of_the_rows() -> None:

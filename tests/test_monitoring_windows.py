@@ -1,5 +1,7 @@
 """Reading windows: days of the prediction log in whatever state they are, and files of texts."""
 
+import fcntl
+import threading
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,21 @@ def test_files_named_by_day_are_read_too(tmp_path: Path) -> None:
     pq.write_table(log_rows(["two"]), tmp_path / "2026-11-03-worker-2.parquet")
     pq.write_table(log_rows(["other day"]), tmp_path / "2026-11-04.parquet")
     assert sorted(log_window(tmp_path, DAY, DAY).table["text"]) == ["one", "two"]
+
+
+def test_the_log_is_not_read_while_the_service_merges_its_files(tmp_path: Path) -> None:
+    write_log(tmp_path, DAY, log_rows(["one"]))
+    lock = tmp_path / ".lock"
+    lock.touch()
+    found: list[int] = []
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        reader = threading.Thread(target=lambda: found.append(len(log_window(tmp_path, DAY, DAY).table)))
+        reader.start()
+        reader.join(0.3)
+        assert found == []
+    reader.join(60)
+    assert found == [1]
 
 
 def test_probabilities_may_be_a_struct(tmp_path: Path) -> None:

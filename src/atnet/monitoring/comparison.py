@@ -4,7 +4,7 @@ Letters in array names: N texts.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from atnet.config import MonitorConfig
 from atnet.errors import ConfigurationError
 from atnet.monitoring.alarm import Finding, findings, significance_level
 from atnet.monitoring.champion import Champion
-from atnet.monitoring.domain_classifier import cross_fit, weighted_ngrams
+from atnet.monitoring.domain_classifier import cross_fit, ngram_gram_matrix
 from atnet.monitoring.drift_statistics import CLASSIFIER_AUC, POOLED_MMD, compute_statistics, effects
 from atnet.monitoring.mmd import Reduction, fit_reduction
 from atnet.monitoring.null_distribution import (
@@ -28,7 +28,7 @@ from atnet.monitoring.null_distribution import (
 )
 from atnet.monitoring.preparation import PreparedWindow
 from atnet.monitoring.reference import order_by_hash
-from atnet.monitoring.row_features import RowFeatures, concatenate, hash_ngrams, text_features
+from atnet.monitoring.row_features import RowFeatures, concatenate, text_features
 from atnet.monitoring.windows import TEXT_SHA256, text_sha256
 from atnet.table import TEXT, TEXT_HASH
 
@@ -100,7 +100,7 @@ def compare_window(
     window_rows = _sample(prepared, rows, config.seed)
     null = null_distribution(champion, reference, config, folder, rows=rows, texts=prepared.has_texts)
     reference_rows = _reference_rows(prepared, champion, len(champion.reference) - rows, config.seed)
-    window = _with_ngrams(prepared, window_rows)
+    window = _features(prepared, window_rows, champion)
     joined = concatenate(window, reference.features.take(reference_rows))
     in_window_1N = (np.arange(len(joined)) < rows)[None]
     observed = compute_statistics(joined, in_window_1N, reference.reduction, seed=config.seed)
@@ -154,7 +154,7 @@ def null_distribution(
 
 def _scores(joined: RowFeatures, in_window_N: np.ndarray, seed: int) -> np.ndarray:
     assert joined.ngrams is not None
-    return cross_fit(weighted_ngrams(joined.ngrams), in_window_N, np.random.default_rng([seed, 0])).scores
+    return next(cross_fit(ngram_gram_matrix(joined.ngrams), in_window_N[None], seed=seed)).scores
 
 
 def check_resolution(level: float, null: NullDistribution) -> None:
@@ -195,8 +195,8 @@ def _reference_rows(prepared: PreparedWindow, champion: Champion, rows: int, see
     return np.sort(chosen)
 
 
-def _with_ngrams(prepared: PreparedWindow, rows: np.ndarray) -> RowFeatures:
-    features = prepared.features.take(rows)
+def _features(prepared: PreparedWindow, rows: np.ndarray, champion: Champion) -> RowFeatures:
+    """Return all features that the compared rows have."""
     if not prepared.has_texts:
-        return features
-    return replace(features, ngrams=hash_ngrams(prepared.table[TEXT].iloc[rows].tolist()))
+        return prepared.features.take(rows)
+    return text_features(prepared.table[TEXT].iloc[rows].tolist(), champion.predictor)

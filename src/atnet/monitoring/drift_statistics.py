@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atnet.monitoring.domain_classifier import cross_fit, weighted_ngrams
+from atnet.monitoring.domain_classifier import cross_fit, ngram_gram_matrix
 from atnet.monitoring.mmd import Reduction, kernel_matrix, squared_mmd
 from atnet.monitoring.row_features import RowFeatures
 
@@ -61,17 +61,12 @@ def compute_statistics(
         features: of the window's and the reference's texts together.
         in_window_BN: true for the window's texts.
         reduction: of the pooled vectors; None where there are none.
-        seed: of the classifier's folds; the split's number is added to it.
+        seed: of the classifier's folds, with the split's number.
     """
     values: dict[str, np.ndarray] = {}
     if features.ngrams is not None:
-        ngrams = weighted_ngrams(features.ngrams)
-        values[CLASSIFIER_AUC] = np.array(
-            [
-                cross_fit(ngrams, in_window_N, np.random.default_rng([seed, split])).auc
-                for split, in_window_N in enumerate(in_window_BN)
-            ]
-        )
+        gram = ngram_gram_matrix(features.ngrams)
+        values[CLASSIFIER_AUC] = np.array([fitted.auc for fitted in cross_fit(gram, in_window_BN, seed=seed)])
     if features.pooled is not None and reduction is not None:
         kernel = kernel_matrix(reduction.reduce(features.pooled), reduction.squared_bandwidth)
         values[POOLED_MMD] = squared_mmd(kernel, in_window_BN)

@@ -1,7 +1,9 @@
 """The service's prediction log as files: which belong to a day, and the rows of one of them."""
 
+import contextlib
+import fcntl
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,6 +15,8 @@ import pyarrow.parquet as pq
 
 from atnet.errors import DataFileError
 
+LOG_LOCK = ".lock"
+"""The service holds it while it merges files."""
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 READ: dict[str, str] = {
     "text_sha256": "text_sha256",
@@ -50,6 +54,19 @@ def find_days(folder: Path) -> dict[date, DayFiles]:
         except ValueError:
             continue
     return {day: DayFiles(files) for day, files in paths.items()}
+
+
+@contextlib.contextmanager
+def reading_log(folder: Path) -> Iterator[None]:
+    """Keep the service from merging files while they are read; without its lock file there is no service."""
+    try:
+        file = (folder / LOG_LOCK).open("rb")
+    except FileNotFoundError:
+        yield
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
 
 
 def read_file(path: Path | None) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from atnet.config import MonitorConfig
 from atnet.monitoring.champion import Champion
-from atnet.monitoring.row_features import RowFeatures, text_features
+from atnet.monitoring.row_features import RowFeatures, answer_features
 from atnet.monitoring.windows import (
     MODEL_SHA256,
     PREDICTED,
@@ -52,7 +52,7 @@ class PreparedWindow:
     table: pd.DataFrame
     """All rows that count, with `predicted`; true labels in `label` where there are any."""
     features: RowFeatures
-    """Of all rows of `table`, n-grams left out."""
+    """Of all rows of `table`, without n-grams and pooled vectors."""
     distinct: np.ndarray
     """Positions in `table` of the distinct texts that may be compared."""
     counts: Counts
@@ -74,7 +74,7 @@ def _with_texts(table: pd.DataFrame, champion: Champion, counts: Counts) -> Prep
     trained_on = table[TEXT_HASH].isin(champion.train_hashes)
     table = table[~trained_on].reset_index(drop=True)
     texts, position_N = _unique(table[TEXT].tolist())
-    features = text_features(texts, champion.predictor, with_ngrams=False).take(position_N)
+    features = answer_features(texts, champion.predictor).take(position_N)
     table = table.assign(**{PREDICTED: _labels(champion, features)})
     labels_are_answers = _labels_are_answers(table, config_rows=20)
     notes = []

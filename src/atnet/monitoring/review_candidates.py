@@ -16,7 +16,7 @@ from atnet.errors import DataError
 from atnet.inference import Predictor
 from atnet.monitoring.champion import Champion
 from atnet.monitoring.comparison import ReferenceFeatures, reference_features
-from atnet.monitoring.domain_classifier import cross_fit, weighted_ngrams
+from atnet.monitoring.domain_classifier import cross_fit, ngram_gram_matrix
 from atnet.monitoring.preparation import PreparedWindow, prepare_window
 from atnet.monitoring.records import WindowRecord
 from atnet.monitoring.reference import order_by_hash
@@ -83,7 +83,7 @@ def _drift_scores(table: pd.DataFrame, reference: ReferenceFeatures | None, conf
     texts = table[TEXT].iloc[rows].tolist()
     ngrams = sp.vstack([hash_ngrams(texts), reference.features.ngrams], format="csr")
     in_window_N = np.arange(ngrams.shape[0]) < len(rows)
-    fitted = cross_fit(weighted_ngrams(ngrams), in_window_N, np.random.default_rng(config.seed))
+    fitted = next(cross_fit(ngram_gram_matrix(ngrams), in_window_N[None], seed=config.seed))
     scores_N[rows] = fitted.scores[: len(rows)]
     return scores_N
 

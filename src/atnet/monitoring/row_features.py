@@ -3,6 +3,7 @@
 Letters in array names: N texts, F hashed n-grams, P pooled values, C labels.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,11 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from atnet.inference import UNKNOWN_ID
+from atnet.inference import UNKNOWN_ID, Predictor, softmax
 from atnet.monitoring.pooled_predictor import PooledPredictor
 
+TEXTS_AT_ONCE = 8192
+"""Encoded at a time: a text's encoding takes far more memory than its ids."""
 WORD_BUCKETS = CHARACTER_BUCKETS = 2**18
 # Punctuation counts as words: smileys, @ and # are what tells one source from another.
 WORDS = HashingVectorizer(
@@ -63,17 +66,20 @@ class RowFeatures:
         )
 
 
-def text_features(texts: Sequence[str], predictor: PooledPredictor, *, with_ngrams: bool = True) -> RowFeatures:
-    """Compute the features of texts."""
+def text_features(texts: Sequence[str], predictor: PooledPredictor) -> RowFeatures:
+    """Compute all features of texts."""
     ids = predictor.encode(texts)
     answers = predictor.predict_pooled(ids)
-    return RowFeatures(
-        ngrams=hash_ngrams(texts) if with_ngrams else None,
-        pooled=answers.pooled,
-        probabilities=answers.probabilities,
-        unknown=np.array([tokens.count(UNKNOWN_ID) / len(tokens) for tokens in ids], dtype=np.float64),
-        tokens=np.array([len(tokens) for tokens in ids], dtype=np.int64),
-    )
+    return RowFeatures(hash_ngrams(texts), answers.pooled, answers.probabilities, *_token_features(ids))
+
+
+def answer_features(texts: Sequence[str], predictor: Predictor) -> RowFeatures:
+    """Compute what the model answers, lengths and unknown words only, in parts: little memory for many texts."""
+    parts = [
+        _answers(texts[start : start + TEXTS_AT_ONCE], predictor)
+        for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE)
+    ]
+    return functools.reduce(concatenate, parts)
 
 
 def concatenate(first: RowFeatures, second: RowFeatures) -> RowFeatures:
@@ -92,3 +98,15 @@ def concatenate(first: RowFeatures, second: RowFeatures) -> RowFeatures:
 def hash_ngrams(texts: Sequence[str]) -> sp.csr_matrix:
     """Mark which word (1, 2) and character (2 to 4) n-grams occur in each text, (N, F) float64."""
     return sp.hstack([WORDS.transform(texts), CHARACTERS.transform(texts)], format="csr")
+
+
+def _answers(texts: Sequence[str], predictor: Predictor) -> RowFeatures:
+    ids = predictor.encode(texts)
+    probabilities = softmax(predictor.logits(ids) / predictor.temperature)
+    return RowFeatures(None, None, probabilities, *_token_features(ids))
+
+
+def _token_features(ids: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of unknown tokens and the length of each text."""
+    unknown = [sum(token == UNKNOWN_ID for token in tokens) / len(tokens) for tokens in ids]
+    return np.array(unknown, dtype=np.float64), np.array([len(tokens) for tokens in ids], dtype=np.int64)

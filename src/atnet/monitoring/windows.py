@@ -17,7 +17,7 @@ from atnet.config import DataConfig, ValidateConfig
 from atnet.data.labelling import map_labels
 from atnet.data.source import load_source, read_source
 from atnet.errors import DataContractError, DataFileError
-from atnet.monitoring.prediction_days import DayFiles, find_days, read_file
+from atnet.monitoring.prediction_days import DayFiles, find_days, read_file, reading_log
 from atnet.table import ID, LABEL, RATING, SPLIT, TEXT, WEIGHT
 
 TEXT_SHA256, PREDICTED, PROBABILITIES = "text_sha256", "predicted", "probabilities"
@@ -55,13 +55,14 @@ def log_window(folder: Path, first: date, last: date) -> Window:
             "monitor.predictions in params.yaml to its folder, or name a file: `atnet monitor FILE`."
         )
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    found = find_days(folder)
     frames, notes, rows_by_day = [], [], {}
-    for day in days:
-        frame, day_notes = _read_day(found.get(day), day)
-        frames.append(frame)
-        notes += day_notes
-        rows_by_day[day.isoformat()] = len(frame)
+    with reading_log(folder):
+        found = find_days(folder)
+        for day in days:
+            frame, day_notes = _read_day(found.get(day), day)
+            frames.append(frame)
+            notes += day_notes
+            rows_by_day[day.isoformat()] = len(frame)
     return Window(
         key=f"log:{first}/{last}",
         name=str(first) if first == last else f"{first} to {last}",
