@@ -1,59 +1,83 @@
 # Every command of the project. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install pipeline train tune release ui schedule test test-all lint format docs lock clean
+.PHONY: help install pipeline train tune release serve ui schedule test test-all lint format docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LINKED := $(VENV)/.linked
 
-# Looked up before .venv comes first on the path; PYTHON=... names another one. TensorFlow sets the upper end.
-FITS := import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit(1); print(sys._base_executable)
+# Found before .venv is first on the path; PYTHON=... selects another one. TensorFlow sets the upper limit.
+SUPPORTED := import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit(1); print(sys._base_executable)
 ifndef PYTHON
-PYTHON := $(shell for name in python3.11 python3 python3.12 python3.13; do $$name -c '$(FITS)' 2>/dev/null && break; done)
+PYTHON := $(shell for name in python3.11 python3 python3.12 python3.13; do $$name -c '$(SUPPORTED)' 2>/dev/null && break; done)
 endif
 
-# DVC's stages call `python`: it must be the environment's.
+# DVC's stages call `python`, which must be the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-install: $(LINKED) ## make .venv from requirements.lock
+install: $(LINKED) ## create .venv from requirements.lock
 
-# The stamp is written last, so that an installation that was cut short is done again from the start.
-$(STAMP): requirements.lock
-	@"$(or $(PYTHON),none)" -c '$(FITS)' >/dev/null 2>&1 || { \
+# uv reads its own settings, not pip's: where it cannot reach the packages, pip installs the same locked files.
+# Where Python must not write bytecode, it is compiled now: every command would compile its imports again otherwise.
+UV_INSTALL = UV_HTTP_CONNECT_TIMEOUT=5 $(1)/bin/uv pip install --quiet --python $(1)/bin/python
+
+# $(call create_environment,FOLDER,LOCK FILE,DURATION)
+define create_environment
+	@"$(or $(PYTHON),none)" -c '$(SUPPORTED)' >/dev/null 2>&1 || { \
 		echo "Python 3.11, 3.12 or 3.13 is needed (3.11 is what is tested); found: $(or $(PYTHON),$$(python3 --version 2>&1))." >&2; \
 		echo "Install it, or name it: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
-		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "Installing the locked packages into $(VENV) (about two minutes, once)."
-	@"$(PYTHON)" -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+		echo "$(PYTHON) cannot create virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing the locked packages into $(1) (once; $(3))."
+	@"$(PYTHON)" -m venv --clear $(1)
+	@{ $(1)/bin/python -m pip install --quiet --require-hashes -r requirements-uv.lock \
+		&& $(call UV_INSTALL,$(1)) $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) --require-hashes -r $(2); } || { \
+		echo "uv could not install the packages (see above; it does not read pip's configuration, but UV_DEFAULT_INDEX" >&2; \
+		echo "and its other variables). Installing them with pip instead; this takes some minutes." >&2; \
+		$(1)/bin/python -m pip install --quiet --require-hashes -r $(2); }
+endef
+
+# The stamps are written last, so that an interrupted installation starts again from an empty environment.
+$(STAMP): requirements.lock requirements-uv.lock
+	$(call create_environment,$(VENV),requirements.lock,half a minute to two minutes)
 	@touch $@
 
 $(LINKED): $(STAMP) pyproject.toml
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@$(call UV_INSTALL,$(VENV)) --no-deps --no-build-isolation -e .
 	@touch $@
 
-pipeline: install ## train, judge and publish a model with DVC, then say how it went
+pipeline: install ## train, evaluate and publish a model with DVC, then print a summary
 	@$(BIN)/atnet check
 	@$(BIN)/dvc repro
 	@$(BIN)/atnet publish
 	@$(BIN)/atnet summary
 
-train: install ## the same as a Prefect flow, new data brought in first
+train: install ## the same as a Prefect flow, after fetching new data
 	@$(BIN)/python -m pipelines.training
 
 tune: install ## search for better training parameters (ranges and limits: `tune` in params.yaml)
 	@$(BIN)/dvc repro vectors
 	@$(BIN)/atnet tune
 
-release: install ## judge the published model, and promote it if it passes
+release: install ## judge the published model and promote it if it passes the gate
 	@$(BIN)/atnet release
+
+# The service has an environment of its own, without TensorFlow, DVC, Prefect and pandas.
+SERVING := .venv-serving
+SERVING_STAMP := $(SERVING)/.installed
+
+$(SERVING_STAMP): requirements-serving.lock requirements-uv.lock
+	$(call create_environment,$(SERVING),requirements-serving.lock,about half a minute)
+	@touch $@
+
+serve: $(SERVING_STAMP) ## serve the champion over HTTP
+	@PYTHONPATH=src $(SERVING)/bin/python -m atnet.cli serve
 
 ui: install ## open the MLflow UI
 	@$(BIN)/atnet ui
@@ -64,7 +88,7 @@ schedule: install ## run the flows at the times that prefect.yaml declares
 test: install ## the fast tests
 	@$(BIN)/python -m pytest -m "not slow" -n auto -q
 
-test-all: install ## the slow tests too: real DVC, Prefect and MLflow
+test-all: install ## all tests, the slow ones too: real DVC, Prefect and MLflow
 	@$(BIN)/python -m pytest -n auto --dist loadscope -q
 
 lint: install ## style, types, import rules
@@ -73,18 +97,21 @@ lint: install ## style, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: install ## put the code into the agreed form
+format: install ## fix and format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: install ## write docs/parameters.md anew
+docs: install ## write the generated parts of the documentation
 	@$(BIN)/python -m atnet.config.parameter_docs > docs/parameters.md.part
 	@mv docs/parameters.md.part docs/parameters.md
+	@$(BIN)/python docs/generate.py
 
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
-lock: install ## resolve the packages anew into the two lock files
+lock: install ## resolve the packages again and write the lock files
 	@$(BIN)/uv pip compile $(LOCKED) --extra dev pyproject.toml -o requirements.lock
+	@echo uv | $(BIN)/uv pip compile $(LOCKED) -c requirements.lock - -o requirements-uv.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-benchmarks.in -o requirements-benchmarks.lock
+	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-serving.in -o requirements-serving.lock
 
 clean: ## remove the environment and tool caches; data, models and runs stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(SERVING) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info

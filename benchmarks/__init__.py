@@ -1,1 +1,1 @@
-"""What is measured against what, each a command; results stand in docs/benchmarks.md."""
+"""Benchmarks, each a command; the results are in docs/benchmarks.md."""

@@ -1,7 +1,7 @@
-"""Texts for the drift benchmark: a model of the default data without tweets, and texts it has never seen.
+"""Texts for the drift benchmark: a model of the default data without tweets, and unseen texts.
 
-The model is trained by DVC in a copy of the project, on the rows that are neither tweets nor set aside. Unseen texts
-are the validation and test rows, the rows set aside, and the tweets.
+The model is trained with DVC in a copy of the project, on the rows that are neither tweets nor held out. Unseen texts
+are the validation and test rows, the other held-out rows, and the tweets.
 """
 
 import shutil
@@ -11,43 +11,44 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from atnet.monitoring.pooled_predictor import PooledPredictor
+from atnet import files
+from atnet.inference import Predictor
+from atnet.schema import ID, TEXT, TEXT_HASH, text_hash
 from atnet.storage import load_params
-from atnet.table import ID, TEXT, TEXT_HASH, text_hash
-from benchmarks.copied import ROOT, environment, project_copy
 from benchmarks.measure import measure
+from benchmarks.project_copy import ROOT, command_environment, project_copy
 
-KEPT = ROOT / ".atnet" / "benchmarks" / "drift"
+RESULTS = ROOT / ".atnet" / "benchmarks" / "drift"
 NEW_DOMAIN = "tweets"
-SET_ASIDE = 5000
-"""Rows that are neither trained nor evaluated on, so that equal windows can be drawn again and again."""
+HELD_OUT = 5000
+"""Rows that are neither trained nor evaluated on, so that many windows of equal data can be drawn."""
 SEED = 7
 DATA = "data/without_tweets.csv"
 
 
 @dataclass(frozen=True, slots=True)
 class DriftData:
-    """A model and texts that it has not been trained on."""
+    """A model and texts that it was not trained on."""
 
-    predictor: PooledPredictor
-    usual: pd.DataFrame
+    predictor: Predictor
+    equal: pd.DataFrame
     """Distinct held-out texts of the domains it was trained on."""
     new: pd.DataFrame
     """Distinct tweets."""
 
 
 def load_drift_data() -> DriftData:
-    """Train the model unless it is kept from an earlier run, and split the unseen texts."""
-    if not (KEPT / "model" / "model.onnx").is_file():
+    """Train the model unless an earlier run has, and separate the unseen texts by domain."""
+    if not (RESULTS / "model" / "model.onnx").is_file():
         _train()
-    train_hashes = set((KEPT / "model" / "train_hashes.txt").read_text(encoding="utf-8").split())
-    texts = pd.read_parquet(KEPT / "unseen.parquet")
+    train_hashes = set((RESULTS / "model" / "train_hashes.txt").read_text(encoding="utf-8").split())
+    texts = pd.read_parquet(RESULTS / "unseen.parquet")
     texts = texts.assign(**{TEXT_HASH: [text_hash(text) for text in texts[TEXT]]}).drop_duplicates(TEXT_HASH)
     texts = texts[~texts[TEXT_HASH].isin(train_hashes)]
     is_new = texts["domain"] == NEW_DOMAIN
     return DriftData(
-        predictor=PooledPredictor.load(KEPT / "model"),
-        usual=texts[~is_new].reset_index(drop=True),
+        predictor=Predictor.load(RESULTS / "model"),
+        equal=texts[~is_new].reset_index(drop=True),
         new=texts[is_new].reset_index(drop=True),
     )
 
@@ -63,21 +64,18 @@ def _train() -> None:
         assert rule is not None
         rows = rows[rows["rating"].abs() > rule.neutral_band]
         usual = rows[rows["domain"] != NEW_DOMAIN]
-        aside = usual.sample(SET_ASIDE, random_state=SEED)
-        usual.drop(aside.index).to_csv(root / DATA, index=False)
-        _use(root / "params.yaml")
-        # DVC's lock file of the copy would name the whole data.
-        measure(["dvc", "repro", "train"], root, environment(root))
-        shutil.copytree(root / params.folders.model, KEPT / "model", dirs_exist_ok=True)
-        held_out = [
-            pd.read_parquet(root / params.folders.splits / f"{name}.parquet") for name in ("validation", "test")
-        ]
-        unseen = pd.concat([*held_out, aside, rows[rows["domain"] == NEW_DOMAIN]])
+        held_out = usual.sample(HELD_OUT, random_state=SEED)
+        usual.drop(held_out.index).to_csv(root / DATA, index=False)
+        _set_data_path(root / "params.yaml")
+        measure(["dvc", "repro", "train"], root, command_environment(root))
+        shutil.copytree(root / files.MODEL, RESULTS / "model", dirs_exist_ok=True)
+        splits = [pd.read_parquet(root / files.split_table(name)) for name in ("validation", "test")]
+        unseen = pd.concat([*splits, held_out, rows[rows["domain"] == NEW_DOMAIN]])
         unseen = unseen.assign(label=(unseen["rating"] > 0).map({True: rule.positive, False: rule.negative}))
-        unseen[[ID, TEXT, "label", "rating", "domain"]].to_parquet(KEPT / "unseen.parquet", index=False)
+        unseen[[ID, TEXT, "label", "rating", "domain"]].to_parquet(RESULTS / "unseen.parquet", index=False)
 
 
-def _use(path: Path) -> None:
+def _set_data_path(path: Path) -> None:
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     values["data"]["path"] = DATA
     path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")

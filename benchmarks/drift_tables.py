@@ -1,4 +1,4 @@
-"""The drift benchmark's results as tables and as a picture."""
+"""The results of the drift benchmark as tables and as a figure."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,14 +8,14 @@ import matplotlib
 from scipy.stats import binomtest
 
 from atnet.config import PersistenceConfig
+from atnet.formatting import markdown_table
 from atnet.monitoring.alarm import is_alarm
-from benchmarks.copied import ROOT
-from benchmarks.measure import table
+from benchmarks.project_copy import ROOT
 
 matplotlib.use("svg")
 from matplotlib import pyplot
 
-PICTURE = ROOT / "docs" / "drift-power.svg"
+FIGURE = ROOT / "docs" / "drift-power.svg"
 # evidently 0.7.23's recipe for texts, on the same data with a reference of 2,000 texts, 40 windows per cell: share of
 # windows that alarm by its fixed threshold of 0.55, and by its percentile test.
 EVIDENTLY_WINDOWS = 40
@@ -42,42 +42,42 @@ def drift_table(results: Mapping[str, Any], sizes: Sequence[int], shares: Sequen
     rows = []
     for size in sizes:
         for share in shares:
-            found = _windows(results, size, share)
-            significant = sum(one["significant"] for one in found)
-            drifted = sum(one["drifted"] for one in found)
+            windows = _windows(results, size, share)
+            significant = sum(window["significant"] for window in windows)
+            drifted = sum(window["drifted"] for window in windows)
             fixed, percentile = EVIDENTLY[size, share]
             rows.append(
                 [
                     f"{size:,}",
                     NAMES[share],
-                    str(len(found)),
-                    f"{found[0]['level']:.3f}",
-                    _share(significant, len(found)),
-                    _share(drifted, len(found)),
+                    str(len(windows)),
+                    f"{windows[0]['level']:.3f}",
+                    _share(significant, len(windows)),
+                    _share(drifted, len(windows)),
                     _share(round(fixed * EVIDENTLY_WINDOWS), EVIDENTLY_WINDOWS),
                     _share(round(percentile * EVIDENTLY_WINDOWS), EVIDENTLY_WINDOWS),
                 ]
             )
     header = ["window", "texts", "windows", "level", "significant", "significant and large"]
-    return table([*header, "evidently, threshold 0.55", "evidently, percentile"], rows, left=2)
+    return markdown_table([*header, "evidently, threshold 0.55", "evidently, percentile"], rows)
 
 
 def persistence_table(
     results: Mapping[str, Any], sizes: Sequence[int], shares: Sequence[float], persistence: PersistenceConfig
 ) -> str:
-    """Write how often the windows of a partition, taken in turn, are in a state of alarm, and how often one begins."""
+    """Write the share of windows with an alarm and the new alarms, if a partition's windows follow one another."""
     rows = []
     for size in sizes:
         for share in shares:
-            states, begun = 0, 0
-            courses = _by_partition(results, size, share)
-            for course in courses:
-                alarms = [is_alarm(course[: end + 1], persistence) for end in range(len(course))]
+            states, started = 0, 0
+            sequences = _by_partition(results, size, share)
+            for sequence in sequences:
+                alarms = [is_alarm(sequence[: end + 1], persistence) for end in range(len(sequence))]
                 states += sum(alarms[persistence.windows - 1 :])
-                begun += sum(now and not before for before, now in zip([False, *alarms], alarms, strict=False))
-            windows = sum(len(course) - persistence.windows + 1 for course in courses)
-            rows.append([f"{size:,}", NAMES[share], _share(states, windows), f"{begun}", f"{len(courses)}"])
-    return table(["window", "texts", "windows in alarm", "alarms begun", "courses"], rows, left=2)
+                started += sum(now and not before for before, now in zip([False, *alarms], alarms, strict=False))
+            windows = sum(len(sequence) - persistence.windows + 1 for sequence in sequences)
+            rows.append([f"{size:,}", NAMES[share], _share(states, windows), f"{started}", f"{len(sequences)}"])
+    return markdown_table(["window", "texts", "windows in alarm", "new alarms", "sequences"], rows)
 
 
 def draw_power(results: Mapping[str, Any], sizes: Sequence[int]) -> Path:
@@ -86,13 +86,13 @@ def draw_power(results: Mapping[str, Any], sizes: Sequence[int]) -> Path:
         figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
         for share, color in zip((0.2, 0.0), COLORS, strict=False):
             name = NAMES[share]
-            found = {size: _windows(results, size, share) for size in sizes}
-            hits = [sum(one["drifted"] for one in found[size]) for size in sizes]
-            values = [hit / len(found[size]) for hit, size in zip(hits, sizes, strict=True)]
-            bounds = [_bounds(hit, len(found[size])) for hit, size in zip(hits, sizes, strict=True)]
-            reach = [[v - low for v, (low, _) in zip(values, bounds, strict=True)]]
-            reach.append([high - v for v, (_, high) in zip(values, bounds, strict=True)])
-            axes.errorbar(sizes, values, yerr=reach, marker="o", color=color, capsize=4, label=f"{name}")
+            windows = {size: _windows(results, size, share) for size in sizes}
+            hits = [sum(window["drifted"] for window in windows[size]) for size in sizes]
+            values = [hit / len(windows[size]) for hit, size in zip(hits, sizes, strict=True)]
+            bounds = [_bounds(hit, len(windows[size])) for hit, size in zip(hits, sizes, strict=True)]
+            errors = [[v - low for v, (low, _) in zip(values, bounds, strict=True)]]
+            errors.append([high - v for v, (_, high) in zip(values, bounds, strict=True)])
+            axes.errorbar(sizes, values, yerr=errors, marker="o", color=color, capsize=4, label=f"{name}")
             for place, style, recipe in ((0, ":", "threshold"), (1, "--", "percentile")):
                 theirs = [EVIDENTLY[size, share][place] for size in sizes]
                 if share:
@@ -104,21 +104,25 @@ def draw_power(results: Mapping[str, Any], sizes: Sequence[int]) -> Path:
         axes.minorticks_off()
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
-        figure.savefig(PICTURE, metadata={"Date": None})
+        figure.savefig(FIGURE, metadata={"Date": None})
         pyplot.close(figure)
-    return PICTURE
+    return FIGURE
 
 
 def _windows(results: Mapping[str, Any], size: int, share: float) -> list[dict[str, Any]]:
     return [
-        one for key, found in results.items() if key.startswith(f"{size}-") for one in found if one["share"] == share
+        window
+        for key, windows in results.items()
+        if key.startswith(f"{size}-")
+        for window in windows
+        if window["share"] == share
     ]
 
 
 def _by_partition(results: Mapping[str, Any], size: int, share: float) -> list[list[bool]]:
     return [
-        [one["drifted"] for one in found if one["share"] == share]
-        for key, found in results.items()
+        [window["drifted"] for window in windows if window["share"] == share]
+        for key, windows in results.items()
         if key.startswith(f"{size}-")
     ]
 
@@ -129,5 +133,5 @@ def _share(hits: int, windows: int) -> str:
 
 
 def _bounds(hits: int, windows: int) -> tuple[float, float]:
-    found = binomtest(hits, windows).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
+    bounds = binomtest(hits, windows).proportion_ci(0.95, method="wilson")
+    return float(bounds.low), float(bounds.high)

@@ -1,6 +1,6 @@
-"""What every benchmark shares: a command's wall time and peak memory, the machine, a Markdown table.
+"""Measure a command's wall time, CPU time and peak memory; describe the machine; format Markdown tables.
 
-It imports the standard library only: a child process inherits its parent's peak memory as a floor.
+Imports the standard library only: a child process reports at least the peak memory of its parent.
 """
 
 import contextlib
@@ -15,31 +15,31 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """What a command cost."""
 
     seconds: float
     """Wall time."""
     cpu_seconds: float
-    """Of all threads: more than the wall time where cores work side by side, less where the machine is busy."""
+    """Of all threads: more than the wall time if cores work in parallel, less if the machine is busy."""
     peak_bytes: int
     """Largest resident memory of any one process among the command and its children."""
     output: str
-    """What it printed, both streams."""
+    """Standard output and standard error."""
 
     @property
     def peak_megabytes(self) -> float:
-        """Give the peak in units of 10^6 bytes."""
+        """Return the peak in units of 10^6 bytes."""
         return self.peak_bytes / 1e6
 
 
-def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Measured:
-    """Run a command to its end.
+def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Measurement:
+    """Run a command to its end and measure it.
 
     Raises:
-        SystemExit: with what the command printed, if it fails.
+        SystemExit: with the command's output, if it fails.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -53,11 +53,11 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     output = process.stdout.read()
     process.stdout.close()
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{output}")
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _maxrss_unit(), output)
+        raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}:\n{output}")
+    return Measurement(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _maxrss_unit(), output)
 
 
 def machine() -> str:
@@ -68,22 +68,22 @@ def machine() -> str:
     return f"{_processor()}, {cores} cores, {memory:.0f} GiB, {system}, Python {platform.python_version()}"
 
 
-def busy() -> str:
-    """Tell how much else the machine was doing: the load of the last minute."""
+def system_load() -> str:
+    """Describe how busy the machine was: the load of the last minute."""
     return f"load before the run: {os.getloadavg()[0]:.1f}"
 
 
 def versions(*packages: str) -> str:
-    """Name packages with their versions; those not installed are left out."""
-    found = []
+    """List the versions of packages; those not installed are omitted."""
+    installed = []
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found.append(f"{package} {importlib.metadata.version(package)}")
-    return ", ".join(found)
+            installed.append(f"{package} {importlib.metadata.version(package)}")
+    return ", ".join(installed)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Write a Markdown table; the first `left` columns stand left, numbers stand right."""
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Format a Markdown table; the first `left` columns are left-aligned, the others right-aligned."""
     lines = [header, [*["---"] * left, *["---:"] * (len(header) - left)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

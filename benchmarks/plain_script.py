@@ -1,6 +1,6 @@
-"""The naive job in one plain Keras script, as the pipeline's rival: `python -m benchmarks.plain_script <csv>`.
+"""The same task in one plain Keras script, for comparison: `python -m benchmarks.plain_script <csv>`.
 
-Rated texts in, a trained and evaluated seed AtNet out: no checks, no duplicates, no report, nothing kept.
+Reads rated texts, trains and evaluates AtNet as published: no checks, no duplicate handling, no report, no files.
 """
 
 import argparse
@@ -22,13 +22,13 @@ Rows = Sequence[tuple[str, int]]
 
 
 def main() -> None:
-    """Do the job and print the test accuracy."""
+    """Train, evaluate and print the test accuracy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("csv", help="columns rating and text")
     parser.add_argument("--length", type=int, help="tokens each text is padded to; default: the 0.99 quantile")
     arguments = parser.parse_args()
     keras.utils.set_random_seed(13)
-    train, validation, test = parts(read_rows(arguments.csv))
+    train, validation, test = random_split(read_rows(arguments.csv))
     words = [len(text.split()) for text, _ in train]
     length = arguments.length or int(np.quantile(words, LENGTH_QUANTILE))
     vectorize = layers.TextVectorization(max_tokens=WORDS, output_sequence_length=length)
@@ -43,26 +43,26 @@ def main() -> None:
 
 
 def read_rows(path: str) -> Rows:
-    """Read texts and the sign of their rating, those near to zero left out."""
+    """Read texts and the sign of their rating, without those close to zero."""
     with open(path, encoding="utf-8", newline="") as file:
         rated = [(row["text"], float(row["rating"])) for row in csv.DictReader(file)]
     return [(text, int(rating > 0)) for text, rating in rated if abs(rating) > NEUTRAL_BAND]
 
 
-def parts(rows: Rows) -> tuple[Rows, Rows, Rows]:
-    """Shuffle and cut into 80, 10 and 10 per cent."""
+def random_split(rows: Rows) -> tuple[Rows, Rows, Rows]:
+    """Shuffle and split into 80, 10 and 10 percent."""
     shuffled = random.Random(13).sample(rows, len(rows))
     tenth = len(rows) // 10
     return shuffled[2 * tenth :], shuffled[:tenth], shuffled[tenth : 2 * tenth]
 
 
 def arrays(vectorize: layers.TextVectorization, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Turn texts into padded ids (rows, length) and labels (rows,)."""
+    """Convert texts to padded ids (rows, length) and labels (rows,)."""
     return np.asarray(vectorize([text for text, _ in rows])), np.array([label for _, label in rows])
 
 
 def atnet(length: int) -> keras.Model:
-    """Build AtNet as published, with an embedding before it."""
+    """Build AtNet as published, after an embedding layer."""
     tokens = keras.Input((length,), dtype="int64")
     embedded = layers.Embedding(WORDS, 128)(tokens)
     features = layers.Conv1D(64, 5, padding="same", activation="relu")(embedded)

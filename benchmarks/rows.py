@@ -1,8 +1,8 @@
-"""Measure `validate`, `split` and `tokenize` on generated rows: seconds, peak memory and how both grow.
+"""Measure `validate`, `split` and `tokenize` on generated rows: seconds, peak memory and their growth.
 
     python -m benchmarks.rows --rows 100000 1000000
 
-Each stage runs as its own command in a temporary folder, as DVC runs it. Prints a Markdown table.
+Each stage runs as a command of its own in a temporary project folder, as DVC runs it. Prints a Markdown table.
 """
 
 import argparse
@@ -19,46 +19,49 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from benchmarks.measure import busy, machine, measure, versions
+from atnet.files import PARAMS_FILE, RAW
+from benchmarks.measure import machine, measure, system_load, versions
+from benchmarks.project_copy import ROOT, command_environment
 
-ROOT = Path(__file__).resolve().parents[1]
+DATA_FILE = RAW / "rows.csv"
+STAGES = ("validate", "split", "tokenize")
 VOCABULARY = 200_000
 WORDS_PER_TEXT = 20
-EXACT_SHARE, NEAR_SHARE = 0.02, 0.02
+EXACT_FRACTION, NEAR_FRACTION = 0.02, 0.02
 CHUNK = 100_000
 LETTERS = np.array(list("etaoinshrdlucmfwypvbgkqjxz"))
-MARKS = np.array(["", "", "", "", "", "", "", "", ",", "!"])
+PUNCTUATION = np.array(["", "", "", "", "", "", "", "", ",", "!"])
 
 
 @dataclass(frozen=True, slots=True)
 class StageCost:
-    """What one stage took."""
+    """What one stage cost."""
 
     stage: str
     rows: int
     seconds: float
     """Wall time."""
     cpu_seconds: float
-    """Of all threads: more than the wall time where cores work side by side, less where the machine is busy."""
+    """Of all threads: more than the wall time if cores work in parallel, less if the machine is busy."""
     peak_gigabytes: float
 
 
-def generated_words(rng: np.random.Generator) -> np.ndarray:
-    """Make different words, the first the shortest, as frequent words are."""
+def generate_words(rng: np.random.Generator) -> np.ndarray:
+    """Generate distinct words, the first ones the shortest, as frequent words are."""
     lengths = np.clip(rng.normal(2.5 + np.log10(np.arange(1, 2 * VOCABULARY + 1)), 1.5).round(), 1, 14).astype(int)
-    letters = rng.choice(LETTERS, size=lengths.sum(), p=_zipf(len(LETTERS), 0.7))
-    words = dict.fromkeys("".join(part) for part in np.split(letters, lengths.cumsum()[:-1]))
+    characters = rng.choice(LETTERS, size=lengths.sum(), p=_zipf(len(LETTERS), 0.7))
+    words = dict.fromkeys("".join(part) for part in np.split(characters, lengths.cumsum()[:-1]))
     return np.array(list(words)[:VOCABULARY], dtype=object)
 
 
-def generated_texts(rows: int, words: np.ndarray, rng: np.random.Generator) -> list[str]:
-    """Make texts of Zipf-distributed words; a few repeat another one exactly, a few but for one word at the end."""
+def generate_texts(rows: int, words: np.ndarray, rng: np.random.Generator) -> list[str]:
+    """Generate texts of Zipf-distributed words; a few repeat another text exactly, a few with one word more."""
     lengths = np.maximum(3, rng.gamma(3, WORDS_PER_TEXT / 3, size=rows).round()).astype(int)
     chosen = words[rng.choice(len(words), size=lengths.sum(), p=_zipf(len(words), 1.05))]
-    marked = chosen + MARKS[rng.integers(len(MARKS), size=len(chosen))].astype(object)
+    with_punctuation = chosen + PUNCTUATION[rng.integers(len(PUNCTUATION), size=len(chosen))].astype(object)
     bounds = np.append(0, lengths.cumsum())
-    texts = [" ".join(marked[start:end]) + "." for start, end in pairwise(bounds)]
-    exact, near = int(rows * EXACT_SHARE), int(rows * NEAR_SHARE)
+    texts = [" ".join(with_punctuation[start:end]) + "." for start, end in pairwise(bounds)]
+    exact, near = int(rows * EXACT_FRACTION), int(rows * NEAR_FRACTION)
     for row, source in zip(range(exact), rng.integers(exact + near, rows, size=exact), strict=True):
         texts[row] = texts[source].upper()
     for row, source in zip(range(exact, exact + near), rng.integers(exact + near, rows, size=near), strict=True):
@@ -69,13 +72,13 @@ def generated_texts(rows: int, words: np.ndarray, rng: np.random.Generator) -> l
 def write_rows(path: Path, rows: int, seed: int) -> None:
     """Write a CSV with id, text and one of two labels."""
     rng = np.random.default_rng(seed)
-    words = generated_words(rng)
+    words = generate_words(rng)
     for start in range(0, rows, CHUNK):
         size = min(CHUNK, rows - start)
         table = pd.DataFrame(
             {
                 "id": [f"row-{row:08d}" for row in range(start, start + size)],
-                "text": generated_texts(size, words, rng),
+                "text": generate_texts(size, words, rng),
                 "label": rng.choice(["negative", "positive"], size=size),
             }
         )
@@ -83,7 +86,7 @@ def write_rows(path: Path, rows: int, seed: int) -> None:
 
 
 def write_params(path: Path) -> None:
-    """Write the project's parameters, pointed at the generated columns."""
+    """Write the project's parameters with the generated file and its columns."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     columns: dict[str, object] = {
         "text": "text",
@@ -94,70 +97,70 @@ def write_params(path: Path) -> None:
         "weight": None,
         "slices": [],
     }
-    params["data"] |= {"path": "rows.csv", "columns": columns}
+    params["data"] |= {"path": str(DATA_FILE), "columns": columns}
     params["validate"]["label_from_rating"] = None
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
-def measure_stage(stage: str, folders: Sequence[str], rows: int, where: Path) -> StageCost:
-    """Run one stage command to its end and ask the system what it took."""
-    done = measure([sys.executable, "-m", f"atnet.stages.{stage}", *folders], where)
-    return StageCost(stage, rows, done.seconds, done.cpu_seconds, done.peak_bytes / 1e9)
+def measure_stage(stage: str, rows: int, project: Path) -> StageCost:
+    """Run a stage in a project folder and measure it."""
+    command = [sys.executable, "-m", f"atnet.stages.{stage}", "--root", str(project)]
+    cost = measure(command, project, command_environment(ROOT))
+    return StageCost(stage, rows, cost.seconds, cost.cpu_seconds, cost.peak_bytes / 1e9)
 
 
 def measure_rows(rows: int, seed: int) -> list[StageCost]:
-    """Run the three stages on so many rows."""
+    """Run the stages on that many rows."""
     with tempfile.TemporaryDirectory() as folder:
-        where = Path(folder)
-        write_params(where / "params.yaml")
-        # In a process of its own: this one's peak memory is the least that its children can show.
-        writer = multiprocessing.get_context("spawn").Process(target=write_rows, args=(where / "rows.csv", rows, seed))
+        project = Path(folder)
+        write_params(project / PARAMS_FILE)
+        (project / RAW).mkdir(parents=True)
+        # In a process of its own: children report at least the peak memory of this one.
+        writer = multiprocessing.get_context("spawn").Process(target=write_rows, args=(project / DATA_FILE, rows, seed))
         writer.start()
         writer.join()
-        return [
-            measure_stage("validate", ("rows.csv", "validated"), rows, where),
-            measure_stage("split", ("validated", "splits"), rows, where),
-            measure_stage("tokenize", ("splits", "tokens"), rows, where),
-        ]
+        return [measure_stage(stage, rows, project) for stage in STAGES]
 
 
 def as_markdown(measured: Sequence[StageCost]) -> str:
-    """Lay the results out by stage; slope 1 means twice the rows take twice the time."""
-    sizes = sorted({one.rows for one in measured})
+    """Tabulate the costs by stage; slope 1 means that twice the rows take twice the time."""
+    sizes = sorted({cost.rows for cost in measured})
     head = [f"{size:,} rows: s | CPU s | peak GB" for size in sizes]
     lines = ["| stage | " + " | ".join(head) + " | slope |", "|---" * (3 * len(sizes) + 2) + "|"]
-    for stage in dict.fromkeys(one.stage for one in measured):
-        lines.append(_line(stage, sorted((one for one in measured if one.stage == stage), key=lambda one: one.rows)))
-    return "\n".join([*lines, _line("together", [_together(measured, size) for size in sizes])])
+    for stage in STAGES:
+        lines.append(
+            _line(stage, sorted((cost for cost in measured if cost.stage == stage), key=lambda cost: cost.rows))
+        )
+    return "\n".join([*lines, _line("total", [_total(measured, size) for size in sizes])])
 
 
-def _line(name: str, found: Sequence[StageCost]) -> str:
-    cells = [f"{one.seconds:.1f} | {one.cpu_seconds:.1f} | {one.peak_gigabytes:.2f}" for one in found]
-    return f"| {name} | " + " | ".join(cells) + f" | {_slope(found)} |"
+def _line(name: str, costs: Sequence[StageCost]) -> str:
+    cells = [f"{cost.seconds:.1f} | {cost.cpu_seconds:.1f} | {cost.peak_gigabytes:.2f}" for cost in costs]
+    return f"| {name} | " + " | ".join(cells) + f" | {_slope(costs)} |"
 
 
-def _together(measured: Sequence[StageCost], size: int) -> StageCost:
-    found = [one for one in measured if one.rows == size]
+def _total(measured: Sequence[StageCost], size: int) -> StageCost:
+    costs = [cost for cost in measured if cost.rows == size]
     return StageCost(
-        "together",
+        "total",
         size,
-        sum(one.seconds for one in found),
-        sum(one.cpu_seconds for one in found),
-        max(one.peak_gigabytes for one in found),
+        sum(cost.seconds for cost in costs),
+        sum(cost.cpu_seconds for cost in costs),
+        max(cost.peak_gigabytes for cost in costs),
     )
 
 
-def _slope(found: Sequence[StageCost]) -> str:
-    if len(found) < 2:
+def _slope(costs: Sequence[StageCost]) -> str:
+    if len(costs) < 2:
         return ""
-    first, last = found[0], found[-1]
+    first, last = costs[0], costs[-1]
     return f"{math.log(last.seconds / first.seconds) / math.log(last.rows / first.rows):.2f}"
 
 
 def _zipf(size: int, exponent: float) -> np.ndarray:
     weights = np.arange(1, size + 1) ** -exponent
-    shares: np.ndarray = weights / weights.sum()
-    return shares
+    probabilities: np.ndarray = weights / weights.sum()
+    return probabilities
 
 
 def main() -> None:
@@ -166,8 +169,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--seed", type=int, default=13)
     arguments = parser.parse_args()
-    print(machine(), versions("pandas", "pyarrow", "great-expectations", "tokenizers"), busy(), sep="; ", end="\n\n")
-    measured = [one for rows in arguments.rows for one in measure_rows(rows, arguments.seed)]
+    print(
+        machine(),
+        versions("pandas", "pyarrow", "great-expectations", "tokenizers"),
+        system_load(),
+        sep="; ",
+        end="\n\n",
+    )
+    measured = [cost for rows in arguments.rows for cost in measure_rows(rows, arguments.seed)]
     print(as_markdown(measured))
 
 

@@ -1,6 +1,6 @@
-"""The rival on IMDB: `python -m benchmarks.training_plain <splits> <epochs>`, AtNet as published in plain Keras.
+"""AtNet as published in plain Keras on IMDB: `python -m benchmarks.training_plain <project folder> <epochs>`.
 
-Every text padded to 400 words, float32, batches of 32, dense Adam: what a script does that nobody has tuned. The last
+Every text padded to 400 words, float32, batches of 32, dense Adam: an untuned script. The last
 line printed is JSON, as `benchmarks.training` reads it.
 """
 
@@ -11,19 +11,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-BEGUN = float(os.environ.get("ATNET_BENCHMARK_BEGUN") or time.time())
+STARTED = float(os.environ.get("ATNET_BENCHMARK_STARTED") or time.time())
 LENGTH, BATCH, EMBEDDING, FILTERS, KERNEL = 400, 32, 128, 64, 5
 
 
 def main() -> None:
-    """Train and tell."""
+    """Train and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("splits", type=Path)
+    parser.add_argument("project", type=Path)
     parser.add_argument("epochs", type=int)
     arguments = parser.parse_args()
     import keras
     import pandas as pd
 
+    from atnet.files import split_table
     from benchmarks.plain_script import WORDS, arrays, atnet
     from benchmarks.training_floor import operations_per_token
     from benchmarks.training_project import anonymous_bytes
@@ -31,26 +32,26 @@ def main() -> None:
     loaded = time.perf_counter()
     keras.utils.set_random_seed(13)
     train, validation = (
-        _rows(pd.read_parquet(arguments.splits / f"{name}.parquet")) for name in ("train", "validation")
+        _rows(pd.read_parquet(arguments.project / split_table(name))) for name in ("train", "validation")
     )
     vectorize = keras.layers.TextVectorization(max_tokens=WORDS, output_sequence_length=LENGTH)
     vectorize.adapt([text for text, _ in train])
     model = atnet(LENGTH)
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-    learned, judged = arrays(vectorize, train), arrays(vectorize, validation)
+    train_arrays, validation_arrays = arrays(vectorize, train), arrays(vectorize, validation)
     epochs: list[dict[str, float]] = []
-    told: dict[str, Any] = {"rows": len(train), "tokens": len(train) * LENGTH, "epochs": epochs}
-    told["setup_seconds"] = time.perf_counter() - loaded
+    report: dict[str, Any] = {"rows": len(train), "tokens": len(train) * LENGTH, "epochs": epochs}
+    report["setup_seconds"] = time.perf_counter() - loaded
     model.fit(
-        *learned,
-        validation_data=judged,
+        *train_arrays,
+        validation_data=validation_arrays,
         batch_size=BATCH,
         epochs=arguments.epochs,
         verbose=0,
-        callbacks=[_watch(keras, epochs)],
+        callbacks=[_timer(keras, epochs)],
     )
-    told["anonymous_bytes"] = anonymous_bytes()
-    print(json.dumps({**told, "operations": operations_per_token(EMBEDDING, FILTERS, KERNEL)}))
+    report["anonymous_bytes"] = anonymous_bytes()
+    print(json.dumps({**report, "operations": operations_per_token(EMBEDDING, FILTERS, KERNEL)}))
 
 
 def _rows(table: Any) -> list[tuple[str, int]]:
@@ -58,29 +59,29 @@ def _rows(table: Any) -> list[tuple[str, int]]:
     return [(text, labels.index(label)) for text, label in zip(table["text"], table["label"], strict=True)]
 
 
-def _watch(keras: Any, epochs: list[dict[str, float]]) -> Any:
-    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+def _timer(keras: Any, epochs: list[dict[str, float]]) -> Any:
+    class EpochTimer(keras.callbacks.Callback):
         def on_train_begin(self, logs: Any = None) -> None:
-            self.begun = time.perf_counter()
+            self.started = time.perf_counter()
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.epoch_begun = time.perf_counter()
+            self.epoch_started = time.perf_counter()
 
         def on_test_begin(self, logs: Any = None) -> None:
-            self.stepped = time.perf_counter()
+            self.steps_ended = time.perf_counter()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             now = time.perf_counter()
             epochs.append(
                 {
-                    "train_seconds": self.stepped - self.epoch_begun,
-                    "since_training": now - self.begun,
-                    "since_begun": time.time() - BEGUN,
+                    "train_seconds": self.steps_ended - self.epoch_started,
+                    "since_training": now - self.started,
+                    "since_start": time.time() - STARTED,
                     "accuracy": float((logs or {})["val_accuracy"]),
                 }
             )
 
-    return Watch()
+    return EpochTimer()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The project's own training, timed: `python -m benchmarks.training_project <tokens> <vectors> <params> <epochs>`.
+"""Time the project's own training: `python -m benchmarks.training_project <project folder> <epochs>`.
 
-The same `Trainer` with the same settings as the stage `train`, without MLflow and the export. The last line printed is
+The same `Trainer` with the same settings as stage `train`, without MLflow and the export. The last line printed is
 JSON, as `benchmarks.training` reads it.
 """
 
@@ -13,77 +13,80 @@ from pathlib import Path
 
 from benchmarks.training_floor import operations_per_token
 
-BEGUN = float(os.environ.get("ATNET_BENCHMARK_BEGUN") or time.time())
+STARTED = float(os.environ.get("ATNET_BENCHMARK_STARTED") or time.time())
 
 
 def main() -> None:
-    """Train and tell."""
+    """Train and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("tokens", "vectors", "params"):
-        parser.add_argument(name, type=Path)
+    parser.add_argument("project", type=Path)
     parser.add_argument("epochs", type=int)
     arguments = parser.parse_args()
     import numpy as np
 
-    from atnet.network.training import Trainer, TrainingState, computation_precision
-    from atnet.network.trainingfiles import TrainingFiles
+    from atnet.files import PARAMS_FILE
+    from atnet.network.compiled_steps import computation_precision
+    from atnet.network.training import Trainer
+    from atnet.network.training_inputs import TrainingInputs
+    from atnet.network.training_state import TrainingState
     from atnet.storage import cpu_flags, load_params
-    from atnet.text.dataset import training_batches
+    from atnet.text.encoded_split import training_batches
 
-    config = load_params(arguments.params).train.model_copy(update={"epochs": arguments.epochs})
+    config = load_params(arguments.project / PARAMS_FILE).train.model_copy(update={"epochs": arguments.epochs})
     loaded = time.perf_counter()
-    files = TrainingFiles.load(arguments.tokens, arguments.vectors)
-    trainer = Trainer(config, precision=computation_precision(config, cpu_flags()), **files.for_trainer(config))
+    inputs = TrainingInputs.load(arguments.project)
+    data = inputs.training_data(config)
+    trainer = Trainer(config, data, precision=computation_precision(config, cpu_flags()))
     setup = time.perf_counter() - loaded
-    watch = Watch()
-    trainer.run(TrainingState(), on_epoch=watch.epoch, on_step=watch.step)
+    timer = EpochTimer()
+    trainer.run(TrainingState(), on_epoch=timer.on_epoch, on_step=timer.on_step)
     batches = training_batches(
-        files.train.lengths, batch_size=config.batch_size, bucketed=config.length_buckets, rng=np.random.default_rng(0)
+        inputs.train.lengths, batch_size=config.batch_size, bucketed=config.length_buckets, rng=np.random.default_rng(0)
     )
     print(
         json.dumps(
             {
-                "rows": len(files.train),
-                "tokens": int(sum(files.train.padded(rows, trainer.pad_to).size for rows in batches)),
+                "rows": len(inputs.train),
+                "tokens": int(sum(inputs.train.padded(rows, data.pad_to).size for rows in batches)),
                 "setup_seconds": setup,
-                "anonymous_bytes": watch.anonymous,
-                "epochs": watch.epochs,
+                "anonymous_bytes": timer.anonymous_bytes,
+                "epochs": timer.epochs,
                 "operations": operations_per_token(config.embedding_dimensions, config.filters, config.kernel_size),
             }
         )
     )
 
 
-class Watch:
-    """Notes when the steps of an epoch ended, and when its validation did."""
+class EpochTimer:
+    """Records when the steps of an epoch ended, and when its validation did."""
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
-        self.anonymous = 0
-        self._begun = self._epoch_begun = self._stepped = time.perf_counter()
+        self.anonymous_bytes = 0
+        self._started = self._epoch_started = self._steps_ended = time.perf_counter()
 
-    def step(self, done: int, steps: int, loss: float) -> None:
-        """Note the last step."""
+    def on_step(self, done: int, steps: int, loss: float) -> None:
+        """Record the end of the last step."""
         if done == steps:
-            self._stepped = time.perf_counter()
-            self.anonymous = anonymous_bytes()
+            self._steps_ended = time.perf_counter()
+            self.anonymous_bytes = anonymous_bytes()
 
-    def epoch(self, state: object) -> None:
-        """Note the end of an epoch."""
+    def on_epoch(self, state: object) -> None:
+        """Record the end of an epoch."""
         now = time.perf_counter()
         self.epochs.append(
             {
-                "train_seconds": self._stepped - self._epoch_begun,
-                "since_training": now - self._begun,
-                "since_begun": time.time() - BEGUN,
+                "train_seconds": self._steps_ended - self._epoch_started,
+                "since_training": now - self._started,
+                "since_start": time.time() - STARTED,
                 "accuracy": state.history[-1].validation_accuracy,  # type: ignore[attr-defined]
             }
         )
-        self._epoch_begun = time.perf_counter()
+        self._epoch_started = time.perf_counter()
 
 
 def anonymous_bytes() -> int:
-    """Read how much of this process's memory is not a file's; 0 where the system does not tell."""
+    """Return how much of this process's memory is not memory-mapped files; 0 if the system does not report it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("RssAnon:"):

@@ -1,7 +1,6 @@
-"""Serve what prefect.yaml declares: its flows run on this machine at the times that stand there.
+"""Serve the deployments of prefect.yaml: their flows run on this machine at the times it declares.
 
-`make schedule`, or `python -m pipelines.deployments`. Without PREFECT_API_URL a server is
-started here and ended with it.
+`make schedule`, or `python -m pipelines.deployments`. Without PREFECT_API_URL a server is started, and stopped with it.
 """
 
 import contextlib
@@ -23,7 +22,9 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from atnet.errors import ConfigurationError, StoreError
+from atnet.errors import AtnetError, ConfigurationError, StoreError
+from atnet.file_system import file_system_errors
+from pipelines.tasks import prefect_errors
 
 DECLARATIONS = Path("prefect.yaml")
 DEFAULT_PORT = 4200
@@ -34,13 +35,13 @@ def declared_deployments(path: Path = DECLARATIONS) -> list[RunnerDeployment]:
     """Read the deployments that prefect.yaml declares.
 
     Raises:
-        ConfigurationError: if the file is missing or names a flow that is not there.
+        ConfigurationError: if the file is missing or names a flow that does not exist.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return [_deployment(declared) for declared in content["deployments"]]
     except FileNotFoundError:
-        raise ConfigurationError(f"{path} is not here. Run the command in the project's folder.") from None
+        raise ConfigurationError(f"{path} does not exist. Run the command in the project folder.") from None
     except (KeyError, TypeError, AttributeError, ImportError) as error:
         raise ConfigurationError(f"{path} cannot be used: {error}. Restore it with `git checkout {path}`.") from error
 
@@ -60,7 +61,7 @@ def _deployment(declared: Mapping[str, Any]) -> RunnerDeployment:
 
 @contextlib.contextmanager
 def local_server(port: int = DEFAULT_PORT) -> Iterator[str]:
-    """Run a Prefect server on this machine and give its API address; it ends with the block.
+    """Run a Prefect server on this machine and yield its API address; it stops with the block.
 
     Raises:
         StoreError: if it does not answer in time.
@@ -77,7 +78,7 @@ def local_server(port: int = DEFAULT_PORT) -> Iterator[str]:
 
 
 def answers(address: str) -> bool:
-    """Tell whether a Prefect server answers at this API address."""
+    """Return whether a Prefect server answers at this API address."""
     try:
         with urllib.request.urlopen(f"{address}/health", timeout=5) as response:
             return bool(response.status == 200)
@@ -90,23 +91,32 @@ def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
     while not answers(address):
         if process.poll() is not None or time.monotonic() > end:
             raise StoreError(
-                f"The Prefect server at {address} did not start. Is the port taken? "
-                "Set PREFECT_API_URL to a server that runs already, or start one with `prefect server start`."
+                f"The Prefect server at {address} did not start. Is the port in use? "
+                "Set PREFECT_API_URL to a running server, or start one with `prefect server start`."
             )
         time.sleep(0.5)
 
 
 def main() -> int:
-    """Serve every declared deployment until interrupted."""
-    given = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()
+    """Serve every declared deployment until interrupted; the exit code is 1 after an error."""
+    try:
+        with file_system_errors(), prefect_errors():
+            _serve()
+    except AtnetError as error:
+        print(f"schedule: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve() -> None:
+    configured = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()
     default = f"http://127.0.0.1:{DEFAULT_PORT}/api"
     with contextlib.ExitStack() as stack:
-        address = given or (default if answers(default) else stack.enter_context(local_server()))
+        address = configured or (default if answers(default) else stack.enter_context(local_server()))
         print(f"Prefect UI: {address.removesuffix('/api')}", flush=True)
         stack.enter_context(temporary_settings({PREFECT_API_URL: address}))
-        # The schedules stay on when this process stops: a restart goes on with them.
+        # The schedules stay active when this process stops: a restart continues with them.
         serve(*declared_deployments(), pause_on_shutdown=False)
-    return 0
 
 
 if __name__ == "__main__":

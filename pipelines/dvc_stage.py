@@ -1,4 +1,4 @@
-"""One Prefect task per DVC stage: DVC decides whether anything is to be done, its output goes to the task's log."""
+"""One Prefect task per DVC stage: DVC decides whether there is work, its output goes to the task's log."""
 
 import contextlib
 import os
@@ -15,29 +15,26 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from atnet.config import Params
 from atnet.errors import AtnetError
-from atnet.storage import FLOW_LOCK
+from atnet.files import FLOW_LOCK
+from pipelines.stage_list import dvc_address
 
-SAMPLE = "sample"
-STAGES = (SAMPLE, "validate", "split", "tokenize", "baseline", "vectors", "train", "evaluate", "publish")
-"""The order of dvc.yaml; a test holds the two equal."""
-SAMPLE_FILE = "sentiment.csv"
 CACHED_MARKS = ("didn't change, skipping", "is cached - skipping run")
-ADVICE = (
+DVC_HINTS = (
     "To track the changes with git",
     "git add ",
     "To enable auto staging",
     "dvc config core.autostage",
     "Use `dvc push`",
 )
-"""What DVC advises after every stage to a person at a terminal; in a log it hides what happened."""
+"""Hints that DVC prints after every stage for a person at a terminal; a log is easier to read without them."""
 INTERRUPT_SECONDS = 30
-"""How long an interrupted stage may take to tidy up."""
+"""How long an interrupted stage may take to clean up."""
+LAST_LINES = 20
 
 
 class StageFailed(AtnetError):
-    """A stage ended with a fault; the message is the stage's own."""
+    """A stage failed; the message is the stage's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +45,8 @@ class StageOutcome:
     cached: bool
 
 
-def stages_for(params: Params) -> tuple[str, ...]:
-    """Name the stages to run: the default data is fetched only when `data.path` points at it."""
-    default = Path(params.folders.raw) / SAMPLE_FILE
-    return STAGES if Path(params.data.path) == default else STAGES[1:]
-
-
-def dvc_address(stage: str) -> str:
-    """Give the name by which DVC knows a stage: `sample` stands in a dvc.yaml of its own."""
-    return f"data/dvc.yaml:{SAMPLE}" if stage == SAMPLE else stage
-
-
-def run_stage(stage: str, root: Path, tell: Callable[[str], None]) -> StageOutcome:
-    """Run `dvc repro --single-item` and hand each line it prints to `tell` at once.
+def run_stage(stage: str, root: Path, log: Callable[[str], None]) -> StageOutcome:
+    """Run `dvc repro --single-item` and log each line as it is printed.
 
     Raises:
         StageFailed: with the stage's own message.
@@ -70,26 +56,26 @@ def run_stage(stage: str, root: Path, tell: Callable[[str], None]) -> StageOutco
     with _process(command, root) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if line.strip() and not line.strip().startswith(ADVICE):
+            if line.strip() and not line.strip().startswith(DVC_HINTS):
                 lines.append(line.rstrip())
-                tell(lines[-1])
+                log(lines[-1])
     if process.returncode != 0:
         raise StageFailed(stage_message(stage, lines))
     return StageOutcome(stage, cached=any(mark in line for line in lines for mark in CACHED_MARKS))
 
 
 def stage_message(stage: str, lines: Sequence[str]) -> str:
-    """Find what the stage itself said last; if it said nothing, what DVC said."""
-    told = [position for position, line in enumerate(lines) if line.startswith(f"{stage}: ")]
-    first = told[-1] if told else max(0, len(lines) - 20)
-    # The stage's message may have several lines; what DVC adds about its own command says nothing new.
-    kept = [line for line in lines[first:] if not (told and line.startswith("ERROR: failed to reproduce"))]
-    return "\n".join(kept).strip() or f"{stage}: failed without a message. Run `dvc repro {dvc_address(stage)}`."
+    """Return the stage's own last message; without one, the last lines of DVC."""
+    own = [position for position, line in enumerate(lines) if line.startswith(f"{stage}: ")]
+    first = own[-1] if own else max(0, len(lines) - LAST_LINES)
+    # The stage's message may have several lines; what DVC adds about its command is not new.
+    message = [line for line in lines[first:] if not (own and line.startswith("ERROR: failed to reproduce"))]
+    return "\n".join(message).strip() or f"{stage}: failed without a message. Run `dvc repro {dvc_address(stage)}`."
 
 
 @contextlib.contextmanager
 def _process(command: Sequence[str], root: Path) -> Iterator[subprocess.Popen[str]]:
-    # The stages call `python`: it must be this environment's, whether or not that is activated.
+    # The stages call `python`: it must be this environment's, whether or not the environment is activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     process = subprocess.Popen(
         command,
@@ -102,6 +88,8 @@ def _process(command: Sequence[str], root: Path) -> Iterator[subprocess.Popen[st
         errors="replace",
         # Its own group: an interrupt must reach the stage itself, not only DVC, which ignores it meanwhile.
         start_new_session=True,
+        # If this flow is killed, the stage keeps the flow's lock until it ends: no second flow can collide with it.
+        pass_fds=_held_locks,
     )
     try:
         yield process
@@ -115,9 +103,9 @@ def _process(command: Sequence[str], root: Path) -> Iterator[subprocess.Popen[st
 
 
 def _interrupt(process: subprocess.Popen[str]) -> None:
-    for sign in (signal.SIGINT, signal.SIGKILL):
+    for number in (signal.SIGINT, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
+            os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=INTERRUPT_SECONDS)
             return
@@ -135,19 +123,31 @@ def stage_task(stage: str) -> State:
     return Completed(message=f"{stage} has run")
 
 
+_held_locks: list[int] = []
+"""File descriptors of the locks that this process's flows hold."""
+
+
 @contextlib.contextmanager
 def pipeline_lock(root: Path, timeout_seconds: float = 10) -> Iterator[None]:
-    """Hold the project for one flow's work.
+    """Hold the project for one flow. Stages inherit the lock: it is free when the flow and its stages have ended.
 
     Raises:
-        AtnetError: if another flow holds it.
+        AtnetError: if another flow, or a stage that a killed flow left running, holds it.
     """
     path = root / FLOW_LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=timeout_seconds)
     try:
-        with FileLock(path, timeout=timeout_seconds):
-            yield
+        with lock:
+            descriptor = lock._context.lock_file_fd
+            assert descriptor is not None
+            _held_locks.append(descriptor)
+            try:
+                yield
+            finally:
+                _held_locks.remove(descriptor)
     except Timeout:
         raise AtnetError(
-            f"Another flow is at work in this project: it holds {FLOW_LOCK}. Start again when it has ended."
+            f"Another flow, or a stage it left running, works in this project: it holds {FLOW_LOCK}. "
+            "Start this flow again when that has finished."
         ) from None

@@ -1,6 +1,6 @@
-"""The release flow: judge the published model, ask a person where that is wanted, promote or reject.
+"""The release flow: run the gate on the published model, wait for approval if that is required, promote or reject.
 
-The twin of `atnet release`, `atnet approve` and `atnet reject`. Run it alone: `python -m pipelines.release`.
+It does what `atnet release`, `atnet approve` and `atnet reject` do. Run it by itself: `python -m pipelines.release`.
 """
 
 import sys
@@ -17,86 +17,94 @@ from prefect.input import RunInput
 from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
-from atnet.commands.release import EXIT_CODES
+from atnet.cli.release import EXIT_CODES
 from atnet.errors import AtnetError
-from atnet.releasing.acts import Outcome, release
-from atnet.releasing.decisions import approve, reject
-from atnet.releasing.evidence import Options
+from atnet.file_system import file_system_errors
+from atnet.release.approval import UserDecision, approve_version, reject_version
+from atnet.release.gate_inputs import IsolationOptions
+from atnet.release.workflow import ReleaseOptions, ReleaseOutcome, release
 from atnet.storage import load_params
 from pipelines.dvc_stage import pipeline_lock
+from pipelines.tasks import run_flow
 
-ARTIFACT_KEY = "release-verdict"
-WAITING = "WaitingForApproval"
-STATES = {"promoted": "Promoted", "unchanged": "Unchanged", "rejected": "Rejected", "waiting": WAITING}
+ARTIFACT_KEY = "gate-result"
+STATE_NAMES = {
+    "promoted": "Promoted",
+    "unchanged": "Unchanged",
+    "rejected": "Rejected",
+    "pending_approval": "PendingApproval",
+}
 
 
-class Decision(RunInput):
-    """What Prefect's page asks a person for."""
+class ApprovalInput(RunInput):
+    """What Prefect's page asks the user."""
 
     approve: bool
     """Promote the version."""
-    why: str = ""
-    """The reason, for the ledger."""
-    who: str = ""
+    reason: str = ""
+    """For the ledger."""
+    user: str = ""
     """Who decides, for the ledger."""
 
 
 @task(cache_policy=NO_CACHE)
-def judge_model(isolated: bool, allow_unchecked: bool, again: bool) -> Outcome:
-    """Register, judge and, if that is all that is asked for, promote."""
-    options = Options(isolated=isolated, allow_unchecked=allow_unchecked, again=again)
-    outcome = release(load_params(), Path.cwd(), options, tell=get_run_logger().info)
-    get_run_logger().info(outcome.told)
+def release_model(isolated: bool, allow_unchecked: bool, again: bool) -> ReleaseOutcome:
+    """Register the model, run the gate and, unless approval is required, act on the result."""
+    options = ReleaseOptions(IsolationOptions(isolated, allow_unchecked), again=again)
+    outcome = release(load_params(), Path.cwd(), options, now=datetime.now(UTC))
+    get_run_logger().info(outcome.message)
     return outcome
 
 
 @task(cache_policy=NO_CACHE)
-def show_verdict(outcome: Outcome) -> None:
-    """Leave the gate's checks as a table in Prefect's UI."""
+def show_gate_result(outcome: ReleaseOutcome) -> None:
+    """Show the gate's checks as a table in Prefect's UI."""
     if outcome.record is not None:
+        file = outcome.record.file
         create_table_artifact(
             key=ARTIFACT_KEY,
-            table=[asdict(check) for check in outcome.record.verdict.checks],
-            description=f"{outcome.told} Verdict: [{outcome.record.file.name}]({outcome.record.file.as_uri()}).",
+            table=[asdict(check) for check in outcome.record.result.checks],
+            description=f"{outcome.message} Details: [{file.name}]({file.as_uri()}).",
         )
 
 
 @task(cache_policy=NO_CACHE)
-def decide(version: int, decision: Decision) -> str:
-    """Carry out what the person said."""
-    act = approve if decision.approve else reject
-    who = f"{decision.who or 'somebody'} in Prefect"
-    return act(load_params(), Path.cwd(), version, why=decision.why, who=who, tell=get_run_logger().info)
+def apply_decision(version: int, approval: ApprovalInput) -> str:
+    """Promote or reject the version, as the user decided."""
+    decision = UserDecision(version, approval.reason, f"{approval.user or 'a user'} in Prefect")
+    decide = approve_version if approval.approve else reject_version
+    return decide(load_params(), Path.cwd(), decision, now=datetime.now(UTC))
 
 
 @flow(name="release", persist_result=True)
 def release_flow(isolated: bool = False, allow_unchecked: bool = False, again: bool = False) -> State:
-    """Judge the published model; where a person must approve, wait for one."""
+    """Run the gate on the published model; wait for approval if that is required."""
     try:
-        with pipeline_lock(Path.cwd()):
-            outcome = judge_model(isolated, allow_unchecked, again)
-        show_verdict(outcome)
-        if outcome.result == "waiting" and deployment.id:
-            # The process ends here and the flow starts anew when somebody answers: the registry knows what waits.
-            decision = suspend_flow_run(wait_for_input=Decision, timeout=_seconds_left(outcome))
-            return Completed(name="Decided", message=decide(outcome.version, decision))
+        with file_system_errors(), pipeline_lock(Path.cwd()):
+            outcome = release_model(isolated, allow_unchecked, again)
+        show_gate_result(outcome)
+        if outcome.result == "pending_approval" and deployment.id:
+            # The process ends here, and the flow starts again when a user answers: the registry holds the state.
+            approval = suspend_flow_run(wait_for_input=ApprovalInput, timeout=_seconds_left(outcome))
+            return Completed(name="Decided", message=apply_decision(outcome.version, approval))
     except AtnetError as error:
         return Failed(message=str(error))
-    return Completed(name=STATES[outcome.result], message=outcome.told)
+    return Completed(name=STATE_NAMES[outcome.result], message=outcome.message)
 
 
-def _seconds_left(outcome: Outcome) -> int:
-    """Count the seconds until the wait is over; the registry turns it into a no by itself."""
+def _seconds_left(outcome: ReleaseOutcome) -> int:
+    """Return the seconds until the approval deadline; after it the registry rejects the version by itself."""
     assert outcome.deadline is not None
     return max(1, int((outcome.deadline - datetime.now(UTC)).total_seconds()))
 
 
 def main() -> int:
-    """Run the flow here and now; the exit codes are those of `atnet release`."""
-    state = release_flow(return_state=True)
-    print(f"release: {state.message}", file=sys.stdout if state.is_completed() else sys.stderr)
-    codes = {STATES[result]: code for result, code in EXIT_CODES.items()}
-    return codes.get(state.name or "", 0) if state.is_completed() else 1
+    """Run the flow in this process; the exit codes are those of `atnet release`."""
+    state = run_flow(release_flow, "release")
+    if state is None or not state.is_completed():
+        return 1
+    codes = {STATE_NAMES[result]: code for result, code in EXIT_CODES.items()}
+    return codes.get(state.name or "", 0)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The tuning flow: bring the data up to what training reads, search, and write the best settings if asked to.
+"""The tuning flow: run the stages that training needs, search, and write the best settings on request.
 
-The twin of `atnet tune`. Run it alone: `python -m pipelines.tuning`.
+Its CLI equivalent is `atnet tune`. To run it once: `python -m pipelines.tuning`.
 """
 
 import sys
@@ -13,31 +13,35 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from atnet.errors import AtnetError
+from atnet.file_system import file_system_errors
+from atnet.formatting import code_block
 from atnet.storage import load_params
-from atnet.tuning.act import Options, Outcome, tune
-from pipelines.dvc_stage import pipeline_lock, stage_task, stages_for
+from atnet.tuning.tune import TuningOptions, TuningOutcome, tune
+from pipelines.dvc_stage import pipeline_lock, stage_task
+from pipelines.stage_list import stages_for
+from pipelines.tasks import require_completed, run_flow
 
 ARTIFACT_KEY = "tuning-result"
-READ_BY_TRAINING = frozenset({"sample", "validate", "split", "tokenize", "vectors"})
-"""The stages that make what a trial reads."""
+NEEDED_STAGES = frozenset({"sample", "validate", "split", "tokenize", "vectors"})
+"""The stages whose outputs a trial reads."""
 
 
 @task(name="search", task_run_name="search", cache_policy=NO_CACHE, retries=0)
-def search(options: Options) -> Outcome:
-    """Run the trials; an interrupted search goes on where it was."""
-    outcome = tune(load_params(), Path.cwd(), options, tell=get_run_logger().info)
-    get_run_logger().info(outcome.told)
+def search(options: TuningOptions) -> TuningOutcome:
+    """Run the trials; an interrupted search continues where it stopped."""
+    outcome = tune(load_params(), Path.cwd(), options)
+    get_run_logger().info(outcome.summary)
     return outcome
 
 
 @task(name="show-trials", task_run_name="show the trials", cache_policy=NO_CACHE)
-def show_trials(outcome: Outcome) -> None:
-    """Leave the best trials and the change of params.yaml in Prefect's UI."""
-    table = "\n".join(outcome.table)
-    change = f"\n\n```diff\n{outcome.diff}```" if outcome.diff else ""
+def show_trials(outcome: TuningOutcome) -> None:
+    """Show the best trials and the change of params.yaml in Prefect's UI."""
+    parts = [outcome.summary, code_block("\n".join(outcome.table), "text")]
+    parts += [code_block(outcome.diff, "diff")] if outcome.diff else []
     create_markdown_artifact(
         key=ARTIFACT_KEY,
-        markdown=f"{outcome.told}\n\n```text\n{table}\n```{change}\n\nMLflow: {outcome.link}",
+        markdown="\n\n".join([*parts, f"MLflow: {outcome.link}"]),
         description="The best trials on the validation split.",
     )
 
@@ -46,29 +50,23 @@ def show_trials(outcome: Outcome) -> None:
 def tuning(trials: int | None = None, minutes: float | None = None, jobs: int = 1, apply: bool = False) -> State:
     """Search for better training parameters; params.yaml is changed only with `apply`."""
     try:
-        with pipeline_lock(Path.cwd()):
-            for stage in stages_for(load_params()):
-                if stage in READ_BY_TRAINING:
-                    _demand(stage_task(stage, return_state=True))
-            outcome = search(Options(trials, minutes, jobs, apply))
+        with file_system_errors(), pipeline_lock(Path.cwd()):
+            for stage in stages_for(load_params(), Path.cwd()):
+                if stage in NEEDED_STAGES:
+                    require_completed(stage_task(stage, return_state=True))
+            outcome = search(TuningOptions(trials, minutes, jobs, apply))
         show_trials(outcome)
-        if outcome.fault is not None:
-            raise outcome.fault
+        if outcome.store_error is not None:
+            raise outcome.store_error
     except AtnetError as error:
         return Failed(message=str(error))
-    return Completed(name="Applied" if outcome.applied else "Searched", message=outcome.told)
-
-
-def _demand(state: State) -> None:
-    if not state.is_completed():
-        raise AtnetError(state.message or f"A task ended in the state {state.name}.")
+    return Completed(name="Applied" if outcome.applied else "Searched", message=outcome.summary)
 
 
 def main() -> int:
-    """Run the flow here and now and turn its state into an exit code."""
-    state = tuning(return_state=True)
-    print(f"tuning: {state.message}", file=sys.stdout if state.is_completed() else sys.stderr)
-    return 0 if state.is_completed() else 1
+    """Run the flow in this process and return the exit code of its state."""
+    state = run_flow(tuning, "tuning")
+    return 0 if state is not None and state.is_completed() else 1
 
 
 if __name__ == "__main__":

@@ -1,29 +1,46 @@
-"""What several test modules share."""
+"""Fixtures that several test modules share."""
 
 import os
 import shutil
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy
 
 from atnet.config import Params
 from atnet.storage import load_params
 
-# Before anything imports Prefect: it reads these once, and must never touch the user's own server or home.
+# Set before anything imports Prefect, which reads them once: it must never use the user's own server or home.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
-# A shell may start what runs in its background deaf to Ctrl-C, children too; some tests send it.
+# A shell may start background processes, and so their children, with SIGINT ignored; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _sqlite_without_sync() -> Iterator[None]:
+    """Let SQLite skip waiting for the disk in this process: MLflow and Optuna commit hundreds of times."""
+
+    def relax(connection: Any, record: object) -> None:
+        if type(connection).__module__.startswith("sqlite3"):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", relax)
+    yield
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", relax)
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
-    """Name the folder of the project under test."""
+    """Return the folder of the project under test."""
     return ROOT
 
 
@@ -35,23 +52,35 @@ def params() -> Params:
 
 @pytest.fixture
 def datasets() -> Path:
-    """Name the folder of real labelled sets; skip where ATNET_DATASETS does not give one."""
+    """Return the folder of real labeled data sets; skip the test if ATNET_DATASETS does not name one."""
     folder = os.environ.get("ATNET_DATASETS")
     if not folder or not Path(folder).is_dir():
-        pytest.skip("ATNET_DATASETS names no folder of real sets")
+        pytest.skip("ATNET_DATASETS does not name a folder of real data sets")
     return Path(folder)
 
 
 @pytest.fixture(scope="session")
 def dvc_installed() -> None:
-    """Skip where git is missing: DVC works in a git repository."""
+    """Skip the test if git is missing: DVC needs a git repository."""
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
 
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give an MLflow store without runs, to be copied: making its tables takes two seconds."""
+    """Return an MLflow store without runs, to be copied: creating its tables takes two seconds."""
     from tests.finishedproject import make_empty_store
 
     return make_empty_store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a file system of one megabyte; skip the test if it cannot be mounted."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("a small file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

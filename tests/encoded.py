@@ -1,4 +1,4 @@
-"""Small encoded splits and models for the tests of everything behind the tokenizer."""
+"""Small encoded splits, tokenizers and wide branches for the tests of everything after the tokenizer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,28 +7,22 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from atnet.network.ngrams import RUN_FACTOR, answer_columns
-from atnet.network.wide import WideBranch
-from atnet.text.dataset import EncodedSplit
+from atnet import files
+from atnet.text.encoded_split import EncodedSplit
+from atnet.text.ngrams import NGRAM_BASE, weight_columns
+from atnet.wide.branch import WideBranch
 
 VOCABULARY = 40
 WORDS = ["[PAD]", "[UNK]", *(f"w{index}" for index in range(2, VOCABULARY))]
 
 
-def tokens_of(rng: np.random.Generator, label: int, longest: int) -> list[int]:
-    """Draw a text whose label shows in one token among noise."""
-    tokens = rng.integers(10, VOCABULARY, size=rng.integers(1, longest))
-    tokens[rng.integers(len(tokens))] = 2 + label
-    return tokens.tolist()
-
-
 def encoded_split(
-    rows: int, *, classes: int = 2, longest: int = 20, seed: int = 0, ratings: Sequence[float] | None = None
+    rows: int, *, classes: int = 2, max_tokens: int = 20, seed: int = 0, ratings: Sequence[float] | None = None
 ) -> EncodedSplit:
-    """Make a split that a network can learn."""
+    """Build a split of random texts, each with one token that determines its label."""
     rng = np.random.default_rng(seed)
     labels = np.arange(rows) % classes
-    texts = [tokens_of(rng, int(label), longest) for label in labels]
+    texts = [_random_text(rng, int(label), max_tokens) for label in labels]
     return EncodedSplit(
         tokens=np.concatenate(texts).astype(np.int32),
         offsets=np.cumsum([0, *map(len, texts)]).astype(np.int64),
@@ -39,45 +33,73 @@ def encoded_split(
     )
 
 
-def some_wide(classes: int, vocabulary_size: int, slots: int = 64, seed: int = 0) -> WideBranch:
-    """Make a wide branch of chance weights, whose runs are all pairs of the vocabulary's first tokens."""
-    rng, columns = np.random.default_rng(seed), answer_columns(classes)
-    numbers = np.full(slots, -1, np.int64)
+def split_of_texts(texts: Sequence[Sequence[int]], labels: Sequence[int]) -> EncodedSplit:
+    """Build a split of the given token ids and labels."""
+    return EncodedSplit(
+        tokens=np.concatenate([np.asarray(text) for text in texts]).astype(np.int32),
+        offsets=np.cumsum([0, *map(len, texts)]),
+        labels=np.array(labels, np.int32),
+        text_hashes=[str(row) for row in range(len(texts))],
+        ratings=None,
+        weights=None,
+    )
+
+
+def pad(texts: Sequence[Sequence[int]], extra: int = 0) -> np.ndarray:
+    """Pad token ids with zeros to a batch, by `extra` more than the longest text needs."""
+    tokens = np.zeros((len(texts), max(map(len, texts)) + extra), np.int32)
+    for row, text in enumerate(texts):
+        tokens[row, : len(text)] = text
+    return tokens
+
+
+def random_wide_branch(
+    classes: int, vocabulary_size: int, slots: int = 64, seed: int = 0, max_n: int = 2
+) -> WideBranch:
+    """Build a wide branch of random weights, whose n-grams consist of the first tokens of the vocabulary."""
+    rng, columns = np.random.default_rng(seed), weight_columns(classes)
+    ngram_ids = np.full(slots, -1, np.int64)
     for first in range(2, vocabulary_size):
         for second in range(2, min(vocabulary_size, 10)):
-            number = first * RUN_FACTOR + second
-            numbers[number % slots] = number
-    weights = {"words": vocabulary_size, "runs": slots, "spelling": vocabulary_size}
+            ngram_id = first * NGRAM_BASE + second
+            if max_n == 3 and second % 2:
+                ngram_id = ngram_id * NGRAM_BASE + first
+            ngram_ids[ngram_id % slots] = ngram_id
+
+    def weights(rows: int) -> np.ndarray:
+        return rng.normal(size=(rows, columns)).astype(np.float32)
+
     return WideBranch(
-        **{name: rng.normal(size=(rows, columns)).astype(np.float32) for name, rows in weights.items()},
-        numbers=numbers,
-        letters=rng.integers(1, 20, vocabulary_size).astype(np.float32),
+        word_weights=weights(vocabulary_size),
+        ngram_weights=weights(slots),
+        ngram_ids=ngram_ids,
+        char_ngram_weights=weights(vocabulary_size),
+        char_ngram_counts=rng.integers(1, 20, vocabulary_size).astype(np.float32),
         intercept=rng.normal(size=columns).astype(np.float32),
     )
 
 
 def word_tokenizer(max_length: int = 20) -> Tokenizer:
-    """Make a tokenizer that knows the words w2, w3, … and keeps `max_length` of them."""
-    words = models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]")
-    tokenizer = Tokenizer(words)
+    """Build a tokenizer of the words w2, w3, … that truncates texts to `max_length` tokens."""
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.enable_truncation(max_length)
     return tokenizer
 
 
-def write_tokens(folder: Path, *, classes: int = 2, rows: int = 120) -> None:
-    """Write what `tokenize` writes, small."""
-    folder.mkdir(parents=True, exist_ok=True)
-    word_tokenizer().save(str(folder / "tokenizer.json"))
+def write_tokens(root: Path, *, classes: int = 2, rows: int = 120) -> None:
+    """Write small outputs of the stage `tokenize`."""
+    (root / files.TOKENS).mkdir(parents=True, exist_ok=True)
+    word_tokenizer().save(str(root / files.TOKENIZER))
     names = ", ".join(f'"label-{index}"' for index in range(classes))
-    (folder / "labels.json").write_text(f"[{names}]\n")
+    (root / files.LABELS).write_text(f"[{names}]\n")
     for seed, name in enumerate(("train", "validation", "test")):
         split = encoded_split(rows if name == "train" else 30, classes=classes, seed=seed)
-        write_split(folder / f"{name}.arrow", split)
+        write_split(root / files.encoded_split(name), split)
 
 
 def write_split(path: Path, split: EncodedSplit) -> None:
-    """Write a split as `tokenize` does."""
+    """Write an encoded split in the format of the stage `tokenize`."""
     bounds = zip(split.offsets[:-1], split.offsets[1:], strict=True)
     table = pa.table(
         {
@@ -89,3 +111,15 @@ def write_split(path: Path, split: EncodedSplit) -> None:
     )
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
+
+
+def write_vectors(root: Path, vectors: np.ndarray) -> None:
+    """Write the output of the stage `vectors`."""
+    (root / files.VECTORS).mkdir(parents=True, exist_ok=True)
+    np.save(root / files.WORD_VECTORS, vectors)
+
+
+def _random_text(rng: np.random.Generator, label: int, max_tokens: int) -> list[int]:
+    tokens = rng.integers(10, VOCABULARY, size=rng.integers(1, max_tokens))
+    tokens[rng.integers(len(tokens))] = 2 + label
+    return [int(token) for token in tokens]

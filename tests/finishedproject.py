@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from mlflow import MlflowClient
 
+from atnet import files
 from atnet.config import Params, TrackingConfig
 from tests.tinymodel import write_tiny_model
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def interval(value: float, half: float = 0.02) -> dict[str, float]:
-    """Give a score with bounds, as metrics.json has it."""
+    """Return a score with bounds, as in metrics.json."""
     return {"value": value, "low": round(value - half, 6), "high": round(value + half, 6)}
 
 
@@ -52,15 +53,14 @@ SLICES: dict[str, Any] = {
 
 
 def write_finished_project(root: Path, params: Params, *, scale: float = 1.0) -> Path:
-    """Write splits, model and evaluation where params.yaml says; another `scale` makes another model."""
+    """Write splits, model and evaluation; another `scale` makes another model."""
     shutil.copy(ROOT / "params.yaml", root / "params.yaml")
-    folders = params.folders
-    splits = root / folders.splits
+    splits = root / files.SPLITS
     splits.mkdir(parents=True, exist_ok=True)
     for name, rows in (("train", 120), ("validation", 20), ("test", 40)):
         _texts(name, rows).to_parquet(splits / f"{name}.parquet", index=False)
-    write_tiny_model(root / folders.model, scale=scale)
-    evaluation = root / folders.evaluation
+    write_tiny_model(root / files.MODEL, scale=scale)
+    evaluation = root / files.EVALUATION
     evaluation.mkdir(parents=True, exist_ok=True)
     (evaluation / "metrics.json").write_text(json.dumps(METRICS))
     (evaluation / "details.json").write_text(json.dumps(DETAILS))
@@ -70,7 +70,7 @@ def write_finished_project(root: Path, params: Params, *, scale: float = 1.0) ->
 
 
 def tracking_config(params: Params, **changes: Any) -> TrackingConfig:
-    """Give the tracking section with a short patience and, if asked, other values."""
+    """Return the tracking section with a short timeout and other changed values."""
     return params.tracking.model_copy(update={"timeout_seconds": 2, **changes})
 
 
@@ -89,7 +89,7 @@ def _texts(name: str, rows: int) -> pd.DataFrame:
 
 
 def make_empty_store(folder: Path) -> Path:
-    """Make an MLflow store once, to be copied: its tables take two seconds."""
+    """Create an MLflow store to be copied: creating its tables takes two seconds."""
     path = folder / "mlflow.db"
     MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments(max_results=1)
     return path

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from atnet import files
 from atnet.config import Params
 from atnet.inference import model_hash
 from atnet.registry.versions import (
@@ -18,23 +19,23 @@ from atnet.registry.versions import (
     set_alias,
 )
 from atnet.storage import load_params
-from atnet.tracking import publish_from_files
-from tests.settings import LABELLED, params_file
-from tests.texts import Language, labelled_texts
+from atnet.tracking.publishing import publish_from_files
+from tests.settings import LABELED, params_file
+from tests.texts import Language, labeled_texts
 from tests.wordmodels import train_word_model, write_word_project
 
 NOW = datetime(2026, 11, 4, 2, tzinfo=UTC)
 SETTINGS = {
-    **LABELLED,
+    **LABELED,
     "data": {"path": "data/own.csv"},
     "monitor": {
-        "minimum_rows": 30,
-        "maximum_rows": 60,
-        "reference_rows": 300,
-        "resamples": 150,
+        "min_window_rows": 30,
+        "max_window_rows": 60,
+        "max_reference_rows": 300,
+        "null_samples": 150,
         "bootstrap_samples": 100,
         "cooldown_windows": 3,
-        "retrain_rows": 50,
+        "min_new_rows": 50,
     },
 }
 
@@ -52,14 +53,14 @@ class MonitoredProject:
 
     @property
     def folder(self) -> Path:
-        return self.root / self.params.monitor.folder
+        return self.root / self.params.monitor.output_folder
 
     def release(self, *, rows: int = 1500, alias: str = CHAMPION) -> int:
         """Train a model, publish it and give it an alias; return its version."""
         train_word_model(self.root, self.params, rows=rows)
         publish_from_files(self.params, self.root)
         ensure_registered_model(self.registry)
-        version = register(self.registry, model_hash(self.root / self.params.folders.model))
+        version = register(self.registry, model_hash(self.root / files.MODEL))
         set_alias(self.registry, alias, version.number)
         return version.number
 
@@ -75,13 +76,13 @@ class MonitoredProject:
 
 
 def usual_texts(rows: int, seed: int) -> pd.DataFrame:
-    """Make texts like those that the champion was trained on."""
-    return labelled_texts(rows, "en", seed=1000 + seed)
+    """Generate texts like those that the champion was trained on."""
+    return labeled_texts(rows, "en", seed=1000 + seed)
 
 
 def new_texts(rows: int, seed: int, language: Language = "pt") -> pd.DataFrame:
-    """Make texts of another kind."""
-    return labelled_texts(rows, language, seed=2000 + seed)
+    """Generate texts of another kind."""
+    return labeled_texts(rows, language, seed=2000 + seed)
 
 
 def make_monitored_project(root: Path, empty_store: Path) -> MonitoredProject:
@@ -90,9 +91,7 @@ def make_monitored_project(root: Path, empty_store: Path) -> MonitoredProject:
     params_file(root, SETTINGS)
     params = load_params(root / "params.yaml")
     write_word_project(root, params)
-    splits = [
-        pd.read_parquet(root / params.folders.splits / f"{name}.parquet") for name in ("train", "validation", "test")
-    ]
+    splits = [pd.read_parquet(root / files.split_table(name)) for name in ("train", "validation", "test")]
     pd.concat(splits)[["id", "text", "label"]].to_csv(root / params.data.path, index=False)
     project = MonitoredProject(root)
     project.release()

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COPIED = (
     "src",
     "pipelines",
-    "behaviour",
+    "behavior",
     "data/dvc.yaml",
     "data/.gitignore",
     "dvc.yaml",
@@ -30,7 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "data": {"path": OWN_DATA},
     "data.columns": {"label": "label", "id": "id", "rating": None, "slices": []},
     "validate": {"label_from_rating": None},
-    "baseline": {"regularisation": [1.0]},
+    "baseline": {"regularization": [1.0]},
     "train": {
         "embedding_dimensions": 16,
         "filters": 16,
@@ -40,7 +40,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "soft_target_slope": None,
         "precision": "float32",
     },
-    "evaluate": {"bootstrap_samples": 100, "listed_texts": 5, "attention_texts": 2},
+    "evaluate": {"bootstrap_samples": 100, "example_texts": 5, "explained_texts": 2},
 }
 """Dotted section -> values, for tables with the columns id, text and label."""
 

@@ -1,4 +1,4 @@
-"""A project, an MLflow server, a Prefect server, and what a team does with them."""
+"""A project with a real MLflow server and a real Prefect server, for tests of a whole release history."""
 
 import contextlib
 import re
@@ -18,7 +18,7 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 FLOW_SECONDS = 300
 
 
-class Story:
+class ReleaseStory:
     """A project with its servers."""
 
     def __init__(self, project: Project, mlflow_uri: str, prefect_uri: str) -> None:
@@ -44,41 +44,42 @@ class Story:
         change_params(self.root / "params.yaml", {"release": values})
 
     def history(self) -> list[str]:
-        """Name the acts that the ledger tells of, oldest first."""
+        """Return the actions in the ledger, oldest first."""
         return [re.split(r"  +", line)[2] for line in self.atnet("history").stdout.splitlines()[1:]]
 
     @contextlib.contextmanager
     def deployments(self) -> Iterator[None]:
-        """Serve the deployments as long as the block lasts."""
+        """Serve the deployments while the block runs."""
         serve = [sys.executable, "-m", "pipelines.deployments"]
         with running(serve, self.root, self.project.environment(**self.servers), name="serve"):
             wait_until(lambda: bool(self._deployments()), seconds=180)
             yield
 
     def start_release(self, **parameters: bool) -> str:
-        """Start the deployment `release`; give the id of its run."""
-        (found,) = self._deployments()
-        run = ask(self.prefect_uri, f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+        """Start the deployment `release` and return the id of its run."""
+        (release,) = self._deployments()
+        run = ask(self.prefect_uri, f"deployments/{release['id']}/create_flow_run", {"parameters": parameters})
         return str(run["id"])
 
     def wait_for(self, run_id: str, *states: str) -> dict[str, Any]:
-        """Wait until a run is in one of the states, or at its end."""
+        """Wait until a run is in one of the states, or has ended."""
         wait_until(lambda: self.flow_run(run_id)["state_type"] in {*FINAL, *states}, seconds=FLOW_SECONDS)
         return self.flow_run(run_id)
 
     def answer(self, run_id: str, **decision: Any) -> dict[str, Any]:
-        """Answer a suspended run as Prefect's page does; give what Prefect says."""
+        """Answer a suspended run as Prefect's page does and return Prefect's reply."""
         return dict(ask(self.prefect_uri, f"flow_runs/{run_id}/resume", {"run_input": decision}))
 
     def flow_run(self, run_id: str) -> dict[str, Any]:
-        """Give a run as the server knows it."""
+        """Return a flow run as the server describes it."""
         return dict(ask(self.prefect_uri, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})[0])
 
     def _deployments(self) -> list[dict[str, Any]]:
-        return [one for one in ask(self.prefect_uri, "deployments/filter", {}) if one["name"] == "release"]
+        deployments = ask(self.prefect_uri, "deployments/filter", {})
+        return [deployment for deployment in deployments if deployment["name"] == "release"]
 
     def tamper(self, line: int, old: str, new: str) -> Callable[[], None]:
-        """Change a line of the ledger in the store; give what puts it back."""
+        """Change a line of the ledger in the store and return a function that restores it."""
         experiment = self.client.get_experiment_by_name("atnet-operations").experiment_id
         (run,) = self.client.search_runs([experiment])
         name = f"ledger.{line:06d}"
@@ -88,15 +89,15 @@ class Story:
         return lambda: self.client.set_tag(run.info.run_id, name, text)
 
 
-Kind = TypeVar("Kind", bound=Story)
+Story = TypeVar("Story", bound=ReleaseStory)
 
 
 @contextlib.contextmanager
-def told_on(project: Project, kind: type[Kind]) -> Iterator[Kind]:
-    """Run both servers beside a project."""
+def release_servers(project: Project, story: type[Story]) -> Iterator[Story]:
+    """Run both servers for a project while the block runs."""
     environment = project.environment()
     with (
         mlflow_server(project.root, environment) as mlflow_uri,
         prefect_server(project.root, environment) as prefect_uri,
     ):
-        yield kind(project, mlflow_uri, prefect_uri)
+        yield story(project, mlflow_uri, prefect_uri)

@@ -1,4 +1,4 @@
-"""The committed params.yaml with some values changed."""
+"""The committed params.yaml with changed values."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,16 +9,16 @@ import yaml
 from atnet.config import Params, parse_params
 
 ROOT = Path(__file__).resolve().parents[1]
-LABELLED: dict[str, dict[str, Any]] = {
+LABELED: dict[str, dict[str, Any]] = {
     "data.columns": {"id": "id", "label": "label", "rating": None, "slices": []},
     "validate": {"label_from_rating": None},
     "train": {"soft_target_slope": None},
 }
-"""For files with the columns id, text and label."""
+"""Settings for files with the columns id, text and label."""
 
 
 def changed_text(*changes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Give the text of params.yaml with values changed: dotted section -> key -> value; later changes win."""
+    """Return params.yaml as text with values changed: dotted section -> key -> value; later changes win."""
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for change in changes:
         for dotted, new in change.items():
@@ -30,12 +30,12 @@ def changed_text(*changes: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def params_with(*changes: Mapping[str, Mapping[str, Any]]) -> Params:
-    """Give the parameters with values changed."""
+    """Return the parameters with values changed."""
     return parse_params(changed_text(*changes))
 
 
 def params_file(folder: Path, *changes: Mapping[str, Mapping[str, Any]]) -> Path:
-    """Write params.yaml with values changed into a folder."""
+    """Write params.yaml with values changed to a folder."""
     path = folder / "params.yaml"
     path.write_text(changed_text(*changes), encoding="utf-8")
     return path

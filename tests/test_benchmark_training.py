@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from atnet.storage import write_arrow
-from atnet.text.dataset import EncodedSplit
-from benchmarks.measure import Measured
-from benchmarks.training_floor import LARGEST, TOGETHER, operations_per_token, rates
-from benchmarks.training_rows import parameters, resampled, write_csv
-from benchmarks.training_tables import Epoch, Run, floor_report, growth_report, rival_report, slope
+from atnet.text.encoded_split import EncodedSplit
+from benchmarks.measure import Measurement
+from benchmarks.training_floor import CONVOLUTION, LARGEST, operations_per_token, rates
+from benchmarks.training_rows import parameters, resample, write_csv
+from benchmarks.training_tables import Epoch, Run, comparison_report, floor_report, growth_report, slope
 from tests.encoded import encoded_split
 from tests.settings import ROOT
 
 
 def run(*accuracies: float, rows: int = 1000, seconds: float = 2.0, peak: int = 10**9) -> Run:
-    """Make a run whose epochs took so many seconds and reached these accuracies."""
+    """Build a run whose epochs took that many seconds and reached these accuracies."""
     epochs = tuple(
         Epoch(seconds, (seconds + 1) * number, (seconds + 1) * number + 8, accuracy)
         for number, accuracy in enumerate(accuracies, start=1)
@@ -27,34 +27,34 @@ def run(*accuracies: float, rows: int = 1000, seconds: float = 2.0, peak: int = 
     return Run(rows, rows * 200, 1.0, 5 * 10**8, epochs, 100_000, peak)
 
 
-def test_a_run_reads_what_its_process_told() -> None:
-    told = {"rows": 10, "tokens": 90, "setup_seconds": 1.5, "anonymous_bytes": 7, "operations": 3}
-    told["epochs"] = [{"train_seconds": 2.0, "since_training": 2.5, "since_begun": 9.0, "accuracy": 0.7}]
-    found = Run.of(told, Measured(12.0, 20.0, 4096, ""))
-    assert found.peak_bytes == 4096
-    assert found.speed == 5.0
-    assert found.reaching(0.7) == found.best
-    assert found.reaching(0.71) is None
+def test_a_run_is_built_from_the_report_of_its_process() -> None:
+    report: dict[str, object] = {"rows": 10, "tokens": 90, "setup_seconds": 1.5, "anonymous_bytes": 7, "operations": 3}
+    report["epochs"] = [{"train_seconds": 2.0, "since_training": 2.5, "since_start": 9.0, "accuracy": 0.7}]
+    result = Run.from_report(report, Measurement(12.0, 20.0, 4096, ""))
+    assert result.peak_bytes == 4096
+    assert result.speed == 5.0
+    assert result.first_reaching(0.7) == result.best
+    assert result.first_reaching(0.71) is None
 
 
-def test_the_time_counts_until_the_plain_scripts_best_accuracy_is_reached() -> None:
+def test_the_time_is_measured_until_the_plain_scripts_best_accuracy_is_reached() -> None:
     plain = run(0.6, 0.8, 0.75, seconds=9.0)
     project = run(0.7, 0.85, 0.9, seconds=1.0, peak=2 * 10**9)
-    text = rival_report([plain], [project], prepared=4.0)
-    # Twenty seconds for two epochs of ten, against four for two of two.
+    text = comparison_report([plain], [project], preparation=4.0)
+    # Twenty seconds for two epochs of ten seconds, against four for two of two seconds.
     assert "| time to the plain script's best accuracy (s) | 20.0 | 4.0 | 0.20 | at most 1/5 |" in text
-    assert "| … from process start, `tokenize` and `vectors` with it | 28.0 | 16.0 | 0.57 |  |" in text
+    assert "| … from process start, with `tokenize` and `vectors` | 28.0 | 16.0 | 0.57 |  |" in text
     assert "| training, texts per second | 111 | 1,000 | 9.00 | at least 4 |" in text
     assert "| peak memory (MB) | 1,000 | 2,000 | 2.00 | at most 1 |" in text
 
 
-def test_an_accuracy_that_was_not_reached_is_said() -> None:
-    text = rival_report([run(0.8)], [run(0.7)], prepared=1.0)
+def test_the_report_states_that_an_accuracy_was_not_reached() -> None:
+    text = comparison_report([run(0.8)], [run(0.7)], preparation=1.0)
     assert "did not reach" in text
     assert "time to" not in text
 
 
-def test_the_slope_tells_linear_from_flat() -> None:
+def test_the_slope_is_1_for_linear_growth_and_0_for_none() -> None:
     assert math.isclose(slope([1000, 2000, 8000], [3.0, 6.0, 24.0]), 1)
     assert math.isclose(slope([1000, 2000, 8000], [5.0, 5.0, 5.0]), 0, abs_tol=1e-12)
     text = growth_report([run(0.5, rows=1000, seconds=1.0), run(0.5, rows=4000, seconds=4.0)])
@@ -66,15 +66,15 @@ def test_the_operations_are_those_of_the_convolution_and_the_score() -> None:
     assert operations_per_token(dimensions=100, filters=64, kernel=5) == 3 * (2 * 500 * 64 + 2 * 64)
 
 
-def test_the_products_of_the_convolution_are_joined_by_their_time() -> None:
+def test_the_products_of_the_convolution_are_added_by_their_time() -> None:
     shapes = {"first": (10, 10, 5), "second": (10, 10, 15), LARGEST: (100, 100, 100)}
     seconds = {name: {"float32": taken} for name, taken in {"first": 1.0, "second": 3.0, LARGEST: 1.0}.items()}
-    found = rates(shapes, seconds)
-    assert found[TOGETHER]["float32"] == (1000 + 3000) / 4
-    assert found[LARGEST]["float32"] == 2_000_000
+    result = rates(shapes, seconds)
+    assert result[CONVOLUTION]["float32"] == (1000 + 3000) / 4
+    assert result[LARGEST]["float32"] == 2_000_000
 
 
-def test_the_share_reached_is_the_training_against_the_bare_products() -> None:
+def test_the_training_is_compared_with_the_matrix_products_alone() -> None:
     products = {"product": {"float32": 10**10, "bfloat16": 2 * 10**10}}
     floor = {"products": products, "compared": ["product"], "precision": "bfloat16"}
     # 1,000 texts of 200 tokens and 100,000 operations each: a second at 20 GFLOP/s; the epoch took two.
@@ -82,22 +82,22 @@ def test_the_share_reached_is_the_training_against_the_bare_products() -> None:
     assert "would take 1.0 s: the training reaches 50% of it" in text
 
 
-def test_resampled_texts_are_the_old_ones_with_small_changes(tmp_path: Path) -> None:
-    split = encoded_split(50, longest=40)
-    write_arrow(tmp_path / "rows.arrow", resampled(split, 200))
+def test_resampled_texts_differ_from_the_original_ones_in_few_tokens(tmp_path: Path) -> None:
+    split = encoded_split(50, max_tokens=40)
+    write_arrow(tmp_path / "rows.arrow", resample(split, 200))
     drawn = EncodedSplit.load(tmp_path / "rows.arrow")
     assert len(drawn) == 200
     chosen = np.random.default_rng(13).integers(50, size=200)
     assert np.array_equal(drawn.lengths, split.lengths[chosen])
     assert np.array_equal(drawn.labels, split.labels[chosen])
-    kept = [
+    unchanged = [
         (drawn.padded(np.array([row]), 40) == split.padded(np.array([source]), 40))[0, : split.lengths[source]].mean()
         for row, source in enumerate(chosen)
     ]
-    assert 0.9 < np.mean(kept) < 1
+    assert 0.9 < np.mean(unchanged) < 1
 
 
-def test_a_part_of_the_rows_is_spread_over_the_file(tmp_path: Path) -> None:
+def test_a_part_of_the_rows_is_spread_over_the_whole_file(tmp_path: Path) -> None:
     import gzip
 
     with gzip.open(tmp_path / "all.csv.gz", "wt") as file:
@@ -109,7 +109,7 @@ def test_a_part_of_the_rows_is_spread_over_the_file(tmp_path: Path) -> None:
     assert len((tmp_path / "whole.csv").read_text().splitlines()) == 101
 
 
-def test_the_parameters_are_the_projects_but_for_the_data() -> None:
+def test_the_training_parameters_are_the_projects() -> None:
     import yaml
 
     from atnet.config import parse_params
@@ -117,7 +117,7 @@ def test_the_parameters_are_the_projects_but_for_the_data() -> None:
     assert parse_params(yaml.safe_dump(parameters())).train == parse_params((ROOT / "params.yaml").read_text()).train
 
 
-def test_the_benchmark_itself_stays_small() -> None:
+def test_the_benchmark_process_imports_nothing_large() -> None:
     # A child's peak memory is at least that of the process that started it.
     code = "import sys, benchmarks.training; print({'numpy', 'pandas', 'tensorflow', 'atnet'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -1,3 +1,5 @@
+"""The command line: help, exit codes, messages."""
+
 import shutil
 import socket
 import subprocess
@@ -5,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from atnet import cli
-from atnet.commands import summary
+from atnet import files
+from atnet.cli import app, summary
+from atnet.cli.app import COMMANDS, command_line
 from atnet.config import Params
 from atnet.storage import write_json
 
@@ -35,29 +39,40 @@ def _atnet(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def test_help_names_every_act(tmp_path: Path) -> None:
+def test_help_lists_every_command(tmp_path: Path) -> None:
     done = _atnet("--help", folder=tmp_path)
     assert done.returncode == 0
-    for command in ("check", "publish", "refresh", "summary", "doctor", "ui"):
+    assert len(COMMANDS) == 18
+    for command in COMMANDS:
         assert command in done.stdout
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_the_help_text_that_the_list_of_commands_shows(command: str) -> None:
+    printed = CliRunner().invoke(command_line(command), [command, "--help"])
+    assert printed.exit_code == 0
+    assert COMMANDS[command].rstrip(".").split(";")[0].split(",")[0] in " ".join(printed.stdout.split())
+
+
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys, atnet.cli; print({'mlflow', 'pandas', 'pyarrow', 'tensorflow', 'pydantic'} & set(sys.modules))"
+    code = (
+        "import sys, atnet.cli.app; atnet.cli.app.command_line(None)\n"
+        "print({'mlflow', 'pandas', 'pyarrow', 'tensorflow', 'pydantic'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize("command", ["check", "publish", "refresh", "summary", "doctor", "ui"])
-def test_outside_the_project_every_command_says_so_in_one_message(
+@pytest.mark.parametrize("command", ["check", "publish", "refresh", "summary", "doctor", "ui", "serve"])
+def test_outside_a_project_every_command_ends_in_one_message(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["atnet", command])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        app.main()
     assert ended.value.code == 1
-    assert capsys.readouterr().err == "atnet: params.yaml is not here. Run the command in the project's folder.\n"
+    assert capsys.readouterr().err == "atnet: params.yaml is missing. Run the command in the project's folder.\n"
 
 
 def test_an_unknown_command_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
@@ -66,7 +81,7 @@ def test_an_unknown_command_is_refused_with_the_nearest_known_one(tmp_path: Path
     assert "summary" in done.stderr
 
 
-def test_summary_before_the_first_run_says_what_to_do(project: Path, tmp_path: Path) -> None:
+def test_summary_before_the_first_run_names_the_next_step(project: Path, tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
     done = _atnet("summary", folder=tmp_path)
     assert done.returncode == 1
@@ -74,51 +89,54 @@ def test_summary_before_the_first_run_says_what_to_do(project: Path, tmp_path: P
     assert "Traceback" not in done.stderr
 
 
-def test_summary_tells_rows_scores_and_where_to_look(
+def test_summary_shows_rows_scores_and_where_to_look(
     project: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
-    rows = {"read": 23703, "kept": 19136, "left_out": 4567, "quarantined": 0}
-    write_json(tmp_path / params.folders.validated / "report.json", {"rows": rows})
-    write_json(tmp_path / params.folders.evaluation / "metrics.json", METRICS)
+    rows = {"read": 23703, "valid": 19136, "excluded": 4567, "quarantined": 0}
+    write_json(tmp_path / files.VALIDATION_REPORT, {"rows": rows})
+    write_json(tmp_path / files.EVALUATION / "metrics.json", METRICS)
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(cli.app, ["summary"])
+    result = CliRunner().invoke(command_line("summary"), ["summary"])
     assert result.exit_code == 0
-    assert "23,703 read: 19,136 kept, 4,567 left out by rule, 0 quarantined" in result.stdout
+    assert "23,703 read: 19,136 valid, 4,567 excluded, 0 quarantined" in result.stdout
     assert "0.812 (0.795 to 0.829)" in result.stdout
-    assert "better than the strongest baseline, NB-SVM" in result.stdout
+    assert "better than the best baseline, NB-SVM" in result.stdout
     assert "data/08_evaluation/report.html" in result.stdout
     assert "make ui" in result.stdout
 
 
-def test_the_strongest_baseline_stands_right_below_the_model() -> None:
+def test_the_best_baseline_is_listed_right_below_the_model() -> None:
     models = [row.model for row in summary.score_rows(METRICS)]
     assert models == ["AtNet", "NB-SVM", "majority class"]
 
 
-def test_a_fault_that_is_not_the_users_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "app", lambda: {}["missing"])
+def _run_main(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Run `atnet` with a command that raises the error."""
+
+    def failing_command_line(called: str | None) -> typer.Typer:
+        raise error
+
+    monkeypatch.setattr(app, "command_line", failing_command_line)
+    app.main()
+
+
+def test_an_error_that_the_user_cannot_fix_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyError):
-        cli.main()
+        _run_main(monkeypatch, KeyError("missing"))
 
 
-def test_a_full_disk_is_told_in_one_message(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def full() -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(cli, "app", full)
+def test_a_full_disk_ends_in_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        _run_main(monkeypatch, OSError(28, "No space left on device"))
     assert ended.value.code == 1
     assert "disk is full" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_told_with_another(tmp_path: Path, project: Path) -> None:
+def test_a_port_in_use_is_refused_with_another_one(tmp_path: Path, project: Path) -> None:
     shutil.copy(project / "params.yaml", tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
         done = _atnet("ui", "--port", str(port), folder=tmp_path)
     assert done.returncode == 1
     assert f"atnet ui --port {port + 1}" in done.stderr

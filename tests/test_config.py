@@ -1,4 +1,4 @@
-"""What params.yaml may not hold, and how it is told."""
+"""Invalid values in params.yaml and the messages about them."""
 
 from pathlib import Path
 
@@ -7,55 +7,55 @@ import pytest
 from atnet.config import parse_params
 from atnet.errors import ConfigurationError
 from atnet.storage import load_params
-from settings import ROOT, changed_text
+from tests.settings import ROOT, changed_text
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"tokenize": {"vocabulary_sise": 9}}, "tokenize.vocabulary_sise: unknown key (did you mean vocabulary_size?)"),
-        ({"tokenize": {"zzz": 9}}, "tokenize.zzz: unknown key (known here: kind, vocabulary_size, "),
+        ({"tokenize": {"zzz": 9}}, "tokenize.zzz: unknown key (keys of this section: kind, vocabulary_size, "),
         ({"data.columns": {"txt": "x"}}, "data.columns.txt: unknown key (did you mean text?)"),
         ({"train": {"batch_size": "64"}}, "train.batch_size: Input should be a valid integer (found '64')"),
         ({"train": {"batch_size": 0}}, "train.batch_size: Input should be greater than or equal to 1 (found 0)"),
         ({"train": {"dropout": 1.3}}, "train.dropout: Input should be less than 1 (found 1.3)"),
         ({"tokenize": {"kind": "words"}}, "tokenize.kind: Input should be 'word', 'bpe' or 'unigram' (found 'words')"),
         ({"split.fractions": {"train": 0.7}}, "split.fractions: train, validation and test add up to 0.9, not to 1"),
-        ({"validate.text_words": {"minimum": 5000}}, "minimum (5000) is larger than maximum (4000)"),
+        ({"validate.text_words": {"min_value": 5000}}, "min_value (5000) is larger than max_value (4000)"),
         ({"data.columns": {"rating": None}}, "validate.label_from_rating needs data.columns.rating"),
-        ({"validate": {"label_from_rating": None}}, "data.columns.label is null: name the label column"),
+        ({"validate": {"label_from_rating": None}}, "data.columns.label is null: set it to the label column"),
     ],
 )
-def test_a_bad_value_is_named_with_what_would_do(change: dict[str, dict[str, object]], told: str) -> None:
+def test_an_invalid_value_is_reported_with_what_is_allowed(change: dict[str, dict[str, object]], expected: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         parse_params(changed_text(change))
-    assert told in str(raised.value)
+    assert expected in str(raised.value)
     assert "docs/parameters.md lists every key" in str(raised.value)
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     text = TEXT.replace("vocabulary_size:", "vocabulary_sise:").replace("\nsplit:", "\nspilt:")
     with pytest.raises(ConfigurationError) as raised:
         parse_params(text)
-    for told in ("tokenize.vocabulary_size: missing", "split: missing", "spilt: unknown key (did you mean split?)"):
-        assert told in str(raised.value)
+    for expected in ("tokenize.vocabulary_size: missing", "split: missing", "spilt: unknown key (did you mean split?)"):
+        assert expected in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
-        ("", "params.yaml holds no sections. Restore it with `git checkout params.yaml`."),
+        ("", "params.yaml has no sections. Restore it with `git checkout params.yaml`."),
         (TEXT.replace("  seed: 13", "  seed: [13", 1), "params.yaml is not valid YAML: "),
     ],
 )
-def test_a_file_that_holds_no_parameters_is_told(text: str, told: str) -> None:
+def test_a_file_without_parameters_is_reported(text: str, expected: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         parse_params(text)
-    assert str(raised.value).startswith(told)
+    assert str(raised.value).startswith(expected)
 
 
-def test_without_the_file_the_folder_is_at_fault(tmp_path: Path) -> None:
+def test_the_message_for_a_missing_file_names_the_folder_to_run_in(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="Run the command in the project's folder"):
         load_params(tmp_path / "params.yaml")

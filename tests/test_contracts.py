@@ -1,4 +1,4 @@
-"""What is said in two places must be the same in both."""
+"""Facts that are written in two places must be the same in both."""
 
 import re
 import subprocess
@@ -12,27 +12,32 @@ import grimp
 import pytest
 import yaml
 
+from atnet import files
 from atnet.config import Params, parameter_docs
-from pipelines.dvc_stage import SAMPLE, SAMPLE_FILE, STAGES, dvc_address, stages_for
+from pipelines.stage_list import SAMPLE, declared_stages, dvc_address, stages_for
 
 ROOT = Path(__file__).resolve().parents[1]
+STAGES = (SAMPLE, *declared_stages(ROOT))
 NOT_IN_DEPS = frozenset(
     {
-        # What matters of the configuration stands in the stage's `params`.
-        "atnet",
+        # What matters of the configuration is in the stage's `params`.
         "atnet.config",
         "atnet.errors",
-        "atnet.stages",
+        "atnet.file_system",
+        "atnet.files",
         "atnet.stages.command",
-        # The doors: editing how something is written to disk, MLflow or DVC must not retrain a model.
+        "atnet.stages.finished_checkpoint",
+        # Adapters: a change in how something is written to disk, MLflow or DVC must not retrain a model.
         "atnet.storage",
         "atnet.tracking",
         "atnet.registry",
-        "atnet.serving",
-        "atnet.versioning",
+        "atnet.git_dvc",
+        # What the terminal shows cannot change an output.
+        "atnet.stages.progress",
+        "atnet.stderr",
     }
 )
-"""Modules that a stage imports and that do not stand in its `deps`; a package stands for all that is in it."""
+"""Modules that a stage imports and that are not in its `deps`; a package stands for everything in it."""
 
 
 def _dvc_file(path: Path) -> dict[str, Any]:
@@ -54,21 +59,19 @@ def _outputs(stage: dict[str, Any]) -> set[str]:
     return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
 
 
-def _left_out(module: str) -> bool:
-    return any(module == name or module.startswith(f"{name}.") for name in NOT_IN_DEPS - {"atnet", "atnet.stages"}) or (
-        module in NOT_IN_DEPS
-    )
+def _excluded(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in NOT_IN_DEPS)
 
 
 def _imported_modules(stage: str) -> set[str]:
-    """Follow the stage's imports, those inside functions included; behind a door nobody looks."""
-    graph, found, waiting = _imports(), set(), [f"atnet.stages.{stage}"]
+    """Return what the stage imports, also inside functions, but not through excluded modules."""
+    graph, seen, waiting = _imports(), set(), [f"atnet.stages.{stage}"]
     while waiting:
         module = waiting.pop()
-        if module not in found and not _left_out(module):
-            found.add(module)
+        if module not in seen and not _excluded(module):
+            seen.add(module)
             waiting.extend(graph.find_modules_directly_imported_by(module))
-    return found
+    return seen - {"atnet"}
 
 
 def _module_file(module: str) -> str:
@@ -76,59 +79,65 @@ def _module_file(module: str) -> str:
     return f"{path}/__init__.py" if (ROOT / path).is_dir() else f"{path}.py"
 
 
-def test_the_flow_runs_the_stages_in_an_order_that_dvc_yaml_allows() -> None:
+def _source_deps(stage: str) -> set[str]:
+    return {dep for dep in _stages()[stage]["deps"] if dep.startswith("src/")}
+
+
+def test_dvc_yaml_lists_the_stages_in_an_order_that_their_dependencies_allow() -> None:
     assert tuple(_stages()) == STAGES
-    made: set[str] = set()
-    everything = set().union(*(_outputs(stage) for stage in _stages().values()))
+    written: set[str] = set()
+    all_outputs = set().union(*(_outputs(stage) for stage in _stages().values()))
     for name, stage in _stages().items():
-        early = {dep for dep in stage["deps"] if dep in everything} - made
-        assert not early, f"{name} needs {early}, which a later stage makes"
-        made |= _outputs(stage)
+        early = {dep for dep in stage["deps"] if dep in all_outputs} - written
+        assert not early, f"{name} needs {early}, which a later stage writes"
+        written |= _outputs(stage)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_exactly_the_modules_it_imports(stage: str) -> None:
-    declared = {dep for dep in _stages()[stage]["deps"] if dep.startswith("src/") and dep.endswith(".py")}
-    assert declared == {_module_file(module) for module in _imported_modules(stage)}
+def test_the_source_folders_in_deps_cover_what_a_stage_imports(stage: str) -> None:
+    declared = _source_deps(stage)
+    imported = {_module_file(module) for module in _imported_modules(stage)}
+    missing = {path for path in imported if not any(path == dep or path.startswith(f"{dep}/") for dep in declared)}
+    assert not missing, "a change there would not run the stage again; add the package to deps in dvc.yaml"
+    unused = {dep for dep in declared if not any(path == dep or path.startswith(f"{dep}/") for path in imported)}
+    assert not unused, "the stage imports nothing from there; remove it from deps in dvc.yaml"
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_has_the_same_name_in_all_places(stage: str, params: Params) -> None:
+def test_a_stage_has_the_same_name_everywhere_and_a_folder_of_its_own(stage: str) -> None:
     assert (ROOT / "src" / "atnet" / "stages" / f"{stage}.py").is_file()
-    assert _stages()[stage]["cmd"].startswith(f"python -m atnet.stages.{stage} ")
-    assert stage in STAGES
-    folders = re.findall(r"\$\{folders\.(\w+)\}", " ".join(_outputs(_stages()[stage])))
-    assert folders, f"{stage} writes to no folder of params.yaml"
-    assert len(set(folders)) == 1
-    number = STAGES.index(stage)
-    assert getattr(params.folders, folders[0]).startswith("data/0"), f"stage {number} has no numbered folder"
+    assert _stages()[stage]["cmd"] == f"python -m atnet.stages.{stage}", "settings must not reach a shell"
+    folders = {Path(*Path(output).parts[:2]) for output in _outputs(_stages()[stage])}
+    assert len(folders) == 1
+    assert folders <= set(files.DATA_FOLDERS)
 
 
 def test_every_stage_command_belongs_to_a_stage() -> None:
-    commands = {path.stem for path in (ROOT / "src" / "atnet" / "stages").glob("*.py")} - {"__init__", "command"}
-    assert commands == set(STAGES)
+    commands = {path.stem for path in (ROOT / "src" / "atnet" / "stages").glob("*.py")}
+    assert commands - {"__init__", "command", "finished_checkpoint", "progress"} == set(STAGES)
 
 
 def test_the_default_data_is_the_output_of_the_sample_stage(params: Params) -> None:
-    assert _outputs(_stages()[SAMPLE]) == {f"${{folders.raw}}/{SAMPLE_FILE}"}
+    assert _outputs(_stages()[SAMPLE]) == {str(files.DEFAULT_DATA)}
     own = params.model_copy(update={"data": params.data.model_copy(update={"path": "data/own.csv"})})
-    default = f"{params.folders.raw}/{SAMPLE_FILE}"
-    embedded = params.model_copy(update={"data": params.data.model_copy(update={"path": default})})
-    assert stages_for(own) == STAGES[1:]
-    assert stages_for(embedded) == STAGES
+    default = params.model_copy(update={"data": params.data.model_copy(update={"path": str(files.DEFAULT_DATA)})})
+    assert stages_for(own, ROOT) == STAGES[1:]
+    assert stages_for(default, ROOT) == STAGES
     assert dvc_address(SAMPLE) == "data/dvc.yaml:sample"
 
 
-def test_the_commands_read_the_folders_they_depend_on() -> None:
-    for name, stage in _stages().items():
-        used = set(re.findall(r"\$\{[\w.]+\}", stage["cmd"]))
-        needed = {match for one in [*stage["deps"], *_outputs(stage)] for match in re.findall(r"\$\{[\w.]+\}", one)}
-        assert used == needed, f"{name}: the command and its deps and outs name different folders"
+def test_every_file_constant_of_a_stage_folder_is_an_output_or_a_dependency() -> None:
+    known = {path for stage in _stages().values() for path in [*stage["deps"], *_outputs(stage)]}
+    constants = {str(value) for name, value in vars(files).items() if name.isupper() and isinstance(value, Path)}
+    in_data = {path for path in constants if path.startswith("data/")} - {str(folder) for folder in files.DATA_FOLDERS}
+    folders = {str(parent) for path in known for parent in Path(path).parents}
+    assert in_data <= known | folders
 
 
-def test_the_parameter_page_is_the_generated_one() -> None:
+def test_the_parameter_page_is_up_to_date() -> None:
     page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
-    assert page == parameter_docs.parameter_page(), "run `make docs`"
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert page == parameter_docs.parameter_page(params), "run `make docs`"
 
 
 def test_every_key_of_params_yaml_is_explained(params: Params) -> None:
@@ -150,7 +159,7 @@ def _dotted(values: dict[str, Any], free: set[str], prefix: str = "") -> Iterato
             yield key
 
 
-def test_the_readme_names_only_make_targets_that_exist() -> None:
+def test_the_readme_mentions_only_make_targets_that_exist() -> None:
     named = set(re.findall(r"`make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
     named |= set(re.findall(r"^make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -158,15 +167,9 @@ def test_the_readme_names_only_make_targets_that_exist() -> None:
     assert named <= targets
 
 
-def test_the_readme_names_every_stage() -> None:
+def test_the_readme_mentions_every_stage() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [stage for stage in STAGES if f"`{stage}`" not in readme] == []
-
-
-def test_the_readme_names_every_package_of_the_library() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    packages = {path.parent.name for path in (ROOT / "src" / "atnet").glob("*/__init__.py")}
-    assert {name for name in packages if f"`{name}`" not in readme} == set()
 
 
 def test_continuous_integration_calls_make_targets_that_exist() -> None:
@@ -177,7 +180,7 @@ def test_continuous_integration_calls_make_targets_that_exist() -> None:
         assert called <= targets
 
 
-def test_schedules_stand_in_prefect_yaml_only() -> None:
+def test_schedules_are_declared_in_prefect_yaml_only() -> None:
     for path in (ROOT / "pipelines").glob("*.py"):
         assert "cron=" not in path.read_text(encoding="utf-8"), path
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from projects import OWN_DATA, Project, add_own_data, change_params, make_project, stages_of, stages_run
-from texts import labelled_texts
+from tests.projects import OWN_DATA, Project, add_own_data, change_params, make_project, stages_of, stages_run
+from tests.texts import labeled_texts
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = stages_of(ROOT / "dvc.yaml")
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
     """Train on own English data with six classes, and give what DVC printed."""
     project = make_project(tmp_path_factory.mktemp("english"))
-    add_own_data(project, labelled_texts(900, "en", labels=6))
+    add_own_data(project, labeled_texts(900, "en", labels=6))
     told = project.dvc("repro")
     project.commit()
     return project, told
@@ -86,7 +86,7 @@ def test_every_deleted_output_comes_back_from_the_cache(copy: Project) -> None:
 
 def test_twice_from_scratch_gives_the_same_bytes(trained: tuple[Project, str], tmp_path: Path) -> None:
     again = make_project(tmp_path / "again")
-    add_own_data(again, labelled_texts(900, "en", labels=6))
+    add_own_data(again, labeled_texts(900, "en", labels=6))
     again.dvc("repro")
     first, second = trained[0].digests(), again.digests()
     assert set(first) == set(second)
@@ -117,7 +117,7 @@ def test_an_experiment_with_another_seed_runs_and_is_shown(copy: Project) -> Non
 
 def test_portuguese_data_keeps_its_accents_to_the_end(tmp_path: Path) -> None:
     project = make_project(tmp_path / "portuguese")
-    add_own_data(project, labelled_texts(600, "pt"))
+    add_own_data(project, labeled_texts(600, "pt"))
     assert stages_run(project.dvc("repro")) == STAGES
     vocabulary = (project.root / "data/04_tokens/tokenizer.json").read_text(encoding="utf-8")
     assert "péssimo" in vocabulary
@@ -132,7 +132,7 @@ def _database(path: Path, table: pd.DataFrame) -> None:
 
 
 def test_data_come_from_a_database_and_are_refreshed_from_it(tmp_path: Path) -> None:
-    table = labelled_texts(400, "en")
+    table = labeled_texts(400, "en")
     _database(tmp_path / "shop.sqlite", table.head(300))
     project = make_project(tmp_path / "project")
     project.dvc("config", "--local", "db.shop.url", f"sqlite:///{tmp_path / 'shop.sqlite'}")
@@ -148,7 +148,7 @@ def test_data_come_from_a_database_and_are_refreshed_from_it(tmp_path: Path) -> 
 
 def test_a_changed_file_of_the_users_own_is_added_again(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
-    table = labelled_texts(300)
+    table = labeled_texts(300)
     add_own_data(project, table.head(200))
     assert "no new data" in project.atnet("refresh")
     table.to_csv(project.root / OWN_DATA, index=False)
@@ -158,7 +158,7 @@ def test_a_changed_file_of_the_users_own_is_added_again(tmp_path: Path) -> None:
 
 def test_an_import_whose_source_is_gone_is_told_in_one_message(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
-    labelled_texts(100).to_csv(tmp_path / "source.csv", index=False)
+    labeled_texts(100).to_csv(tmp_path / "source.csv", index=False)
     project.dvc("import-url", str(tmp_path / "source.csv"), OWN_DATA)
     (tmp_path / "source.csv").unlink()
     told = project.atnet("refresh", check=False)

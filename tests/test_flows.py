@@ -1,114 +1,135 @@
-"""The flows: their logic with a fake stage runner, and once for real on a Prefect server."""
+"""The flows: their logic with given task results, and one stage with a script in place of DVC."""
 
+import errno
+import os
+import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import yaml
 from filelock import FileLock
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from atnet.diagnosis.pipeline import check_locks
 from atnet.errors import AtnetError, ConfigurationError
-from atnet.storage import FLOW_LOCK
+from atnet.files import FLOW_LOCK
 from pipelines import deployments, dvc_stage, training
-from pipelines.dvc_stage import STAGES, StageFailed, StageOutcome, pipeline_lock, run_stage, stage_message
+from pipelines.dvc_stage import StageFailed, StageOutcome, pipeline_lock, run_stage, stage_message
+from pipelines.stage_list import SAMPLE, declared_stages
+from pipelines.tasks import run_flow
 
 ROOT = Path(__file__).resolve().parents[1]
+STAGES = (SAMPLE, *declared_stages(ROOT))
 
 
-class Acts:
-    """Stands in for the tasks and writes down which were called."""
+class TaskResults:
+    """What each task of the training flow returns, and which of them were run."""
 
     def __init__(self) -> None:
-        self.called: list[str] = []
+        self.run: list[str] = []
         self.changed: tuple[str, ...] = ("data/own.csv.dvc",)
-        self.out_of_date: list[str] = []
-        self.failing: dict[str, str] = {}
+        self.stale: list[str] = []
+        self.failures: dict[str, str] = {}
 
-    def refresh_data(self) -> tuple[str, ...]:
-        self.called.append("refresh")
+    def refresh(self) -> tuple[str, ...]:
+        self.run.append("refresh")
         return self.changed
 
-    def look_for_work(self) -> list[str]:
-        self.called.append("look")
-        return self.out_of_date
+    def stale_stages(self) -> list[str]:
+        self.run.append("stale stages")
+        return self.stale
 
     def check(self, return_state: bool) -> State:
-        return self._act("check")
+        return self._state("check")
 
     def publish(self, return_state: bool) -> State:
-        return self._act("publish act")
+        return self._state("publish the run")
 
     def show_result(self) -> None:
-        self.called.append("show")
+        self.run.append("show")
 
     def stage_task(self, stage: str, return_state: bool) -> State:
-        return self._act(stage)
+        return self._state(stage)
 
-    def _act(self, name: str) -> State:
-        self.called.append(name)
-        return Failed(message=self.failing[name]) if name in self.failing else Completed()
+    def _state(self, name: str) -> State:
+        self.run.append(name)
+        return Failed(message=self.failures[name]) if name in self.failures else Completed()
 
 
 @pytest.fixture
-def acts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Acts:
-    acts = Acts()
-    for name in ("refresh_data", "look_for_work", "check", "publish", "show_result", "stage_task"):
-        monkeypatch.setattr(training, name, getattr(acts, name))
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+def tasks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TaskResults:
+    tasks = TaskResults()
+    for name in ("refresh", "stale_stages", "check", "publish", "show_result", "stage_task"):
+        monkeypatch.setattr(training, name, getattr(tasks, name))
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     monkeypatch.chdir(tmp_path)
-    return acts
+    return tasks
 
 
-def test_training_refreshes_checks_runs_every_stage_publishes_and_shows(acts: Acts) -> None:
+def test_training_refreshes_checks_runs_every_stage_publishes_and_shows(tasks: TaskResults) -> None:
     state = training.training.fn()
     assert state.is_completed()
-    assert acts.called == ["refresh", "check", *STAGES, "publish act", "show"]
+    assert tasks.run == ["refresh", "check", *STAGES, "publish the run", "show"]
 
 
-def test_training_ends_early_when_nothing_is_new_and_nothing_out_of_date(acts: Acts) -> None:
-    acts.changed = ()
+def test_training_ends_early_if_there_is_no_new_data_and_no_stale_stage(tasks: TaskResults) -> None:
+    tasks.changed = ()
     state = training.training.fn()
     assert (state.name, state.message) == ("NoNewData", "no new data")
-    # Publishing is asked for even then: the store may have been emptied meanwhile.
-    assert acts.called == ["refresh", "look", "publish act"]
+    # The run is published even then: the store may have been emptied since.
+    assert tasks.run == ["refresh", "stale stages", "publish the run"]
 
 
-def test_training_runs_without_new_data_when_a_stage_is_out_of_date(acts: Acts) -> None:
-    acts.changed, acts.out_of_date = (), ["train"]
+def test_training_runs_without_new_data_if_a_stage_is_stale(tasks: TaskResults) -> None:
+    tasks.changed, tasks.stale = (), ["train"]
     assert training.training.fn().is_completed()
-    assert "evaluate" in acts.called
+    assert "evaluate" in tasks.run
 
 
-def test_a_failing_stage_fails_the_flow_at_once_with_its_message(acts: Acts) -> None:
-    acts.failing = {"split": "split: one class only. Add rows."}
+def test_a_failing_stage_fails_the_flow_at_once_with_its_message(tasks: TaskResults) -> None:
+    tasks.failures = {"split": "split: one class only. Add rows."}
     state = training.training.fn()
     assert state.is_failed()
     assert state.message == "split: one class only. Add rows."
-    assert acts.called[-1] == "split"
+    assert tasks.run[-1] == "split"
 
 
-def test_bad_input_is_refused_before_dvc_deletes_anything(acts: Acts) -> None:
-    acts.failing = {"check": "data/own.csv is empty."}
+def test_bad_input_is_refused_before_dvc_deletes_anything(tasks: TaskResults) -> None:
+    tasks.failures = {"check": "data/own.csv is empty."}
     assert training.training.fn().is_failed()
-    assert acts.called == ["refresh", "check"]
+    assert tasks.run == ["refresh", "check"]
 
 
-def test_own_data_leaves_the_default_data_alone(acts: Acts, tmp_path: Path) -> None:
+def test_with_own_data_the_default_data_is_not_fetched(tasks: TaskResults, tmp_path: Path) -> None:
     content = yaml.safe_load((tmp_path / "params.yaml").read_text())
     content["data"]["path"] = "data/own.csv"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     training.training.fn()
-    assert "sample" not in acts.called
-    assert "validate" in acts.called
+    assert "sample" not in tasks.run
+    assert "validate" in tasks.run
+
+
+def test_a_damaged_stage_list_fails_the_flow_with_the_command_that_restores_it(
+    tasks: TaskResults, tmp_path: Path
+) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: [")
+    state = training.training.fn()
+    assert state.is_failed()
+    assert "git checkout dvc.yaml" in str(state.message)
 
 
 def test_a_second_flow_in_the_same_project_is_refused(tmp_path: Path) -> None:
     (tmp_path / FLOW_LOCK).parent.mkdir()
     with (
         FileLock(tmp_path / FLOW_LOCK),
-        pytest.raises(AtnetError, match="Another flow is at work"),
+        pytest.raises(AtnetError, match="Another flow"),
         pipeline_lock(tmp_path, timeout_seconds=0.1),
     ):
         pass
@@ -116,9 +137,9 @@ def test_a_second_flow_in_the_same_project_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_only_the_task_that_goes_over_the_network_is_retried() -> None:
-    assert training.refresh_data.retries > 0
-    for task in (training.check, training.publish, training.look_for_work, training.show_result, dvc_stage.stage_task):
+def test_only_the_task_that_uses_the_network_is_retried() -> None:
+    assert training.refresh.retries > 0
+    for task in (training.check, training.publish, training.stale_stages, training.show_result, dvc_stage.stage_task):
         assert task.retries == 0
 
 
@@ -127,7 +148,7 @@ def test_only_the_task_that_goes_over_the_network_is_retried() -> None:
 
 @pytest.fixture
 def fake_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand a script in for `python -m dvc`; tests write what it does into tmp_path/dvc/__main__.py."""
+    """Replace `python -m dvc` by a script; tests write it to the returned path."""
     package = tmp_path / "dvc"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -136,15 +157,15 @@ def fake_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _run(stage: str, folder: Path) -> tuple[StageOutcome, list[str]]:
-    told: list[str] = []
-    return run_stage(stage, folder, told.append), told
+    logged: list[str] = []
+    return run_stage(stage, folder, logged.append), logged
 
 
-def test_a_stage_is_handed_to_dvc_alone_and_its_output_is_told_line_by_line(fake_dvc: Path, tmp_path: Path) -> None:
+def test_a_stage_is_run_by_dvc_alone_and_its_output_is_logged_line_by_line(fake_dvc: Path, tmp_path: Path) -> None:
     fake_dvc.write_text("import sys\nprint(sys.argv[1:])\nprint('é', file=sys.stderr)\n", encoding="utf-8")
-    outcome, told = _run("sample", tmp_path)
+    outcome, logged = _run("sample", tmp_path)
     assert outcome == StageOutcome("sample", cached=False)
-    assert told == ["['repro', '--single-item', 'data/dvc.yaml:sample']", "é"]
+    assert logged == ["['repro', '--single-item', 'data/dvc.yaml:sample']", "é"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +190,7 @@ def test_a_failing_stage_raises_its_own_message(fake_dvc: Path, tmp_path: Path) 
     assert str(failed.value) == "split: one class only.\nAdd rows."
 
 
-def test_a_crash_is_told_with_its_last_lines() -> None:
+def test_a_crash_is_reported_with_its_last_lines() -> None:
     lines = [f"line {number}" for number in range(40)] + ["ValueError: x", "ERROR: failed to reproduce 'split'"]
     message = stage_message("split", lines)
     assert message.startswith("line 2")
@@ -183,7 +204,7 @@ def test_the_stages_find_this_environments_python(fake_dvc: Path, tmp_path: Path
 
 
 def test_an_interrupted_flow_interrupts_the_stage_and_waits_for_it(fake_dvc: Path, tmp_path: Path) -> None:
-    # As DVC does: it ignores the interrupt itself and waits for its command.
+    # DVC does the same: it ignores the interrupt itself and waits for its command.
     fake_dvc.write_text(
         "import signal, subprocess, sys\n"
         "signal.signal(signal.SIGINT, lambda *_: None)\n"
@@ -195,7 +216,7 @@ def test_an_interrupted_flow_interrupts_the_stage_and_waits_for_it(fake_dvc: Pat
         "    print('ready', flush=True)\n"
         "    time.sleep(60)\n"
         "except KeyboardInterrupt:\n"
-        "    pathlib.Path('tidied').touch()\n"
+        "    pathlib.Path('cleaned up').touch()\n"
     )
 
     def interrupt(line: str) -> None:
@@ -203,7 +224,94 @@ def test_an_interrupted_flow_interrupts_the_stage_and_waits_for_it(fake_dvc: Pat
 
     with pytest.raises(KeyboardInterrupt):
         run_stage("train", tmp_path, interrupt)
-    assert (tmp_path / "tidied").exists()
+    assert (tmp_path / "cleaned up").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no inherited file locks")
+def test_a_stage_that_a_killed_flow_left_running_keeps_the_flows_lock(fake_dvc: Path, tmp_path: Path) -> None:
+    fake_dvc.write_text(
+        "import pathlib, time\n"
+        "print('ready', flush=True)\n"
+        "while not pathlib.Path('finish').exists():\n"
+        "    time.sleep(0.05)\n"
+    )
+    flow = (
+        "import pathlib; from pipelines.dvc_stage import pipeline_lock, run_stage\n"
+        "with pipeline_lock(pathlib.Path.cwd()):\n"
+        "    run_stage('train', pathlib.Path.cwd(), lambda line: print(line, flush=True))\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT / "src"), str(ROOT)])
+    with subprocess.Popen(
+        [sys.executable, "-c", flow], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    with pytest.raises(AtnetError, match="or a stage it left running"), pipeline_lock(tmp_path, timeout_seconds=0.1):
+        pass
+    assert "a stage that it left running" in check_locks(tmp_path).message
+    (tmp_path / "finish").touch()
+    with pipeline_lock(tmp_path, timeout_seconds=60):
+        pass
+
+
+# Errors
+
+
+def _failing_flow(error: Exception) -> Any:
+    def flow(return_state: bool) -> State:
+        raise error
+
+    return flow
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RuntimeError("Timed out while attempting to connect to ephemeral Prefect API server."),
+            "training: Prefect's temporary server did not start in time.*EPHEMERAL_STARTUP_TIMEOUT",
+        ),
+        (RuntimeError("Failed to reach API at http://127.0.0.1:9/api/"), "PREFECT_API_URL names does not answer"),
+        (httpx.ConnectError("All connection attempts failed"), "stopped answering .All connection attempts failed"),
+        (OSError(errno.EROFS, "Read-only file system", ".prefect"), "the file system is read-only: .prefect"),
+    ],
+)
+def test_a_flow_that_cannot_be_run_ends_in_one_message(
+    capsys: pytest.CaptureFixture[str], error: Exception, message: str
+) -> None:
+    assert run_flow(_failing_flow(error), "training") is None
+    printed = capsys.readouterr().err
+    assert re.search(message, printed)
+    assert len(printed.splitlines()) == 1
+
+
+def test_an_error_that_the_user_cannot_fix_keeps_its_traceback() -> None:
+    with pytest.raises(RuntimeError, match="our own"):
+        run_flow(_failing_flow(RuntimeError("our own")), "training")
+
+
+def test_a_file_system_error_in_a_task_fails_the_flow_with_its_message(
+    tasks: TaskResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk() -> tuple[str, ...]:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded", "data/own.csv")
+
+    monkeypatch.setattr(training, "refresh", full_disk)
+    state = training.training.fn()
+    assert state.is_failed()
+    assert state.message == ("your disk quota is used up: data/own.csv. Free some space and run the command again.")
+
+
+def test_serving_without_a_server_ends_in_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    assert deployments.main() == 1
+    printed = capsys.readouterr().err
+    assert printed == "schedule: prefect.yaml does not exist. Run the command in the project folder.\n"
 
 
 # Deployments
@@ -211,8 +319,8 @@ def test_an_interrupted_flow_interrupts_the_stage_and_waits_for_it(fake_dvc: Pat
 
 def test_every_declared_deployment_is_served_with_its_schedule_and_limit() -> None:
     declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    served = {one.name: one for one in deployments.declared_deployments(ROOT / "prefect.yaml")}
-    assert set(served) == {one["name"] for one in declared}
+    served = {deployment.name: deployment for deployment in deployments.declared_deployments(ROOT / "prefect.yaml")}
+    assert set(served) == {deployment["name"] for deployment in declared}
     weekly = served["training"]
     assert weekly.flow_name == "training"
     assert weekly.concurrency_limit == 1
@@ -221,9 +329,9 @@ def test_every_declared_deployment_is_served_with_its_schedule_and_limit() -> No
     assert schedule.schedule.timezone == declared[0]["schedules"][0]["timezone"]
 
 
-def test_a_damaged_declaration_is_told(tmp_path: Path) -> None:
+def test_a_damaged_declaration_is_reported(tmp_path: Path) -> None:
     (tmp_path / "prefect.yaml").write_text("deployments:\n  - name: training\n")
     with pytest.raises(ConfigurationError, match="cannot be used"):
         deployments.declared_deployments(tmp_path / "prefect.yaml")
-    with pytest.raises(ConfigurationError, match="not here"):
+    with pytest.raises(ConfigurationError, match="does not exist"):
         deployments.declared_deployments(tmp_path / "none.yaml")

@@ -1,3 +1,5 @@
+"""The gate as a function: predictions in, a decision with its reasons out."""
+
 from typing import Any
 
 import numpy as np
@@ -6,19 +8,22 @@ import pytest
 
 from atnet.config import Params, ReleaseConfig
 from atnet.errors import ReleaseError
-from atnet.release.behaviour import BehaviourResult, GroupResult
-from atnet.release.comparison import careful_bound, duel, holm, sign_test
-from atnet.release.gate import judge
-from atnet.release.verdict import Answers, Check, Golden, Latency, Verdict
-from atnet.table import text_hash
-from benchmarks.gate_power import Scene, draw, promotions
+from atnet.release.behavior.runner import BehaviorResult, GroupResult
+from atnet.release.behavior.suites import TEST_TYPES
+from atnet.release.gate.gate_checks import decide
+from atnet.release.gate.measurements import measure
+from atnet.release.gate.result import CheckResult, GateResult
+from atnet.release.gate.scored_models import GateInputs, GoldenPredictions, ModelPredictions, ScoredModel
+from atnet.release.gate.significance import Resampling, compare_paired, conservative_lower_bound, holm, sign_test
+from atnet.schema import text_hash
+from benchmarks.gate_power import Scenario, promotions, simulate
 
 LABELS = ("negative", "positive")
-SERVABLE = Check("servable", "passed", "answers", "answers", "It answers.")
-GOOD_BEHAVIOUR = BehaviourResult(
+SERVABLE = CheckResult("servable", "passed", "predicted 2 rows", "predicts", "The version can be served.")
+GOOD_BEHAVIOR = BehaviorResult(
     tuple(
-        GroupResult("English", kind, "group", cases=30, passed=30, skipped=0, failures=())
-        for kind in ("minimum", "invariance", "direction")
+        GroupResult("English", test_type, "group", cases=30, passed=30, skipped=0, failures=())
+        for test_type in TEST_TYPES
     )
 )
 
@@ -40,227 +45,250 @@ def rows(count: int, *, seed: int = 0) -> pd.DataFrame:
     ).assign(text_hash=lambda table: table["text"].map(text_hash))
 
 
-def answers(
-    table: pd.DataFrame, model: str, right: np.ndarray, labels: tuple[str, ...] = LABELS, confidence: float = 0.8
-) -> Answers:
-    """Give a model that is right where told, with the same confidence everywhere."""
+def predictions(
+    table: pd.DataFrame,
+    model: str,
+    correct_N: np.ndarray,
+    labels: tuple[str, ...] = LABELS,
+    confidence: float = 0.8,
+) -> ModelPredictions:
+    """Return predictions that are correct on the given rows, with the same confidence everywhere."""
     other = dict(zip(labels, (*labels[1:], labels[0]), strict=True))
-    given = [
-        label if good and label in labels else other.get(label, labels[0])
-        for label, good in zip(table["label"], right, strict=True)
+    predicted = [
+        label if correct and label in labels else other.get(label, labels[0])
+        for label, correct in zip(table["label"], correct_N, strict=True)
     ]
     probabilities = np.full((len(table), len(labels)), (1 - confidence) / (len(labels) - 1))
-    probabilities[np.arange(len(table)), [labels.index(label) for label in given]] = confidence
-    return Answers(model, labels, table["id"].tolist(), probabilities)
+    probabilities[np.arange(len(table)), [labels.index(label) for label in predicted]] = confidence
+    return ModelPredictions(model, labels, table["id"].tolist(), probabilities)
 
 
-def labels_of(given: Answers) -> list[str]:
-    return [given.labels[best] for best in given.probabilities.argmax(axis=1)]
+def predicted_labels(model: ModelPredictions) -> list[str]:
+    return [model.labels[best] for best in model.probabilities.argmax(axis=1)]
 
 
-def pattern(count: int, accuracy: float, *, shift: int = 0) -> np.ndarray:
+def correct_rows(count: int, accuracy: float, *, shift: int = 0) -> np.ndarray:
     """Spread the mistakes evenly over the rows."""
     return ((np.arange(count) * 7 + shift) % 100) < round(100 * accuracy)
 
 
-def verdict(config: ReleaseConfig, table: pd.DataFrame, **changes: Any) -> Verdict:
+def gate(
+    config: ReleaseConfig,
+    table: pd.DataFrame,
+    *,
+    challenger: ModelPredictions | None = None,
+    champion: ModelPredictions | None = None,
+    has_champion: bool = True,
+    rng: np.random.Generator | None = None,
+    **changes: Any,
+) -> GateResult:
+    """Run the gate on a good challenger and a weaker champion, unless a test changes that."""
     count = len(table)
-    given: dict[str, Any] = {
+    challenger = challenger or predictions(table, "c" * 64, correct_rows(count, 0.84))
+    champion = champion or predictions(table, "a" * 64, correct_rows(count, 0.8))
+    train_hashes, challenger_ms = changes.pop("champion_train_hashes", frozenset()), changes.pop("challenger_ms", 0.1)
+    values: dict[str, Any] = {
         "test": table,
-        "challenger": answers(table, "c" * 64, pattern(count, 0.84)),
-        "champion": answers(table, "a" * 64, pattern(count, 0.8)),
-        "champion_train_hashes": frozenset(),
-        "baselines": {"majority": ["negative"] * count, "nb_svm": labels_of(answers(table, "b", pattern(count, 0.8)))},
-        "behaviour": GOOD_BEHAVIOUR,
+        "challenger": ScoredModel(challenger, frozenset(), challenger_ms),
+        "champion": ScoredModel(champion, train_hashes, 0.1) if has_champion else None,
+        "baselines": {
+            "majority": ["negative"] * count,
+            "nb_svm": predicted_labels(predictions(table, "b", correct_rows(count, 0.8))),
+        },
+        "behavior": GOOD_BEHAVIOR,
         "size_bytes": 10_000_000,
-        "latency": Latency(challenger_ms=0.1, champion_ms=0.1),
-        "golden": None,
         "servable": SERVABLE,
-        "rng": np.random.default_rng(config.seed),
     }
-    return judge(config, **(given | changes))
+    inputs = GateInputs(**(values | changes))
+    return decide(measure(inputs, config, rng or np.random.default_rng(config.seed)), config)
 
 
 def changed(config: ReleaseConfig, **changes: Any) -> ReleaseConfig:
     return config.model_validate(config.model_dump() | changes)
 
 
-def check(found: Verdict, name: str) -> Check:
-    return next(one for one in found.checks if one.name == name)
-
-
-def failed(found: Verdict) -> list[str]:
-    return [one.name for one in found.checks if one.outcome == "failed"]
+def check(result: GateResult, name: str) -> CheckResult:
+    return next(check for check in result.checks if check.name == name)
 
 
 def test_a_better_challenger_is_promoted(config: ReleaseConfig) -> None:
-    found = verdict(config, rows(1000))
-    assert found.decision == "promote"
-    assert found.reasons == []
-    assert found.rows_compared == 1000
-    assert found.numbers["champion_lead"] == pytest.approx(0.04, abs=0.002)
-    assert 0 < found.numbers["champion_lead_low"] < found.numbers["champion_lead"]
+    result = gate(config, rows(1000))
+    assert result.decision == "promote"
+    assert result.reasons == []
+    assert result.rows_compared == 1000
+    assert result.metrics["champion_delta"] == pytest.approx(0.04, abs=0.002)
+    assert 0 < result.metrics["champion_delta_low"] < result.metrics["champion_delta"]
 
 
-def test_an_equal_challenger_is_rejected_as_not_superior_but_may_pass_as_not_worse(config: ReleaseConfig) -> None:
+def test_an_equal_challenger_is_not_superior_but_can_pass_as_non_inferior(config: ReleaseConfig) -> None:
     table = rows(4000)
-    equal = answers(table, "c" * 64, pattern(4000, 0.82, shift=1))
-    champion = answers(table, "a" * 64, pattern(4000, 0.82))
-    assert failed(verdict(config, table, challenger=equal, champion=champion)) == ["champion"]
-    assert verdict(changed(config, rule="not_worse"), table, challenger=equal, champion=champion).decision == "promote"
+    equal = predictions(table, "c" * 64, correct_rows(4000, 0.82, shift=1))
+    champion = predictions(table, "a" * 64, correct_rows(4000, 0.82))
+    assert gate(config, table, challenger=equal, champion=champion).failed == ["champion"]
+    non_inferiority = changed(config, rule="non_inferiority")
+    assert gate(non_inferiority, table, challenger=equal, champion=champion).decision == "promote"
 
 
-def test_the_first_model_is_judged_by_minima_and_baseline(config: ReleaseConfig) -> None:
+def test_the_first_model_must_pass_the_minimum_scores_and_the_baseline(config: ReleaseConfig) -> None:
     table = rows(1000)
-    found = verdict(config, table, champion=None)
-    assert found.decision == "promote"
-    assert (found.champion, found.rows_compared) == (None, 0)
-    assert check(found, "champion").outcome == "not checked"
-    below = verdict(config, table, champion=None, challenger=answers(table, "c" * 64, pattern(1000, 0.78)))
-    assert failed(below) == ["baseline"]
+    result = gate(config, table, has_champion=False)
+    assert result.decision == "promote"
+    assert (result.champion, result.rows_compared) == (None, 0)
+    assert check(result, "champion").status == "skipped"
+    below = predictions(table, "c" * 64, correct_rows(1000, 0.78))
+    assert gate(config, table, has_champion=False, challenger=below).failed == ["baseline"]
 
 
-def test_a_model_trained_on_shuffled_labels_is_told_every_reason(config: ReleaseConfig) -> None:
+def test_a_model_trained_on_shuffled_labels_is_rejected_with_every_reason(config: ReleaseConfig) -> None:
     table = rows(1000)
-    useless = answers(table, "c" * 64, pattern(1000, 0.5))
-    bad = BehaviourResult((GroupResult("English", "minimum", "praise", cases=30, passed=14, skipped=0, failures=()),))
-    found = verdict(config, table, challenger=useless, behaviour=bad)
-    assert found.decision == "reject"
-    expected = {"champion", "slices", "minimum accuracy", "minimum macro-F1", "baseline", "behaviour: minimum"}
-    assert {*failed(found)} == expected | {"calibration"}
-    assert "praise (English), 16 of 30" in " ".join(found.reasons)
+    useless = predictions(table, "c" * 64, correct_rows(1000, 0.5))
+    bad = BehaviorResult((GroupResult("English", "MFT", "praise", cases=30, passed=14, skipped=0, failures=()),))
+    result = gate(config, table, challenger=useless, behavior=bad)
+    assert result.decision == "reject"
+    expected = {"champion", "slices", "minimum accuracy", "minimum macro-F1", "baseline", "behavior: MFT"}
+    assert {*result.failed} == expected | {"calibration"}
+    assert "praise (English), 16 of 30" in " ".join(result.reasons)
 
 
-def test_the_champion_itself_is_no_change(config: ReleaseConfig) -> None:
+def test_a_model_that_predicts_as_the_champion_does_is_not_promoted(config: ReleaseConfig) -> None:
     table = rows(300)
-    same = answers(table, "a" * 64, pattern(300, 0.8))
-    found = verdict(config, table, challenger=same, champion=same)
-    assert found.decision == "no change"
+    same = predictions(table, "a" * 64, correct_rows(300, 0.8))
+    result = gate(config, table, challenger=same, champion=same)
+    assert result.decision == "reject"
+    assert "champion" in result.failed
 
 
-def test_rows_the_champion_learnt_from_are_left_out_for_both_and_counted(config: ReleaseConfig) -> None:
+def test_rows_the_champion_was_trained_on_are_excluded_for_both_models_and_counted(config: ReleaseConfig) -> None:
     table = rows(1000)
-    learnt = frozenset(table["text_hash"][:300])
-    knows_by_heart = np.where(np.arange(1000) < 300, True, pattern(1000, 0.8))
-    champion = answers(table, "a" * 64, knows_by_heart)
-    found = verdict(config, table, champion=champion, champion_train_hashes=learnt)
-    assert (found.rows_compared, found.rows_left_out) == (700, 300)
-    assert found.decision == "promote"
-    assert "champion" in failed(verdict(config, table, champion=champion))
+    learned = frozenset(table["text_hash"][:300])
+    memorized_N = np.where(np.arange(1000) < 300, True, correct_rows(1000, 0.8))
+    champion = predictions(table, "a" * 64, memorized_N)
+    result = gate(config, table, champion=champion, champion_train_hashes=learned)
+    assert (result.rows_compared, result.rows_excluded) == (700, 300)
+    assert result.decision == "promote"
+    assert "champion" in gate(config, table, champion=champion).failed
 
 
-def test_too_few_rows_left_is_a_rejection_that_says_so(config: ReleaseConfig) -> None:
+def test_too_few_remaining_rows_reject_the_challenger_with_that_reason(config: ReleaseConfig) -> None:
     table = rows(400)
-    found = verdict(config, table, champion_train_hashes=frozenset(table["text_hash"][:250]))
-    assert failed(found) == ["rows"]
-    assert "Only 150 are left" in found.reasons[0]
+    result = gate(config, table, champion_train_hashes=frozenset(table["text_hash"][:250]))
+    assert result.failed == ["rows"]
+    assert "Only 150 are left" in result.reasons[0]
 
 
-def test_a_slice_that_got_worse_rejects_though_the_whole_got_better(config: ReleaseConfig) -> None:
+def test_a_worse_slice_rejects_a_challenger_that_is_better_overall(config: ReleaseConfig) -> None:
     table = rows(2000)
-    champion = pattern(2000, 0.8)
-    tweets = (table["domain"] == "tweets").to_numpy()
-    mixed = np.where(tweets, pattern(2000, 0.6), pattern(2000, 0.95))
-    found = verdict(
+    champion = correct_rows(2000, 0.8)
+    tweets_N = (table["domain"] == "tweets").to_numpy()
+    mixed_N = np.where(tweets_N, correct_rows(2000, 0.6), correct_rows(2000, 0.95))
+    result = gate(
         config,
         table,
-        challenger=answers(table, "c" * 64, mixed, confidence=0.9),
-        champion=answers(table, "a" * 64, champion),
+        challenger=predictions(table, "c" * 64, mixed_N, confidence=0.9),
+        champion=predictions(table, "a" * 64, champion),
     )
-    assert failed(found) == ["slices"]
-    assert "domain: tweets" in found.reasons[0]
+    assert result.failed == ["slices"]
+    assert "domain: tweets" in result.reasons[0]
 
 
 def test_changed_labels_are_rejected_with_the_reason(config: ReleaseConfig) -> None:
     table = rows(600)
-    champion = answers(table, "a" * 64, pattern(600, 0.8), ("negative", "neutral", "positive"))
-    found = verdict(config, table, champion=champion)
-    assert failed(found) == ["labels"]
-    assert "gone: neutral" in found.reasons[0]
-    assert "allow_label_change" in found.reasons[0]
+    champion = predictions(table, "a" * 64, correct_rows(600, 0.8), ("negative", "neutral", "positive"))
+    result = gate(config, table, champion=champion)
+    assert result.failed == ["labels"]
+    assert "removed: neutral" in result.reasons[0]
+    assert "allow_label_change" in result.reasons[0]
 
 
 def test_allowed_label_changes_are_compared_over_the_common_labels(config: ReleaseConfig) -> None:
     table = rows(900)
-    wide = table.assign(label=np.where(np.arange(900) % 3 == 0, "neutral", table["label"]))
+    three_labels = table.assign(label=np.where(np.arange(900) % 3 == 0, "neutral", table["label"]))
     labels = ("negative", "neutral", "positive")
-    found = verdict(
+    result = gate(
         changed(config, allow_label_change=True),
-        wide,
-        challenger=answers(wide, "c" * 64, pattern(900, 0.9), labels, confidence=0.9),
-        champion=answers(table, "a" * 64, pattern(900, 0.8)),
+        three_labels,
+        challenger=predictions(three_labels, "c" * 64, correct_rows(900, 0.9), labels, confidence=0.9),
+        champion=predictions(table, "a" * 64, correct_rows(900, 0.8)),
         baselines={"majority": ["negative"] * 900},
     )
-    assert found.decision == "promote"
-    assert found.rows_compared == 600
-    assert "common labels negative, positive only; 300 rows" in found.warnings[0]
+    assert result.decision == "promote"
+    assert result.rows_compared == 600
+    assert "common labels negative, positive only; 300 rows" in result.warnings[0]
 
 
 def test_the_order_of_the_labels_does_not_matter(config: ReleaseConfig) -> None:
     table = rows(500)
-    plain = verdict(config, table)
-    turned = verdict(config, table, champion=answers(table, "a" * 64, pattern(500, 0.8), LABELS[::-1]))
-    assert plain.to_dict() == turned.to_dict()
+    result = gate(config, table)
+    reversed_labels = gate(config, table, champion=predictions(table, "a" * 64, correct_rows(500, 0.8), LABELS[::-1]))
+    assert result.to_dict() == reversed_labels.to_dict()
 
 
 def test_size_and_calibration_reject_while_latency_warns(config: ReleaseConfig) -> None:
     table = rows(1000)
-    oversure = answers(table, "c" * 64, pattern(1000, 0.84), confidence=0.99)
-    found = verdict(config, table, challenger=oversure, size_bytes=300_000_000, latency=Latency(0.4, 0.1))
-    assert failed(found) == ["calibration", "size"]
-    assert check(found, "latency").outcome == "warning"
-    assert check(verdict(config, table, latency=None), "latency").outcome == "not checked"
+    overconfident = predictions(table, "c" * 64, correct_rows(1000, 0.84), confidence=0.99)
+    result = gate(config, table, challenger=overconfident, size_bytes=300_000_000, challenger_ms=0.4)
+    assert result.failed == ["calibration", "size"]
+    assert check(result, "latency").status == "warning"
+    assert check(gate(config, table, challenger_ms=None), "latency").status == "skipped"
 
 
 def test_a_model_that_cannot_be_served_is_rejected(config: ReleaseConfig) -> None:
-    broken = Check("servable", "failed", "no answer", "answers", "It imports tensorflow.")
-    assert verdict(config, rows(500), servable=broken).reasons == ["servable: It imports tensorflow."]
+    broken = CheckResult("servable", "failed", "no prediction", "predicts", "It imports tensorflow.")
+    assert gate(config, rows(500), servable=broken).reasons == ["servable: It imports tensorflow."]
 
 
-def test_too_few_behaviour_cases_give_a_warning(config: ReleaseConfig) -> None:
-    few = BehaviourResult((GroupResult("English", "minimum", "praise", cases=0, passed=0, skipped=40, failures=()),))
-    found = verdict(config, rows(1000), behaviour=few)
-    assert found.decision == "promote"
-    assert check(found, "behaviour: minimum").outcome == "warning"
-    assert "40 do not" in check(found, "behaviour: minimum").reason
+def test_too_few_behavior_cases_give_a_warning(config: ReleaseConfig) -> None:
+    few = BehaviorResult((GroupResult("English", "MFT", "praise", cases=0, passed=0, skipped=40, failures=()),))
+    result = gate(config, rows(1000), behavior=few)
+    assert result.decision == "promote"
+    assert check(result, "behavior: MFT").status == "warning"
+    assert "40 do not" in check(result, "behavior: MFT").reason
 
 
-def test_the_golden_set_has_a_minimum_and_is_not_lost_on(config: ReleaseConfig) -> None:
-    with_golden = changed(config, golden={"path": "golden.csv", "minimum_accuracy": 0.7})
-    frozen = rows(200, seed=5).drop(columns="text_hash")
-    best, bad = (answers(frozen, model * 64, pattern(200, share)) for model, share in (("a", 0.95), ("c", 0.6)))
-    found = verdict(with_golden, rows(1000), golden=Golden(frozen, challenger=bad, champion=best))
-    assert failed(found) == ["golden accuracy", "golden champion"]
-    first = verdict(with_golden, rows(1000), champion=None, golden=Golden(frozen, challenger=best, champion=None))
+def test_the_golden_set_has_a_minimum_accuracy_and_is_compared_with_the_champion(config: ReleaseConfig) -> None:
+    with_golden = changed(config, golden={"path": "golden.csv", "min_accuracy": 0.7})
+    golden = rows(200, seed=5).drop(columns="text_hash")
+    good, bad = (
+        predictions(golden, model * 64, correct_rows(200, accuracy)) for model, accuracy in (("a", 0.95), ("c", 0.6))
+    )
+    result = gate(with_golden, rows(1000), golden=GoldenPredictions(golden, challenger=bad, champion=good))
+    assert result.failed == ["golden accuracy", "golden champion"]
+    first = gate(
+        with_golden,
+        rows(1000),
+        has_champion=False,
+        golden=GoldenPredictions(golden, challenger=good, champion=None),
+    )
     assert first.decision == "promote"
 
 
-def test_answers_on_other_rows_are_refused(config: ReleaseConfig) -> None:
+def test_predictions_for_other_rows_are_refused(config: ReleaseConfig) -> None:
     table = rows(300)
-    turned = answers(table[::-1], "c" * 64, pattern(300, 0.9))
+    reversed_rows = predictions(table[::-1], "c" * 64, correct_rows(300, 0.9))
     with pytest.raises(ReleaseError, match="not the same rows"):
-        verdict(config, table, challenger=turned)
-    with pytest.raises(ReleaseError, match="Baseline majority answered 2 rows"):
-        verdict(config, table, baselines={"majority": ["negative", "positive"]})
-    with pytest.raises(ReleaseError, match="cannot give labels that the rows have: neutral"):
-        verdict(config, table.assign(label="neutral"), champion=None, challenger=answers(table, "c", pattern(300, 0.8)))
+        gate(config, table, challenger=reversed_rows)
+    with pytest.raises(ReleaseError, match="Baseline majority has predictions for 2 rows"):
+        gate(config, table, baselines={"majority": ["negative", "positive"]})
+    two_labels = predictions(table, "c", correct_rows(300, 0.8))
+    with pytest.raises(ReleaseError, match="does not have labels that the rows have: neutral"):
+        gate(config, table.assign(label="neutral"), has_champion=False, challenger=two_labels)
 
 
-def test_the_same_input_gives_the_same_verdict_and_the_file_reads_back(config: ReleaseConfig) -> None:
+def test_the_same_inputs_give_the_same_result_which_can_be_read_back(config: ReleaseConfig) -> None:
     table = rows(500)
-    found = verdict(config, table)
-    assert found == verdict(config, table)
-    assert Verdict.from_dict(found.to_dict()) == found
-    assert found.to_markdown().startswith("# Gate: promote\n")
-    assert "| champion | passed |" in found.to_markdown()
+    result = gate(config, table)
+    assert result == gate(config, table)
+    assert GateResult.from_dict(result.to_dict()) == result
+    assert result.to_markdown().startswith("# Gate: promote\n")
+    assert "| champion | passed |" in result.to_markdown()
 
 
-def test_without_a_true_difference_superior_promotes_in_at_most_5_percent_of_400_trials() -> None:
-    assert promotions(Scene(rows=2000), 400, samples=500) <= 20
+def test_without_a_true_difference_superiority_promotes_in_at_most_5_percent_of_400_trials() -> None:
+    assert promotions(Scenario(rows=2000), 400, samples=500) <= 20
 
 
-def test_with_a_true_gain_of_two_points_on_2000_rows_superior_usually_promotes() -> None:
-    assert promotions(Scene(rows=2000, gain=0.02), 100, samples=500) >= 65
+def test_with_a_true_gain_of_two_points_on_2000_rows_superiority_usually_promotes() -> None:
+    assert promotions(Scenario(rows=2000, gain=0.02), 100, samples=500) >= 65
 
 
 @pytest.mark.slow
@@ -271,34 +299,38 @@ def test_the_whole_gate_keeps_its_error_rate_over_400_trials(config: ReleaseConf
     for gain in promoted:
         for trial in range(400):
             rng = np.random.default_rng([trial, 2])
-            drawn = draw(Scene(rows=2000, gain=gain), rng)
-            truth = table.assign(label=labels[drawn.actual])
-            found = verdict(
+            simulated = simulate(Scenario(rows=2000, gain=gain), rng)
+            labeled = table.assign(label=labels[simulated.actual_N])
+            correct = {
+                model: predictions(labeled, model * 64, predicted_N == simulated.actual_N, confidence=0.82)
+                for model, predicted_N in (("c", simulated.challenger_N), ("a", simulated.champion_N))
+            }
+            result = gate(
                 config,
-                truth,
-                challenger=answers(truth, "c" * 64, drawn.challenger == drawn.actual, confidence=0.82),
-                champion=answers(truth, "a" * 64, drawn.champion == drawn.actual, confidence=0.82),
+                labeled,
+                challenger=correct["c"],
+                champion=correct["a"],
                 baselines={"majority": ["negative"] * 2000},
                 rng=rng,
             )
-            promoted[gain] += found.decision == "promote"
+            promoted[gain] += result.decision == "promote"
     assert promoted[0.0] <= 20
     assert promoted[0.02] >= 280
 
 
-def test_the_careful_bound_lies_below_the_plain_percentile() -> None:
+def test_the_conservative_bound_is_below_the_plain_percentile() -> None:
     resampled = np.random.default_rng(0).normal(0.02, 0.01, size=2000)
-    assert careful_bound(0.02, resampled, 0.95) < np.quantile(resampled, 0.05)
+    assert conservative_lower_bound(0.02, resampled, 0.95) < np.quantile(resampled, 0.05)
 
 
 def test_two_models_that_agree_everywhere_are_never_superior() -> None:
     actual = np.array([0, 1] * 50)
-    found = duel(actual, actual, actual, 2, samples=200, confidence=0.95, rng=np.random.default_rng(0))
-    assert found.lead == 0
-    assert found.low < 0
+    comparison = compare_paired(actual, actual, actual, 2, Resampling(200, 0.95), np.random.default_rng(0))
+    assert comparison.delta == 0
+    assert comparison.low < 0
 
 
-def test_holm_names_what_stays_significant_among_many() -> None:
+def test_holm_returns_what_stays_significant_among_many() -> None:
     assert holm({"a": 0.01, "b": 0.04, "c": 0.03}, 0.05) == {"a": pytest.approx(0.03)}
     assert list(holm({"a": 0.001, "b": 0.002}, 0.05)) == ["a", "b"]
     assert holm({}, 0.05) == {}

@@ -1,39 +1,44 @@
-"""The network: the published AtNet to the letter, and what the repaired one promises."""
+"""The network: the published AtNet exactly as in the article, and the properties of the other modes."""
+
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from atnet.network.model import architecture_json, build_model, rebuild
+from atnet.config import Params, TrainConfig
+from atnet.network.model import add_wide_branch, architecture_json, build_model, rebuild
+from tests.encoded import random_wide_branch
 
-MODES = ["seed", "rescaled", "pooled"]
+MODES = ["published", "rescaled", "pooled"]
 
 
 @pytest.fixture
-def config(params):
+def config(params: Params) -> TrainConfig:
     return params.train.model_copy(update={"embedding_dimensions": 8})
 
 
-def build(config, mode, classes=2, precision="float32"):
+def build(config: TrainConfig, mode: str, classes: int = 2) -> keras.Model:
     keras.utils.set_random_seed(1)
     settings = config.model_copy(update={"attention": mode})
-    return build_model(settings, vocabulary_size=50, classes=classes, precision=precision)
+    return build_model(settings, vocabulary_size=50, classes=classes)
 
 
-def sigmoid(values):
-    return 1 / (1 + np.exp(-values))
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-values)))
 
 
-def test_seed_mode_has_the_published_number_of_parameters(params):
-    config = params.train.model_copy(update={"attention": "seed", "embedding_dimensions": 128})
+def test_published_mode_has_the_published_number_of_parameters(params: Params) -> None:
+    config = params.train.model_copy(update={"attention": "published", "embedding_dimensions": 128})
     model = build_model(config, vocabulary_size=50, classes=2)
     model(np.ones((1, 500), np.int32))
     assert model.count_params() - model.get_layer("embedding").count_params() == 41_750
 
 
-def test_seed_mode_is_the_published_formula(config):
-    """A direct transcription: Conv1D, tanh scores, softmax over positions, product, maximum, dense, sigmoid."""
-    model = build(config, "seed")
+def test_published_mode_computes_the_published_formula(config: TrainConfig) -> None:
+    """Compare with a transcription: Conv1D, tanh scores, softmax over positions, product, max, dense, sigmoid."""
+    model = build(config, "published")
     tokens = np.random.default_rng(0).integers(0, 50, (4, 30)).astype(np.int32)
     table, kernel, bias, score, score_bias, hidden, hidden_bias, out, out_bias = model.get_weights()
     embedded = np.pad(table[tokens], ((0, 0), (2, 2), (0, 0)))
@@ -50,7 +55,7 @@ def test_seed_mode_is_the_published_formula(config):
 
 @pytest.mark.parametrize("mode", ["rescaled", "pooled"])
 @pytest.mark.parametrize("classes", [2, 6])
-def test_padding_and_batch_company_change_no_answer(config, mode, classes):
+def test_padding_and_the_other_texts_of_a_batch_change_no_output(config: TrainConfig, mode: str, classes: int) -> None:
     model = build(config, mode, classes)
     rng = np.random.default_rng(0)
     texts = [rng.integers(2, 50, size=size) for size in (1, 3, 9, 17)]
@@ -65,15 +70,41 @@ def test_padding_and_batch_company_change_no_answer(config, mode, classes):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_network_comes_back_from_its_architecture_and_weights(config, mode, tmp_path):
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_network_is_rebuilt_from_its_architecture_and_weights(
+    config: TrainConfig, mode: str, wide: bool, tmp_path: Path
+) -> None:
     model = build(config, mode)
+    if wide:
+        model = add_wide_branch(model, random_wide_branch(2, 60), (0.7, 1.2))
     model.save_weights(tmp_path / "model.weights.h5")
-    again = rebuild(architecture_json(model))
-    again.load_weights(tmp_path / "model.weights.h5")
+    rebuilt = rebuild(architecture_json(model))
+    rebuilt.load_weights(tmp_path / "model.weights.h5")
     tokens = np.random.default_rng(0).integers(0, 50, (4, 30)).astype(np.int32)
-    np.testing.assert_array_equal(model(tokens)["logits"], again(tokens)["logits"])
+    np.testing.assert_array_equal(model(tokens)["logits"], rebuilt(tokens)["logits"])
 
 
-def test_the_architecture_reads_the_same_in_every_process(config):
+def test_the_architecture_is_the_same_text_in_every_process(config: TrainConfig) -> None:
     first, second = build(config, "pooled"), build(config, "pooled")
     assert architecture_json(first) == architecture_json(second)
+
+
+def test_the_architecture_does_not_say_in_which_module_a_layer_is_defined(config: TrainConfig) -> None:
+    architecture = architecture_json(add_wide_branch(build(config, "pooled"), random_wide_branch(2, 60), (1.0, 1.0)))
+    assert '"atnet>WideNgrams"' in architecture
+    assert '"atnet.' not in architecture
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_network_overfits_one_batch(config: TrainConfig, mode: Any, classes: int) -> None:
+    settings = config.model_copy(update={"attention": mode, "dropout": 0.0, "embedding_dropout": 0.0})
+    keras.utils.set_random_seed(3)
+    model = build_model(settings, vocabulary_size=50, classes=classes)
+    tokens = np.random.default_rng(0).integers(2, 50, (12, 10)).astype(np.int32)
+    labels = np.arange(12) % classes
+    logits = keras.Model(model.input, model.output["logits"])
+    logits.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    for _ in range(150):
+        loss = logits.train_on_batch(tokens, labels)
+    assert loss < 0.1

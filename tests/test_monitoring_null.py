@@ -1,4 +1,4 @@
-"""Thresholds from windows drawn from the reference: their level, their cache, the sizes they are drawn for."""
+"""Thresholds from windows drawn from the reference: their level, their cache, their sizes."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ import pytest
 
 from atnet.config import Params
 from atnet.errors import ConfigurationError
-from atnet.monitoring.comparison import check_resolution
 from atnet.monitoring.null_distribution import (
     NullDistribution,
     cache_key,
@@ -17,6 +16,7 @@ from atnet.monitoring.null_distribution import (
     p_values,
     save_null,
 )
+from atnet.monitoring.window_comparison import check_resolution
 from tests.test_monitoring_statistics import EN, features
 
 NAMES = ("unknown_words", "length_ks", "probability_ks")
@@ -32,25 +32,25 @@ def normal_null(rng: np.random.Generator, resamples: int = 99) -> tuple[NullDist
 def test_the_level_of_all_statistics_together_is_exact(level: float) -> None:
     rng = np.random.default_rng(1)
     trials = 2000
-    found = sum(
+    rejected = sum(
         p_values(observed, null).overall <= level for null, observed in (normal_null(rng) for _ in range(trials))
     )
-    assert abs(found / trials - level) < 4 * np.sqrt(level * (1 - level) / trials)
+    assert abs(rejected / trials - level) < 4 * np.sqrt(level * (1 - level) / trials)
 
 
 def test_a_window_beyond_every_draw_has_the_smallest_p_value_in_all_statistics() -> None:
     null, _ = normal_null(np.random.default_rng(2))
-    found = p_values(dict.fromkeys(NAMES, 99.0), null)
-    assert found.overall == pytest.approx(1 / 100)
-    assert set(found.each.values()) == {1 / 100}
-    assert all(found.adjusted[name] >= found.each[name] for name in NAMES)
+    p = p_values(dict.fromkeys(NAMES, 99.0), null)
+    assert p.overall == pytest.approx(1 / 100)
+    assert set(p.each.values()) == {1 / 100}
+    assert all(p.adjusted[name] >= p.each[name] for name in NAMES)
 
 
 def test_a_statistic_that_is_not_extreme_is_not_significant_beside_one_that_is() -> None:
     null, _ = normal_null(np.random.default_rng(3))
-    found = p_values({"unknown_words": 99.0, "length_ks": 0.0, "probability_ks": 0.0}, null)
-    assert found.adjusted["unknown_words"] <= 0.04
-    assert found.adjusted["length_ks"] > 0.3
+    p = p_values({"unknown_words": 99.0, "length_ks": 0.0, "probability_ks": 0.0}, null)
+    assert p.adjusted["unknown_words"] <= 0.04
+    assert p.adjusted["length_ks"] > 0.3
 
 
 def test_ties_with_the_draws_count_against_significance() -> None:
@@ -67,24 +67,24 @@ def test_draws_repeat_and_windows_of_the_reference_are_not_significant_more_ofte
     assert 0.35 < null.only(("classifier_auc",)).values.mean() < 0.65
 
 
-def test_a_distribution_comes_back_from_its_file_and_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
+def test_a_distribution_is_read_from_its_file_and_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
     null, _ = normal_null(np.random.default_rng(4))
     path = tmp_path / "null.npz"
     assert load_null(path) is None
     save_null(path, null)
-    found = load_null(path)
-    assert found is not None
-    assert np.array_equal(found.values, null.values)
-    assert (found.names, found.rows, found.reference_rows) == (NAMES, 50, 200)
+    loaded = load_null(path)
+    assert loaded is not None
+    assert np.array_equal(loaded.values, null.values)
+    assert (loaded.names, loaded.rows, loaded.reference_rows) == (NAMES, 50, 200)
     path.write_bytes(path.read_bytes()[:-40])
     assert load_null(path) is None
-    assert [one.name for one in tmp_path.iterdir()] == ["null.npz"]
+    assert [path.name for path in tmp_path.iterdir()] == ["null.npz"]
 
 
 def test_the_cache_knows_model_reference_size_resamples_and_seed() -> None:
     base = {"rows": 50, "resamples": 100, "seed": 1}
     changed = [{**base, name: 99} for name in base]
-    keys = {cache_key("model", "reference", **one) for one in (base, *changed)}
+    keys = {cache_key("model", "reference", **options) for options in (base, *changed)}
     keys |= {cache_key("other", "reference", **base), cache_key("model", "other", **base)}
     assert len(keys) == 6
 
@@ -106,15 +106,15 @@ def test_the_cache_knows_model_reference_size_resamples_and_seed() -> None:
 def test_a_window_is_compared_in_steps_up_to_half_of_the_reference(
     distinct: int, reference: int, expected: int
 ) -> None:
-    assert compared_rows(distinct, reference, minimum_rows=50, maximum_rows=1000) == expected
+    assert compared_rows(distinct, reference, min_window_rows=50, max_window_rows=1000) == expected
 
 
 def test_a_smallest_size_between_the_steps_is_a_step() -> None:
-    assert compared_rows(46, 1000, minimum_rows=43, maximum_rows=1000) == 43
+    assert compared_rows(46, 1000, min_window_rows=43, max_window_rows=1000) == 43
 
 
-def test_a_level_that_no_window_could_reach_is_refused_with_the_resamples_needed(params: Params) -> None:
+def test_a_level_that_no_window_can_reach_is_an_error_with_the_number_of_drawn_windows_needed(params: Params) -> None:
     null, _ = normal_null(np.random.default_rng(5))
     check_resolution(0.05, null)
-    with pytest.raises(ConfigurationError, match=r"monitor\.resamples \(99\).*set it to 3,000 or more"):
+    with pytest.raises(ConfigurationError, match=r"monitor\.null_samples \(99\).*Set it to 3,000 or more"):
         check_resolution(0.001, null)

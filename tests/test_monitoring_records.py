@@ -1,4 +1,4 @@
-"""What monitoring remembers, through kills, damage and two processes at once."""
+"""The records of monitoring, through kills, damage and two processes at once."""
 
 import logging
 import subprocess
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from atnet.errors import MonitoringError
-from atnet.monitoring import records
-from atnet.monitoring.records import (
+from atnet.monitoring import window_records
+from atnet.monitoring.window_records import (
     NOTIFICATIONS_FILE,
     WINDOWS_FILE,
     Notification,
@@ -46,18 +46,18 @@ def record(key: str, **changes: object) -> WindowRecord:
     return replace(RECORD, key=key, **changes)  # type: ignore[arg-type]
 
 
-def test_records_come_back_in_the_order_in_which_they_were_written(tmp_path: Path) -> None:
+def test_records_are_read_in_the_order_in_which_they_were_written(tmp_path: Path) -> None:
     for key in ("b", "a", "c"):
         append_window(tmp_path, record(key, recorded_at=f"20{30 - ord(key) % 10}-01-01T00:00:00+00:00"))
-    assert [one.key for one in read_windows(tmp_path)] == ["b", "a", "c"]
+    assert [window.key for window in read_windows(tmp_path)] == ["b", "a", "c"]
     assert read_windows(tmp_path)[0].effects == {"classifier_auc": 0.51}
 
 
-def test_a_window_recorded_again_keeps_its_place(tmp_path: Path) -> None:
+def test_a_window_that_is_recorded_again_keeps_its_position(tmp_path: Path) -> None:
     for key in ("a", "b"):
         append_window(tmp_path, record(key))
     append_window(tmp_path, record("a", result="drift"))
-    assert [(one.key, one.result) for one in read_windows(tmp_path)] == [("a", "drift"), ("b", "no_drift")]
+    assert [(window.key, window.result) for window in read_windows(tmp_path)] == [("a", "drift"), ("b", "no_drift")]
 
 
 def test_the_same_window_of_another_model_is_another_record(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_same_window_of_another_model_is_another_record(tmp_path: Path) -> N
     append_window(tmp_path, record("a", model_sha256="b" * 64, result="drift"))
     windows = read_windows(tmp_path)
     assert len(windows) == 2
-    assert [one.result for one in of_model(windows, "b" * 64)] == ["drift"]
+    assert [window.result for window in of_model(windows, "b" * 64)] == ["drift"]
 
 
 @pytest.mark.parametrize("left", range(1, 60, 7))
@@ -78,11 +78,11 @@ def test_a_line_cut_short_by_a_kill_is_skipped_and_swallows_nothing(
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"\n") + 1 + left])
     with caplog.at_level(logging.WARNING):
-        assert [one.key for one in read_windows(tmp_path)] == ["a"]
+        assert [window.key for window in read_windows(tmp_path)] == ["a"]
     assert "Line 2" in caplog.text
     append_window(tmp_path, record("b"))
     append_window(tmp_path, record("c"))
-    assert [one.key for one in read_windows(tmp_path)] == ["a", "b", "c"]
+    assert [window.key for window in read_windows(tmp_path)] == ["a", "b", "c"]
 
 
 def test_a_notification_is_written_once(tmp_path: Path) -> None:
@@ -101,21 +101,21 @@ def test_an_empty_folder_has_no_records(tmp_path: Path) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from atnet.monitoring.records import monitoring_lock
+from atnet.monitoring.window_records import monitoring_lock
 with monitoring_lock(Path(sys.argv[1])):
-    print("held", flush=True)
+    print("locked", flush=True)
     sys.stdin.read()
 """
 
 
-def test_two_monitors_at_once_are_refused_and_a_kill_frees_the_lock(
+def test_a_second_monitor_is_an_error_and_a_kill_releases_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(window_records, "LOCK_SECONDS", 0.1)
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
+        assert process.stdout.readline() == "locked\n"
         with pytest.raises(MonitoringError, match="Another `atnet monitor`"), monitoring_lock(tmp_path):
             pass
         process.kill()

@@ -1,4 +1,4 @@
-"""The review list and its way back: what is listed, what is refused, what the data hold afterwards."""
+"""The review list: which rows are listed, how the filled list is checked and merged into the data."""
 
 import gzip
 import json
@@ -14,31 +14,39 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from atnet import cli
+from atnet.cli.app import command_line
 from atnet.errors import MonitoringError
 from atnet.monitoring import review
+from atnet.monitoring.monitor import MonitorRequest, monitor
 from atnet.monitoring.raw_rows import read_raw, write_raw
 from atnet.monitoring.review import merge_file, write_list
-from atnet.monitoring.review_file import defuse, read_review, restore, write_review
-from atnet.monitoring.review_list import COLUMNS, DISAGREEMENT, DRIFT, LABEL_ISSUE, LEAST_SURE, Candidates, select_rows
+from atnet.monitoring.review_file import read_review, write_review
+from atnet.monitoring.review_list import (
+    COLUMNS,
+    DISAGREEMENT,
+    DRIFT,
+    ISSUE_COLUMNS,
+    LABEL_ISSUE,
+    LEAST_CERTAIN,
+    ReviewCandidates,
+    select_rows,
+)
 from atnet.monitoring.review_merge import merge_review
-from atnet.monitoring.workflow import Request, monitor
-from atnet.table import text_hash
+from atnet.schema import text_hash
 from tests.monitoredproject import NOW, MonitoredProject, make_monitored_project, new_texts
-from tests.settings import LABELLED, params_with
+from tests.settings import LABELED, params_with
 
 LABELS = ("negative", "positive")
-ISSUES = ["id", "text", "text_hash", "label", "suggested", "score", "split"]
 
 
-def candidates(rows: int, *, challenger: bool = True, seed: int = 0) -> Candidates:
+def candidates(rows: int, *, challenger: bool = True, seed: int = 0) -> ReviewCandidates:
     rng = np.random.default_rng(seed)
     texts = [f"text number {row}" for row in range(rows)]
     probabilities, other = (rng.beta(2, 2, rows) for _ in range(2))
     table = pd.DataFrame(
         {"text": texts, "text_hash": [text_hash(text) for text in texts], "predicted": "positive", "source": "window"}
     )
-    return Candidates(
+    return ReviewCandidates(
         table=table,
         probabilities=np.stack([1 - probabilities, probabilities], axis=1),
         drift_scores=rng.normal(size=rows),
@@ -52,60 +60,51 @@ def issues(count: int) -> pd.DataFrame:
         (f"old-{row}", text, text_hash(text), "positive", "negative", 0.01 * row, "train")
         for row, text in enumerate(texts)
     ]
-    return pd.DataFrame(rows, columns=ISSUES)
+    return pd.DataFrame(rows, columns=list(ISSUE_COLUMNS))
 
 
-def chosen(found: Candidates, old: pd.DataFrame, **options: Any) -> pd.DataFrame:
-    return select_rows(found, old, **{"rows": 40, "issue_share": 0.25, "known": (), **options})
+def select(texts: ReviewCandidates, old: pd.DataFrame, **options: Any) -> pd.DataFrame:
+    return select_rows(texts, old, **{"rows": 40, "issue_fraction": 0.25, "known": (), **options})
 
 
 def test_every_reason_has_its_share_and_no_text_is_listed_twice() -> None:
-    listed = chosen(candidates(200), issues(30))
+    listed = select(candidates(200), issues(30))
     assert len(listed) == 40
     assert listed["text_hash"].is_unique
     counts = listed["reason"].value_counts().to_dict()
-    assert counts == {DISAGREEMENT: 10, LEAST_SURE: 10, DRIFT: 10, LABEL_ISSUE: 10}
+    assert counts == {DISAGREEMENT: 10, LEAST_CERTAIN: 10, DRIFT: 10, LABEL_ISSUE: 10}
 
 
 def test_each_reason_takes_its_strongest_texts_first() -> None:
-    found = candidates(200, challenger=False)
-    listed = chosen(found, issues(0), rows=20)
-    assert set(listed["reason"]) == {LEAST_SURE, DRIFT}
-    hashes = found.table["text_hash"].tolist()
-    assert listed["text_hash"].iloc[0] == hashes[np.abs(found.probabilities[:, 0] - 0.5).argmin()]
-    assert listed["text_hash"].iloc[1] == hashes[found.drift_scores.argmax()]
+    texts = candidates(200, challenger=False)
+    listed = select(texts, issues(0), rows=20)
+    assert set(listed["reason"]) == {LEAST_CERTAIN, DRIFT}
+    hashes = texts.table["text_hash"].tolist()
+    assert listed["text_hash"].iloc[0] == hashes[np.abs(texts.probabilities[:, 0] - 0.5).argmin()]
+    assert listed["text_hash"].iloc[1] == hashes[texts.drift_scores.argmax()]
 
 
-def test_disagreements_are_texts_that_both_models_answer_differently() -> None:
-    found = candidates(100)
-    assert found.challenger is not None
-    listed = chosen(found, issues(0))
-    rows = found.table["text_hash"].isin(listed.loc[listed["reason"] == DISAGREEMENT, "text_hash"])
-    assert (found.challenger[rows].argmax(axis=1) != found.probabilities[rows].argmax(axis=1)).all()
+def test_disagreements_are_texts_for_which_the_models_predict_different_labels() -> None:
+    texts = candidates(100)
+    assert texts.challenger is not None
+    listed = select(texts, issues(0))
+    rows = texts.table["text_hash"].isin(listed.loc[listed["reason"] == DISAGREEMENT, "text_hash"])
+    assert (texts.challenger[rows].argmax(axis=1) != texts.probabilities[rows].argmax(axis=1)).all()
 
 
-def test_texts_with_a_label_are_not_asked_for_again() -> None:
-    found = candidates(60)
-    known = set(found.table["text_hash"].iloc[:55])
-    listed = chosen(found, issues(0), known=known)
+def test_texts_that_have_a_label_are_not_listed() -> None:
+    texts = candidates(60)
+    known = set(texts.table["text_hash"].iloc[:55])
+    listed = select(texts, issues(0), known=known)
     assert len(listed) == 5
     assert not set(listed["text_hash"]) & known
 
 
-def test_what_one_kind_lacks_the_other_fills() -> None:
-    assert len(chosen(candidates(5), issues(50))) == 40
-    assert len(chosen(candidates(200), issues(2))) == 40
-    assert chosen(candidates(0), issues(0)).empty
-    assert list(chosen(candidates(0), issues(0)).columns) == list(COLUMNS)
-
-
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+49 123", "-- no", "@user hi", "\t=x", "'=quoted", "''=x", "plain", "it's =fine", "'", ""]
-)
-def test_no_cell_is_a_formula_and_every_text_comes_back(text: str) -> None:
-    cell = defuse(text)
-    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
-    assert restore(cell) == text
+def test_rows_that_one_kind_lacks_go_to_the_other() -> None:
+    assert len(select(candidates(5), issues(50))) == 40
+    assert len(select(candidates(200), issues(2))) == 40
+    assert select(candidates(0), issues(0)).empty
+    assert list(select(candidates(0), issues(0)).columns) == list(COLUMNS)
 
 
 def listed_rows(texts: list[str]) -> pd.DataFrame:
@@ -131,12 +130,12 @@ def filled(path: Path, listed: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     return table.assign(label=labels)
 
 
-def test_a_filled_list_is_read_and_empty_labels_are_passed_over(tmp_path: Path, listed: pd.DataFrame) -> None:
+def test_a_filled_list_is_read_and_empty_labels_are_skipped(tmp_path: Path, listed: pd.DataFrame) -> None:
     path = tmp_path / "list.csv"
     filled(path, listed, ["positive", " negative ", "", "positive", ""]).to_csv(path, index=False)
-    found = read_review(path, listed, LABELS, allow_new=False)
-    assert list(found.labels.values()) == ["positive", "negative", "positive"]
-    assert found.skipped == 2
+    filled_review = read_review(path, listed, LABELS, allow_new=False)
+    assert list(filled_review.labels.values()) == ["positive", "negative", "positive"]
+    assert filled_review.skipped == 2
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
@@ -146,23 +145,23 @@ def test_a_list_saved_with_another_separator_is_read(separator: str, tmp_path: P
     assert len(read_review(path, listed, LABELS, allow_new=False).labels) == 5
 
 
-def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path, listed: pd.DataFrame) -> None:
+def test_all_problems_are_named_at_once(tmp_path: Path, listed: pd.DataFrame) -> None:
     path = tmp_path / "list.csv"
     table = filled(path, listed, ["positive", "neutral", "positive", "negative", "negative"])
     table.loc[2, "text"] = "another text"
-    table.loc[4, "id"] = "made-up"
+    table.loc[4, "id"] = "shared_project-up"
     pd.concat([table, table.iloc[[0]]]).to_csv(path, index=False)
     with pytest.raises(MonitoringError) as caught:
         read_review(path, listed, LABELS, allow_new=False)
     message = str(caught.value)
-    assert "ids that are on no list: 1 ('made-up')" in message
+    assert "ids that are on no list: 1 ('shared_project-up')" in message
     assert f"repeated ids: 1 ({table['id'][0]!r})" in message
     assert f"changed texts: 1 ({table['id'][2]!r})" in message
-    assert "unknown labels: 1 ('neutral'; known are negative, positive; --new-labels accepts others)" in message
+    assert "unknown labels: 1 ('neutral'; known: negative, positive; --new-labels accepts others)" in message
     assert "was not merged" in message
 
 
-def test_new_labels_are_taken_when_they_are_meant(tmp_path: Path, listed: pd.DataFrame) -> None:
+def test_new_labels_are_accepted_on_request(tmp_path: Path, listed: pd.DataFrame) -> None:
     path = tmp_path / "list.csv"
     filled(path, listed, ["neutral"] * 5).to_csv(path, index=False)
     assert set(read_review(path, listed, LABELS, allow_new=True).labels.values()) == {"neutral"}
@@ -191,10 +190,10 @@ def write_data(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "semicolon.csv", "rows.csv.gz", "rows.jsonl", "rows.parquet"])
-def test_a_data_file_keeps_its_form_its_other_columns_and_its_other_rows(
+def test_a_data_file_keeps_its_format_its_other_columns_and_its_other_rows(
     name: str, tmp_path: Path, listed: pd.DataFrame
 ) -> None:
-    params = params_with(LABELLED)
+    params = params_with(LABELED)
     path = tmp_path / name
     write_data(path)
     raw = read_raw(path, params.data)
@@ -214,7 +213,7 @@ def test_a_data_file_keeps_its_form_its_other_columns_and_its_other_rows(
     assert repeated.rows == again.rows
 
 
-def test_labels_from_ratings_are_written_as_ratings_of_usual_strength(tmp_path: Path, listed: pd.DataFrame) -> None:
+def test_labels_from_ratings_are_written_as_the_median_rating(tmp_path: Path, listed: pd.DataFrame) -> None:
     params = params_with({"data.columns": {"slices": []}})
     path = tmp_path / "rated.csv"
     pd.DataFrame({"id": ["a", "b", "c"], "text": ["plain", "u", "v"], "rating": [-1.0, 2.0, 3.0]}).to_csv(
@@ -226,12 +225,12 @@ def test_labels_from_ratings_are_written_as_ratings_of_usual_strength(tmp_path: 
     assert [row["rating"] for row in merged.rows] == ["2", "2.0", "3.0", "-2"]
     confirmed = merge_review(raw, {listed["id"][4]: "negative"}, listed, params.data.columns, params.validate_)
     assert (confirmed.confirmed, confirmed.rows[0]["rating"]) == (1, "-1.0")
-    with pytest.raises(MonitoringError, match="makes positive and negative only"):
+    with pytest.raises(MonitoringError, match="derives only positive and negative"):
         merge_review(raw, {listed["id"][0]: "neutral"}, listed, params.data.columns, params.validate_)
 
 
 def test_new_rows_of_an_official_split_go_to_training(tmp_path: Path, listed: pd.DataFrame) -> None:
-    params = params_with(LABELLED, {"data.columns": {"split": "part", "slices": ["shop"]}})
+    params = params_with(LABELED, {"data.columns": {"split": "part", "slices": ["shop"]}})
     path = tmp_path / "rows.csv"
     pd.DataFrame({"id": ["a"], "text": ["b"], "label": ["negative"], "part": ["test"], "shop": ["s"]}).to_csv(
         path, index=False
@@ -245,8 +244,10 @@ def test_new_rows_of_an_official_split_go_to_training(tmp_path: Path, listed: pd
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, dvc_installed: None) -> MonitoredProject:
-    """Make a project whose newest window has drifted, with a challenger and its data tracked by DVC."""
+def shared_project(
+    tmp_path_factory: pytest.TempPathFactory, empty_store: Path, dvc_installed: None
+) -> MonitoredProject:
+    """Create a project whose newest window has drifted, with a challenger and its data tracked by DVC."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         root = tmp_path_factory.mktemp("reviewed")
@@ -254,21 +255,21 @@ def made(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, dvc_instal
         project.release_challenger()
         dvc(root, "init", "--no-scm")
         dvc(root, "add", project.params.data.path)
-        list(monitor(project.params, root, Request(project.window("texts", new_texts(70, 1))), now=NOW))
+        list(monitor(project.params, root, MonitorRequest(project.window("texts", new_texts(70, 1))), now=NOW))
     return project
 
 
 @pytest.fixture
-def project(made: MonitoredProject, monkeypatch: pytest.MonkeyPatch) -> Iterator[MonitoredProject]:
+def project(shared_project: MonitoredProject, monkeypatch: pytest.MonkeyPatch) -> Iterator[MonitoredProject]:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(made.root)
-    data = made.root / made.params.data.path
+    monkeypatch.chdir(shared_project.root)
+    data = shared_project.root / shared_project.params.data.path
     before, tracked = data.read_bytes(), Path(f"{data}.dvc").read_bytes()
-    yield made
+    yield shared_project
     data.unlink()
     data.write_bytes(before)
     Path(f"{data}.dvc").write_bytes(tracked)
-    shutil.rmtree(made.folder / review.LISTS, ignore_errors=True)
+    shutil.rmtree(shared_project.folder / review.LISTS, ignore_errors=True)
 
 
 def dvc(root: Path, *arguments: str) -> None:
@@ -285,12 +286,12 @@ def fill(path: Path, label: str = "positive", rows: int = 10) -> pd.DataFrame:
 def test_a_list_is_written_filled_in_and_merged_into_a_new_data_version(project: MonitoredProject) -> None:
     data = project.root / project.params.data.path
     before, tracked = len(pd.read_csv(data)), Path(f"{data}.dvc").read_text()
-    written = CliRunner().invoke(cli.app, ["review", "--rows", "40"])
+    written = CliRunner().invoke(command_line("review"), ["review", "--rows", "40"])
     assert written.exit_code == 0, written.output
     (path,) = (project.folder / review.LISTS).glob("*.csv")
     table = fill(path)
-    assert set(table["reason"]) == {DISAGREEMENT, LEAST_SURE, DRIFT, LABEL_ISSUE}
-    merged = CliRunner().invoke(cli.app, ["review", "--read", str(path)])
+    assert set(table["reason"]) == {DISAGREEMENT, LEAST_CERTAIN, DRIFT, LABEL_ISSUE}
+    merged = CliRunner().invoke(command_line("review"), ["review", "--read", str(path)])
     assert merged.exit_code == 0, merged.output
     assert "30 left empty" in merged.output
     rows = pd.read_csv(data)
@@ -300,12 +301,12 @@ def test_a_list_is_written_filled_in_and_merged_into_a_new_data_version(project:
     now = Path(f"{data}.dvc").read_text()
     assert now != tracked
     assert next(line for line in now.splitlines() if "md5" in line).split()[-1] in merged.output
-    again = CliRunner().invoke(cli.app, ["review", "--read", str(path)])
-    assert "0 rows added, 0 labels corrected, 10 as they were" in again.output
+    again = CliRunner().invoke(command_line("review"), ["review", "--read", str(path)])
+    assert "0 rows added, 0 labels corrected, 10 unchanged" in again.output
     assert Path(f"{data}.dvc").read_text() == now
 
 
-def test_a_faulty_list_changes_nothing(project: MonitoredProject) -> None:
+def test_a_list_with_problems_changes_nothing(project: MonitoredProject) -> None:
     written = write_list(project.params, project.root, rows=20, output=None, now=NOW)
     table = fill(written.path)
     table.loc[3, "id"] = "unknown"
@@ -317,7 +318,7 @@ def test_a_faulty_list_changes_nothing(project: MonitoredProject) -> None:
     assert (data.read_bytes(), Path(f"{data}.dvc").read_bytes()) == before
 
 
-def test_a_kill_between_the_data_and_dvc_is_finished_by_reading_again(
+def test_reading_again_completes_a_review_that_was_killed_before_dvc(
     project: MonitoredProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = write_list(project.params, project.root, rows=20, output=None, now=NOW)
@@ -325,13 +326,13 @@ def test_a_kill_between_the_data_and_dvc_is_finished_by_reading_again(
     data = Path(f"{project.root / project.params.data.path}.dvc")
     tracked = data.read_text()
     with monkeypatch.context() as patch:
-        patch.setattr(review, "_track", _killed)
+        patch.setattr(review, "track_data", _killed)
         with pytest.raises(KeyboardInterrupt):
             merge_file(project.params, project.root, written.path)
     assert data.read_text() == tracked
-    done = merge_file(project.params, project.root, written.path)
-    assert done.merged.added == 0
-    assert done.md5 in data.read_text()
+    merged_review = merge_file(project.params, project.root, written.path)
+    assert merged_review.merged.added == 0
+    assert merged_review.md5 in data.read_text()
     assert data.read_text() != tracked
 
 
@@ -339,23 +340,26 @@ def _killed(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_data_made_by_a_stage_are_reviewed_into_a_file_of_their_own(project: MonitoredProject) -> None:
+def test_reviewed_output_of_a_stage_is_written_to_a_file_of_its_own(project: MonitoredProject) -> None:
     tracked = Path(f"{project.root / project.params.data.path}.dvc")
     tracked.unlink()
     written = write_list(project.params, project.root, rows=20, output=project.root / "mine.csv", now=NOW)
     assert written.path == project.root / "mine.csv"
     fill(written.path, rows=5)
-    done = merge_file(project.params, project.root, written.path)
-    assert done.moved
-    assert done.data == Path("data/reviewed/own.csv")
+    merged_review = merge_file(project.params, project.root, written.path)
+    assert merged_review.moved
+    assert merged_review.data == Path("data/reviewed/own.csv")
     fill(written.path, "negative", rows=7)
     second = merge_file(project.params, project.root, written.path)
-    assert second.merged.corrected == done.merged.added + done.merged.corrected + done.merged.confirmed
+    assert (
+        second.merged.corrected
+        == merged_review.merged.added + merged_review.merged.corrected + merged_review.merged.confirmed
+    )
     tracked.touch()
     shutil.rmtree(project.root / "data" / "reviewed")
 
 
-def test_imported_data_are_corrected_at_their_source(project: MonitoredProject) -> None:
+def test_imported_data_cannot_be_corrected_here(project: MonitoredProject) -> None:
     written = write_list(project.params, project.root, rows=20, output=None, now=NOW)
     tracked = Path(f"{project.root / project.params.data.path}.dvc")
     tracked.write_text(tracked.read_text() + "deps:\n- path: https://data.example.org/own.csv\n")
@@ -363,6 +367,6 @@ def test_imported_data_are_corrected_at_their_source(project: MonitoredProject) 
         merge_file(project.params, project.root, written.path)
 
 
-def test_without_a_list_the_next_step_is_named(project: MonitoredProject) -> None:
+def test_without_a_list_the_error_has_the_next_step(project: MonitoredProject) -> None:
     with pytest.raises(MonitoringError, match="Run `atnet review` first"):
         merge_file(project.params, project.root, project.root / "x.csv")

@@ -1,4 +1,4 @@
-"""The statistics against plain formulas and other libraries, and what they say about samples that are known."""
+"""The statistics against plain formulas and other libraries, and on samples whose difference is known."""
 
 from dataclasses import replace
 
@@ -22,17 +22,17 @@ from atnet.monitoring.drift_statistics import (
     STATISTICS,
     UNKNOWN_WORDS,
     compute_statistics,
-    effects,
+    effect_sizes,
     ks_distances,
     mean_differences,
 )
 from atnet.monitoring.mmd import fit_reduction, kernel_matrix, squared_mmd
 from atnet.monitoring.moved_words import moved_words
 from atnet.monitoring.row_features import RowFeatures, concatenate, hash_ngrams
-from tests.texts import labelled_texts
+from tests.texts import labeled_texts
 
-EN = labelled_texts(400, "en")["text"].tolist()
-PT = labelled_texts(100, "pt")["text"].tolist()
+EN = labeled_texts(400, "en")["text"].tolist()
+PT = labeled_texts(100, "pt")["text"].tolist()
 
 
 def splits(rows: int, window: int, count: int = 1, seed: int = 0) -> np.ndarray:
@@ -98,30 +98,30 @@ def test_the_mmd_lies_around_zero_where_nothing_differs_and_above_where_it_does(
     assert squared_mmd(kernel, (np.arange(300) < 60)[None])[0] > equal.max()
 
 
-def test_a_pooled_value_that_never_changes_does_no_harm() -> None:
+def test_a_constant_pooled_feature_does_no_harm() -> None:
     pooled = np.ones((50, 4), np.float32)
     pooled[:, 0] = np.arange(50)
     reduction = fit_reduction(pooled, np.random.default_rng(0))
     assert np.isfinite(reduction.reduce(pooled)).all()
 
 
-def fitted(texts: list[str], in_window: np.ndarray, seed: int = 0) -> CrossFitted:
+def cross_fitted(texts: list[str], in_window: np.ndarray, seed: int = 0) -> CrossFitted:
     return next(cross_fit(ngram_gram_matrix(hash_ngrams(texts)), in_window[None], seed=seed))
 
 
-def test_the_classifier_tells_another_language_and_not_more_of_the_same() -> None:
+def test_the_classifier_separates_another_language_and_not_more_of_the_same() -> None:
     in_window = np.arange(300) < 60
-    other = fitted(PT[:60] + EN[:240], in_window)
+    other = cross_fitted(PT[:60] + EN[:240], in_window)
     assert other.auc > 0.99
     assert other.scores[:60].mean() > other.scores[60:].mean()
-    assert 0.35 < fitted(EN[:300], in_window).auc < 0.65
+    assert 0.35 < cross_fitted(EN[:300], in_window).auc < 0.65
 
 
-def test_no_text_is_scored_by_a_classifier_that_has_seen_it() -> None:
-    # Each text has a word of its own, twice in all: whoever had seen the text could tell its side by that word.
+def test_no_text_is_scored_by_a_classifier_that_was_fitted_to_it() -> None:
+    # Each text has a word of its own, twice in all: a classifier fitted to the text could tell its side by that word.
     texts = [f"the same sentence word{number}" for number in range(100)]
-    # The copy in the other half speaks against the text's own side, so cross-fitting gives less than 0.5.
-    assert fitted([*texts, *texts], np.arange(200) < 100).auc < 0.5
+    # The copy is on the other side, so cross-fitting gives less than 0.5.
+    assert cross_fitted([*texts, *texts], np.arange(200) < 100).auc < 0.5
 
 
 @pytest.mark.parametrize("window", [15, 60])
@@ -135,13 +135,13 @@ def test_the_fit_is_the_logistic_regression_of_scikit_learn(window: int) -> None
     points = vectors * np.sqrt(np.maximum(values, 0))
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", fit_intercept=False, tol=1e-8, max_iter=1000)
     expected = model.fit(points[is_train], in_window[is_train]).decision_function(points)
-    found = fit_scores(gram, np.stack([in_window] * 2), np.stack([is_train] * 2))
-    assert found == pytest.approx(np.stack([expected] * 2), abs=2e-3 * np.abs(expected).max())
+    scores = fit_scores(gram, np.stack([in_window] * 2), np.stack([is_train] * 2))
+    assert scores == pytest.approx(np.stack([expected] * 2), abs=2e-3 * np.abs(expected).max())
 
 
 def test_splits_solved_together_are_as_if_solved_alone() -> None:
     gram, masks = ngram_gram_matrix(hash_ngrams(EN[:80])), splits(80, 20, 60)
-    together = [one.auc for one in cross_fit(gram, masks, seed=5)]
+    together = [fitted.auc for fitted in cross_fit(gram, masks, seed=5)]
     assert len(together) == 60
     assert next(cross_fit(gram, masks[:1], seed=5)).auc == pytest.approx(together[0])
     assert 0.4 < np.mean(together) < 0.6
@@ -152,26 +152,28 @@ def test_statistics_do_not_depend_on_the_order_of_the_rows() -> None:
     reduction = fit_reduction(both.pooled, np.random.default_rng(0))
     mask = np.arange(160) < 40
     order = np.random.default_rng(6).permutation(160)
-    names = [name for name in STATISTICS if name != CLASSIFIER_AUC]  # its folds are dealt by position
+    names = [name for name in STATISTICS if name != CLASSIFIER_AUC]  # its folds are assigned by position
     first = compute_statistics(both, mask[None], reduction, seed=1)
     second = compute_statistics(both.take(order), mask[order][None], reduction, seed=1)
     for name in names:
         assert first.values[name] == pytest.approx(second.values[name], abs=1e-5), name
 
 
-def test_without_texts_the_statistics_of_answers_lengths_and_unknown_words_are_left() -> None:
+def test_without_texts_the_statistics_of_predictions_lengths_and_unknown_words_remain() -> None:
     bare = replace(features(EN[:60]), ngrams=None, pooled=None)
-    found = compute_statistics(bare, splits(60, 20, 2), None, seed=1)
-    assert found.names == STATISTICS[2:]
-    assert found.matrix().shape == (2, 3)
+    statistics = compute_statistics(bare, splits(60, 20, 2), None, seed=1)
+    assert statistics.names == STATISTICS[2:]
+    assert statistics.matrix().shape == (2, 3)
 
 
-def test_effects_are_the_statistics_but_for_the_root_of_the_squared_mmd() -> None:
-    assert effects({POOLED_MMD: 0.04, UNKNOWN_WORDS: 0.02}) == pytest.approx({POOLED_MMD: 0.2, UNKNOWN_WORDS: 0.02})
-    assert effects({POOLED_MMD: -0.01}) == {POOLED_MMD: 0.0}
+def test_effect_sizes_are_the_statistics_but_the_root_of_the_squared_mmd() -> None:
+    assert effect_sizes({POOLED_MMD: 0.04, UNKNOWN_WORDS: 0.02}) == pytest.approx(
+        {POOLED_MMD: 0.2, UNKNOWN_WORDS: 0.02}
+    )
+    assert effect_sizes({POOLED_MMD: -0.01}) == {POOLED_MMD: 0.0}
 
 
-def test_the_words_that_moved_are_named_with_their_shares() -> None:
+def test_the_words_that_moved_most_are_listed_with_their_shares() -> None:
     window = ["lol great film"] * 5 + ["the film"] * 5
     reference = ["great film"] * 20 + ["the film is long"] * 20
     first, *rest = moved_words(window, reference, 5)

@@ -1,7 +1,9 @@
-"""Versions, aliases, locks and moves in a real SQLite store."""
+"""Versions, aliases, locks and transactions in a real SQLite store."""
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,13 +14,14 @@ import pytest
 
 from atnet.config import Params
 from atnet.errors import ReleaseError
-from atnet.registry import locking, moves, versions
-from atnet.registry.book import append, local_lines, read_ledger
-from atnet.registry.files import train_hashes
-from atnet.registry.ledger import entries, find_faults
-from atnet.registry.locking import LOCK_TAG, registry_lock
-from atnet.registry.moves import PENDING_TAG, Move, carry_out, event, finish_pending
+from atnet.registry import lock, transactions, versions
+from atnet.registry.artifacts import download_train_hashes
+from atnet.registry.ledger import LedgerEvent, entries, find_faults
+from atnet.registry.ledger_store import append, local_lines, read_ledger
+from atnet.registry.lock import LOCK_TAG, registry_lock
+from atnet.registry.transactions import PENDING_TAG, AliasTransaction, commit, recover_pending
 from atnet.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Registry, aliases, open_registry
+from tests.killing import Killed
 from tests.registered import log_model, registered, sha
 
 
@@ -31,18 +34,24 @@ def registry(tmp_path: Path, params: Params, empty_store: Path, monkeypatch: pyt
     return registry
 
 
-class Killed(BaseException):
-    """Stands for a SIGKILL: nothing catches it."""
-
-
 def _killed(*_: object, **__: object) -> None:
     raise Killed
 
 
-def _promotion(number: int, before: int | None = None) -> Move:
+def _promotion(number: int, before: int | None = None) -> AliasTransaction:
     moved: dict[str, int | None] = {CHAMPION: number, PREVIOUS: before, CHALLENGER: None}
-    told = event("promoted", number, before=before, after=number, why="better", who="ana@laptop")
-    return Move(told, moved, {number: {"release.state": "promoted"}})
+    event = LedgerEvent(
+        id=f"promotion of {number}",
+        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        user="ana@laptop",
+        action="promoted",
+        version=number,
+        champion_before=before,
+        champion_after=number,
+        reason="better",
+        gate_sha256="",
+    )
+    return AliasTransaction(event, moved, {number: {"release.state": "promoted"}})
 
 
 # Versions
@@ -53,15 +62,15 @@ def test_a_model_gets_one_version_however_often_it_is_registered(registry: Regis
     again = versions.register(registry, sha("one"))
     other = registered(registry, "two")
     assert (first.number, again.number, other.number) == (1, 1, 2)
-    assert [one.sha256 for one in versions.versions(registry)] == [sha("one"), sha("two")]
+    assert [version.sha256 for version in versions.versions(registry)] == [sha("one"), sha("two")]
     logged = registry.store.client.get_logged_model(first.model_id)
     assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "atnet", "version": "1"}]
 
 
 def test_a_version_has_the_files_of_its_model(registry: Registry) -> None:
-    log_model(registry, sha("one"), train_hashes="aaaaaaaaaaaaaaaa\nbbbbbbbbbbbbbbbb\n")
+    log_model(registry, "one", train_hashes="aaaaaaaaaaaaaaaa\nbbbbbbbbbbbbbbbb\n")
     version = versions.register(registry, sha("one"))
-    assert train_hashes(registry, version) == {"aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"}
+    assert download_train_hashes(registry, version) == {"aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"}
 
 
 def test_a_model_that_was_never_published_is_refused(registry: Registry) -> None:
@@ -70,31 +79,31 @@ def test_a_model_that_was_never_published_is_refused(registry: Registry) -> None
     assert versions.versions(registry) == []
 
 
-def test_a_model_whose_upload_was_cut_short_becomes_no_version(registry: Registry) -> None:
-    log_model(registry, sha("one"), whole=False)
-    with pytest.raises(ReleaseError, match="not been published whole"):
+def test_a_model_whose_upload_was_interrupted_becomes_no_version(registry: Registry) -> None:
+    log_model(registry, "one", complete=False)
+    with pytest.raises(ReleaseError, match="not been published completely"):
         versions.register(registry, sha("one"))
     assert versions.versions(registry) == []
 
 
-def test_a_version_under_an_alias_cannot_be_removed(registry: Registry) -> None:
+def test_a_version_under_an_alias_cannot_be_deleted(registry: Registry) -> None:
     number = registered(registry, "one").number
     versions.set_alias(registry, CHAMPION, number)
-    with pytest.raises(ReleaseError, match="is champion and cannot be removed"):
+    with pytest.raises(ReleaseError, match="is champion and cannot be deleted"):
         versions.delete(registry, number)
     assert aliases(registry) == {CHAMPION: 1}
 
 
-def test_a_removed_version_is_gone_and_its_number_is_not_given_again(registry: Registry) -> None:
+def test_a_deleted_version_is_gone_and_another_model_gets_its_own_version(registry: Registry) -> None:
     versions.delete(registry, registered(registry, "one").number)
     registered(registry, "two")
     assert versions.versions(registry)[-1].number >= 1
-    assert [one.sha256 for one in versions.versions(registry)] == [sha("two")]
+    assert [version.sha256 for version in versions.versions(registry)] == [sha("two")]
 
 
-def test_an_unknown_version_is_told_with_those_there_are(registry: Registry) -> None:
+def test_an_unknown_version_is_refused_with_the_existing_ones(registry: Registry) -> None:
     registered(registry, "one")
-    with pytest.raises(ReleaseError, match="no version 7; there are: 1"):
+    with pytest.raises(ReleaseError, match=r"no version 7\. Existing versions: 1"):
         versions.version(registry, 7)
 
 
@@ -103,92 +112,105 @@ def test_before_the_first_release_there_is_nothing_to_read_or_move(registry: Reg
     assert aliases(registry) == {}
     assert versions.model_tags(registry) == {}
     assert entries(read_ledger(registry)) == []
-    with pytest.raises(ReleaseError, match="Nothing has been released yet"), registry_lock(registry):
+    with pytest.raises(ReleaseError, match="has no released version yet"), registry_lock(registry):
         pass
 
 
-# Moves
+def test_a_registry_address_in_the_environment_is_ignored(
+    registry: Registry, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(registry, "one")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{tmp_path}/other.db")
+    reopened = open_registry(params.tracking, tmp_path)
+    assert [version.number for version in versions.versions(reopened)] == [1]
+    assert not (tmp_path / "other.db").exists()
 
 
-def test_a_move_changes_aliases_and_tags_and_stands_in_the_ledger(registry: Registry) -> None:
-    registered(registry, "one"), registered(registry, "two")
-    carry_out(registry, _promotion(1))
-    carry_out(registry, _promotion(2, before=1))
+# Transactions
+
+
+def test_a_transaction_changes_aliases_and_tags_and_is_in_the_ledger(registry: Registry) -> None:
+    registered(registry, "one")
+    registered(registry, "two")
+    commit(registry, _promotion(1))
+    commit(registry, _promotion(2, before=1))
     assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
     assert versions.version(registry, 2).state == "promoted"
-    assert [one.event.champion_after for one in entries(read_ledger(registry))] == [1, 2]
+    assert [entry.event.champion_after for entry in entries(read_ledger(registry))] == [1, 2]
     assert find_faults(read_ledger(registry), local_lines(registry)) == []
     assert len(local_lines(registry)) == 2
 
 
 @pytest.mark.parametrize("step", ["set_alias", "append", "set_tags", "set_model_tag"])
-def test_a_move_that_is_killed_is_finished_by_the_next_act(
+def test_a_killed_transaction_is_finished_by_the_next_command(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    registered(registry, "one"), registered(registry, "two")
-    carry_out(registry, _promotion(1))
-    calls = {"left": 1 if step in ("set_alias", "set_model_tag") else 0}
+    registered(registry, "one")
+    registered(registry, "two")
+    commit(registry, _promotion(1))
+    successful_calls = 1 if step in ("set_alias", "set_model_tag") else 0
+    real = getattr(transactions, step)
 
-    def sometimes(*args: Any, **kwargs: Any) -> Any:
-        if not calls["left"]:
+    def killed_later(*args: Any, **kwargs: Any) -> Any:
+        nonlocal successful_calls
+        if not successful_calls:
             raise Killed
-        calls["left"] -= 1
+        successful_calls -= 1
         return real(*args, **kwargs)
 
-    real = getattr(moves, step)
     with monkeypatch.context() as patch:
-        patch.setattr(moves, step, sometimes)
+        patch.setattr(transactions, step, killed_later)
         with pytest.raises(Killed):
-            carry_out(registry, _promotion(2, before=1))
+            commit(registry, _promotion(2, before=1))
     assert aliases(registry)[CHAMPION] in (1, 2)
-    finished = finish_pending(registry)
+    finished = recover_pending(registry)
     assert finished is not None
     assert finished.version == 2
     assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
     assert len(entries(read_ledger(registry))) == 2
     assert find_faults(read_ledger(registry), local_lines(registry)) == []
-    assert finish_pending(registry) is None
+    assert recover_pending(registry) is None
 
 
-def test_a_champion_that_people_moved_after_a_kill_is_left_where_it_is(
+def test_a_champion_that_users_moved_after_a_kill_stays_where_it_is(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("one", "two", "three"):
         registered(registry, name)
-    carry_out(registry, _promotion(1))
+    commit(registry, _promotion(1))
     with monkeypatch.context() as patch:
-        patch.setattr(moves, "append", _killed)
+        patch.setattr(transactions, "append", _killed)
         with pytest.raises(Killed):
-            carry_out(registry, _promotion(2, before=1))
+            commit(registry, _promotion(2, before=1))
     versions.set_alias(registry, CHAMPION, 3)
-    finish_pending(registry)
+    recover_pending(registry)
     assert aliases(registry)[CHAMPION] == 3
     last = entries(read_ledger(registry))[-1].event
-    assert last.act == "promoted (given up)"
-    assert "moved by hand to 3" in last.why
+    assert last.action == "promoted (abandoned)"
+    assert "moved outside of atnet to 3" in last.reason
     assert PENDING_TAG not in versions.model_tags(registry)
 
 
-def test_an_event_written_twice_is_one_line(registry: Registry) -> None:
+def test_an_event_that_is_appended_twice_is_one_line(registry: Registry) -> None:
     registered(registry, "one")
-    happened = _promotion(1).event
-    append(registry, happened)
-    append(registry, happened)
+    event = _promotion(1).event
+    append(registry, event)
+    append(registry, event)
     assert len(read_ledger(registry).lines) == 1
 
 
-def test_a_line_killed_before_the_head_was_moved_is_mended(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_the_line_and_the_head_is_repaired(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     registered(registry, "one")
-    happened = _promotion(1).event
+    event = _promotion(1).event
     with monkeypatch.context() as patch:
-        patch.setattr("atnet.registry.book.set_model_tag", _killed)
+        patch.setattr("atnet.registry.ledger_store.set_model_tag", _killed)
         with pytest.raises(Killed):
-            append(registry, happened)
-    append(registry, happened)
+            append(registry, event)
+    append(registry, event)
     assert find_faults(read_ledger(registry)) == []
 
 
-def test_a_changed_line_is_not_written_over(registry: Registry) -> None:
+def test_a_changed_line_is_not_overwritten(registry: Registry) -> None:
     registered(registry, "one")
     append(registry, _promotion(1).event)
     (run,) = registry.store.client.search_runs(
@@ -199,7 +221,7 @@ def test_a_changed_line_is_not_written_over(registry: Registry) -> None:
     append(registry, _promotion(1).event)
     faults = find_faults(read_ledger(registry), local_lines(registry))
     assert "line 1 has been changed: it does not match its own hash" in faults
-    assert "line 1 is not what the local copy says" in faults
+    assert "line 1 differs from the local copy" in faults
     assert read_ledger(registry).lines[1] == line
     assert len(read_ledger(registry).lines) == 2
 
@@ -207,7 +229,7 @@ def test_a_changed_line_is_not_written_over(registry: Registry) -> None:
 # Locks
 
 
-def test_a_second_move_waits_and_is_then_refused_in_clear_words(registry: Registry) -> None:
+def test_a_second_command_waits_and_is_then_refused_with_the_reason(registry: Registry) -> None:
     path = f"{registry.store.uri.removeprefix('sqlite:///')}.atnet.lock"
     with (
         filelock.FileLock(path),
@@ -221,17 +243,17 @@ def test_a_second_move_waits_and_is_then_refused_in_clear_words(registry: Regist
 
 @pytest.fixture
 def as_server(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """Lock by a tag, as in a store that machines share."""
-    monkeypatch.setattr(locking, "SQLITE", "not this one")
-    monkeypatch.setattr(locking, "SETTLE_SECONDS", 0.01)
+    """Lock with a tag, as in a store that several machines share."""
+    monkeypatch.setattr(lock, "SQLITE", "not this one")
+    monkeypatch.setattr(lock, "SETTLE_SECONDS", 0.01)
     registered(registry, "one")
     return registry
 
 
 def test_the_lock_of_a_shared_store_is_a_tag_that_names_its_holder(as_server: Registry) -> None:
     with registry_lock(as_server, wait_seconds=0.1):
-        held = json.loads(versions.model_tags(as_server)[LOCK_TAG])
-        assert held["who"] == locking.this_user()
+        holder = json.loads(versions.model_tags(as_server)[LOCK_TAG])
+        assert holder["user"] == lock.this_user()
         with (
             pytest.raises(ReleaseError, match="is moving aliases of atnet"),
             registry_lock(as_server, wait_seconds=0.1),
@@ -240,17 +262,39 @@ def test_the_lock_of_a_shared_store_is_a_tag_that_names_its_holder(as_server: Re
     assert LOCK_TAG not in versions.model_tags(as_server)
 
 
-def test_a_lock_left_by_a_killed_process_ends_by_itself(as_server: Registry) -> None:
+def test_two_commands_at_once_on_a_shared_store_take_turns(
+    as_server: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "SETTLE_SECONDS", 1.0)
+    steps: list[str] = []
+
+    def command(name: str) -> None:
+        with registry_lock(as_server, wait_seconds=60):
+            steps.append(name)
+            time.sleep(0.1)
+            steps.append(name)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(command, ("first", "second")))
+    assert len(steps) == 4
+    assert steps[0] == steps[1]
+    assert steps[2] == steps[3]
+    assert LOCK_TAG not in versions.model_tags(as_server)
+
+
+def test_a_lock_left_by_a_killed_process_expires(as_server: Registry) -> None:
     long_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    versions.set_model_tag(as_server, LOCK_TAG, json.dumps({"who": "eve", "since": long_ago, "id": "x"}))
+    versions.set_model_tag(as_server, LOCK_TAG, json.dumps({"user": "eve", "since": long_ago, "id": "x"}))
     with registry_lock(as_server, wait_seconds=0.1):
-        assert locking.this_user() in versions.model_tags(as_server)[LOCK_TAG]
+        assert lock.this_user() in versions.model_tags(as_server)[LOCK_TAG]
 
 
-def test_who_writes_last_has_the_lock_and_the_other_waits(as_server: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = json.dumps({"who": "bob@server", "since": datetime.now(UTC).isoformat(), "id": "x"})
-    # While this process settles, another one that saw the tag free writes its own.
-    monkeypatch.setattr(locking.time, "sleep", lambda _: versions.set_model_tag(as_server, LOCK_TAG, other))
+def test_the_process_that_writes_last_has_the_lock_and_the_other_waits(
+    as_server: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = json.dumps({"user": "bob@server", "since": datetime.now(UTC).isoformat(), "id": "x"})
+    # While this process waits for the tag to settle, another one that read it as free writes its own.
+    monkeypatch.setattr(lock.time, "sleep", lambda _: versions.set_model_tag(as_server, LOCK_TAG, other))
     with pytest.raises(ReleaseError, match="bob@server is moving"), registry_lock(as_server, wait_seconds=0.2):
         pass
     assert versions.model_tags(as_server)[LOCK_TAG] == other

@@ -1,4 +1,4 @@
-"""The training flow for real: alone with a temporary server, and as the deployment of a running one."""
+"""The real training flow: by itself with a temporary server, and as the deployment of a running one."""
 
 import sys
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.dvc_stage import STAGES
-from tests.projects import OWN_DATA, Project, add_own_data, change_params, make_project
+from pipelines.stage_list import declared_stages
+from tests.projects import OWN_DATA, ROOT, Project, add_own_data, change_params, make_project
 from tests.servers import ask, prefect_server, running, wait_until
-from tests.texts import labelled_texts
+from tests.texts import labeled_texts
 
 pytestmark = pytest.mark.slow
 
@@ -19,32 +19,32 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Make a project with own data that has not been trained."""
+    """Create a project with its own data that has not been trained."""
     project = make_project(tmp_path_factory.mktemp("scheduled"))
-    add_own_data(project, labelled_texts(500))
+    add_own_data(project, labeled_texts(500))
     return project
 
 
 @pytest.fixture(scope="module")
 def server(project: Project) -> Iterator[str]:
-    """Run a Prefect server of its own and give its API address."""
+    """Run a separate Prefect server and yield its API address."""
     with prefect_server(project.root, project.environment()) as address:
         yield address
 
 
 def _training_deployments(address: str) -> list[dict[str, Any]]:
-    found = ask(address, "deployments/filter", {})
-    return [deployment for deployment in found if deployment["name"] == "training"]
+    deployments = ask(address, "deployments/filter", {})
+    return [deployment for deployment in deployments if deployment["name"] == "training"]
 
 
 def _run_deployment(address: str, deployment: dict[str, Any]) -> dict[str, Any]:
     run = ask(address, f"deployments/{deployment['id']}/create_flow_run", {})
 
-    def found() -> dict[str, Any]:
-        return ask(address, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})[0]
+    def current() -> dict[str, Any]:
+        return dict(ask(address, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})[0])
 
-    wait_until(lambda: found()["state_type"] in FINAL, seconds=RUN_SECONDS)
-    return found()
+    wait_until(lambda: current()["state_type"] in FINAL, seconds=RUN_SECONDS)
+    return current()
 
 
 def _task_states(address: str, run: dict[str, Any]) -> dict[str, str]:
@@ -52,17 +52,17 @@ def _task_states(address: str, run: dict[str, Any]) -> dict[str, str]:
     return {task["name"]: task["state_name"] for task in tasks}
 
 
-def test_the_flow_runs_with_nothing_started_before(project: Project) -> None:
-    told = project.run(sys.executable, "-m", "pipelines.training").stdout
-    for stage in STAGES[1:]:
-        assert f"Running stage '{stage}'" in told
-    assert "training: trained and published" in told
+def test_the_flow_runs_without_a_server_started_before(project: Project) -> None:
+    printed = project.run(sys.executable, "-m", "pipelines.training").stdout
+    for stage in declared_stages(ROOT):
+        assert f"Running stage '{stage}'" in printed
+    assert "training: trained and published" in printed
     assert (project.root / "data/08_evaluation/report.html").is_file()
     project.commit()
 
 
 def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(project: Project, server: str) -> None:
-    labelled_texts(560).to_csv(project.root / OWN_DATA, index=False)
+    labeled_texts(560).to_csv(project.root / OWN_DATA, index=False)
     serve, environment = [sys.executable, "-m", "pipelines.deployments"], project.environment(PREFECT_API_URL=server)
     with running(serve, project.root, environment, name="serve"):
         wait_until(lambda: bool(_training_deployments(server)), seconds=120)
@@ -92,16 +92,16 @@ def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(pro
 
 
 def test_a_stage_that_fails_ends_the_flow_with_its_message(project: Project) -> None:
-    # What `check` lets through: only the stage counts the rarest label.
-    balance = {"validate": {"class_balance": {"minimum_fraction": 0.9, "severity": "critical"}}}
+    # `check` accepts this: only the stage counts the rarest label.
+    balance = {"validate": {"class_balance": {"min_fraction": 0.9, "severity": "critical"}}}
     change_params(project.root / "params.yaml", balance)
     done = project.run(sys.executable, "-m", "pipelines.training", check=False)
     assert done.returncode == 1
-    last = done.stdout.rstrip().splitlines()
-    assert any(line.startswith("training: validate: ") for line in last)
+    lines = done.stdout.rstrip().splitlines()
+    assert any(line.startswith("training: validate: ") for line in lines)
     assert "Running stage 'split'" not in done.stdout
     assert "Traceback" not in done.stdout
-    # The last good version is where the message says.
+    # The last good version is restored as the message says.
     project.git("checkout", "dvc.lock")
     project.dvc("checkout", "--force", "--allow-missing", "dvc.yaml")
     assert (project.root / "data/02_validated/table.parquet").is_file()

@@ -1,4 +1,4 @@
-"""Slices: every row stands in exactly one part, and a small part is counted, not scored."""
+"""Slices: every row is in exactly one slice, and a small slice is counted, not scored."""
 
 import numpy as np
 import pandas as pd
@@ -18,24 +18,25 @@ from atnet.evaluation.slices import (
 )
 
 
-def assert_parts_the_rows(parts: list[Slice]) -> None:
-    assert (np.sum([part.rows_N for part in parts], axis=0) == 1).all()
+def assert_partition(slices: list[Slice]) -> None:
+    """Check that every row is in exactly one slice."""
+    assert (np.sum([part.rows_N for part in slices], axis=0) == 1).all()
 
 
-def test_a_column_is_parted_by_its_values_and_a_missing_one_has_a_name() -> None:
+def test_a_column_has_one_slice_per_value_and_one_for_missing_values() -> None:
     table = pd.DataFrame({"domain": ["tweets", "movie", None, "tweets"]})
-    parts = column_slices(table, "domain")
-    assert [(part.value, int(part.rows_N.sum())) for part in parts] == [("(none)", 1), ("movie", 1), ("tweets", 2)]
-    assert_parts_the_rows(parts)
+    slices = column_slices(table, "domain")
+    assert [(part.value, int(part.rows_N.sum())) for part in slices] == [("(none)", 1), ("movie", 1), ("tweets", 2)]
+    assert_partition(slices)
 
 
-def test_a_column_of_names_does_not_flood_the_report() -> None:
-    table = pd.DataFrame({"author": [f"author {row}" for row in range(500)] + ["often"] * 5})
-    parts = column_slices(table, "author")
-    assert len(parts) == VALUES_PER_COLUMN + 1
-    assert parts[-1].value == REST
-    assert any(part.value == "often" for part in parts)
-    assert_parts_the_rows(parts)
+def test_the_rare_values_of_a_column_are_combined() -> None:
+    table = pd.DataFrame({"author": [f"author {row}" for row in range(500)] + ["frequent"] * 5})
+    slices = column_slices(table, "author")
+    assert len(slices) == VALUES_PER_COLUMN + 1
+    assert slices[-1].value == REST
+    assert any(part.value == "frequent" for part in slices)
+    assert_partition(slices)
 
 
 def test_columns_of_numbers_and_flags_can_be_slices() -> None:
@@ -44,37 +45,37 @@ def test_columns_of_numbers_and_flags_can_be_slices() -> None:
     assert [part.value for part in column_slices(table, "verified")] == ["False", "True"]
 
 
-def test_lengths_are_parted_at_quantiles_shortest_first() -> None:
+def test_lengths_are_sliced_at_quantiles_shortest_first() -> None:
     words = np.arange(1, 101)
-    parts = length_slices(words, [0.75, 0.25, 0.5])
-    assert [part.value for part in parts] == ["1 to 25 words", "26 to 50 words", "51 to 75 words", "76 to 100 words"]
-    assert_parts_the_rows(parts)
+    slices = length_slices(words, [0.75, 0.25, 0.5])
+    assert [part.value for part in slices] == ["1 to 25 words", "26 to 50 words", "51 to 75 words", "76 to 100 words"]
+    assert_partition(slices)
 
 
 @pytest.mark.parametrize("words", [[4] * 20, [1] * 19 + [9], [1, 2]])
 def test_equal_lengths_stay_together(words: list[int]) -> None:
-    parts = length_slices(np.array(words), [0.25, 0.5, 0.75])
-    assert_parts_the_rows(parts)
-    assert all(part.rows_N.any() for part in parts)
-    assert len({part.value for part in parts}) == len(parts)
+    slices = length_slices(np.array(words), [0.25, 0.5, 0.75])
+    assert_partition(slices)
+    assert all(part.rows_N.any() for part in slices)
+    assert len({part.value for part in slices}) == len(slices)
 
 
-def test_without_quantiles_all_lengths_are_one_part() -> None:
+def test_without_quantiles_all_lengths_are_one_slice() -> None:
     assert [part.value for part in length_slices(np.array([3, 8]), [])] == ["3 to 8 words"]
 
 
-def test_words_are_parted_by_any_white_space() -> None:
+def test_words_are_separated_by_any_white_space() -> None:
     assert count_words(["", "um", "não  é\tbom\n"]).tolist() == [0, 1, 3]
 
 
 def test_unknown_tokens_are_counted_as_a_share() -> None:
     shares = unknown_shares([[1], [5, 6, 7], [1, 2], []], 1)
     assert shares.tolist() == [1, 0, 0.5, 0]
-    parts = unknown_slices(shares)
-    assert [(part.value, int(part.rows_N.sum())) for part in parts] == [("none", 2), ("more than 15%", 2)]
+    slices = unknown_slices(shares)
+    assert [(part.value, int(part.rows_N.sum())) for part in slices] == [("none", 2), ("more than 15%", 2)]
 
 
-def test_a_small_part_is_counted_and_not_scored(params: Params) -> None:
+def test_a_small_slice_is_counted_and_not_scored(params: Params) -> None:
     actual = np.arange(100) % 2
     predicted, reference = actual.copy(), 1 - actual
     few, many = np.arange(100) < 10, np.arange(100) >= 10

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: from a model folder and a test split to numbers, plots and the report."""
+"""Stage `evaluate`: from a model folder and a test split to metrics, plots and the report."""
 
 import json
 import shutil
@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from atnet.files import BASELINE, BASELINE_PREDICTIONS, EVALUATION, MODEL, SPLIT_REPORT, SPLITS, split_table
 from atnet.inference import Predictor
 from atnet.stages.evaluate import main
 from tests.tinymodel import write_tiny_model
 
 ROWS = 120
+TEST = split_table("test")
 FILES = {
     "details.json",
     "metrics.json",
@@ -31,71 +33,72 @@ FILES = {
 
 @pytest.fixture
 def inputs(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write a model, a test split and baseline predictions, and go there."""
+    """Write a model, a test split and baseline predictions, and change to their folder."""
     rng = np.random.default_rng(0)
     labels = rng.choice(["negative", "positive"], size=ROWS)
     words = {"positive": ["good", "fine"], "negative": ["bad", "awful"]}
     others = {"positive": "negative", "negative": "positive"}
-    texts = [f"não é {rng.choice(words[one if rng.random() < 0.8 else others[one]])} 😀" for one in labels]
+    texts = [f"não é {rng.choice(words[label if rng.random() < 0.8 else others[label]])} 😀" for label in labels]
     table = pd.DataFrame({"id": [f"t{row}" for row in range(ROWS)], "text": texts, "label": labels})
-    splits, baseline = tmp_path / "splits", tmp_path / "baseline"
-    splits.mkdir()
-    baseline.mkdir()
-    table.assign(domain=rng.choice(["movie", "tweets"], size=ROWS)).to_parquet(splits / "test.parquet", index=False)
+    for folder in (SPLITS, BASELINE):
+        (tmp_path / folder).mkdir(parents=True)
+    table.assign(domain=rng.choice(["movie", "tweets"], size=ROWS)).to_parquet(tmp_path / TEST, index=False)
     sizes = {"train": {"rows": 900}, "validation": {"rows": 110}, "test": {"rows": ROWS}}
     report = {"splits": sizes, "leaks": {"train_test": {"shared_group": 0}}}
-    (splits / "report.json").write_text(json.dumps(report))
+    (tmp_path / SPLIT_REPORT).write_text(json.dumps(report))
     guesses = table[["id"]].assign(majority="positive", nb_svm=np.where(rng.random(ROWS) < 0.7, labels, "negative"))
-    guesses.to_parquet(baseline / "predictions.parquet", index=False)
-    write_tiny_model(tmp_path / "model")
+    guesses.to_parquet(tmp_path / BASELINE_PREDICTIONS, index=False)
+    write_tiny_model(tmp_path / MODEL)
     shutil.copy(project / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def run(out: str = "evaluation") -> int:
-    return main(["model", "splits", "baseline", out])
+def run() -> int:
+    return main([])
 
 
-def test_all_files_are_written_and_tell_of_the_same_answers(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_files_are_written_and_consistent(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
-    out = inputs / "evaluation"
+    out = inputs / EVALUATION
     assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == FILES
-    table = pd.read_parquet(inputs / "splits" / "test.parquet")
-    found = pd.read_parquet(out / "predictions.parquet")
-    predicted = Predictor.load(inputs / "model").predict(table["text"].tolist())
-    assert found["predicted"].tolist() == predicted.predicted
-    assert list(found.columns) == ["id", "label", "predicted", "score", "p_negative", "p_positive"]
-    np.testing.assert_allclose(found[["p_negative", "p_positive"]], predicted.probabilities)
+    table = pd.read_parquet(inputs / TEST)
+    written = pd.read_parquet(out / "predictions.parquet")
+    predicted = Predictor.load(inputs / MODEL).predict(table["text"].tolist())
+    assert written["predicted"].tolist() == predicted.predicted
+    assert list(written.columns) == ["id", "label", "predicted", "score", "p_negative", "p_positive"]
+    np.testing.assert_allclose(written[["p_negative", "p_positive"]], predicted.probabilities)
     accuracy = json.loads((out / "metrics.json").read_text())["accuracy"]["value"]
-    assert accuracy == pytest.approx((found["predicted"] == found["label"]).mean(), abs=1e-6)
+    assert accuracy == pytest.approx((written["predicted"] == written["label"]).mean(), abs=1e-6)
     confusion = pd.read_csv(out / "plots" / "confusion.csv")
     assert (confusion["actual"] == confusion["predicted"]).mean() == pytest.approx(accuracy, abs=1e-6)
     assert f"{accuracy:.1%} of {ROWS} test texts" in capsys.readouterr().out
 
 
-def test_every_column_that_is_not_canonical_is_a_slice(inputs: Path) -> None:
+def test_every_additional_column_is_a_slice(inputs: Path) -> None:
     assert run() == 0
-    slices = json.loads((inputs / "evaluation" / "slices.json").read_text())
+    slices = json.loads((inputs / EVALUATION / "slices.json").read_text())
     assert set(slices) == {"domain", "length", "unknown words"}
-    assert sum(one["rows"] for one in slices["domain"].values()) == ROWS
+    assert sum(values["rows"] for values in slices["domain"].values()) == ROWS
 
 
 def test_running_twice_gives_the_same_bytes(inputs: Path) -> None:
-    assert run("one") == run("two") == 0
+    assert run() == 0
+    before = {name: (inputs / EVALUATION / name).read_bytes() for name in FILES}
+    assert run() == 0
     for name in FILES:
-        assert (inputs / "one" / name).read_bytes() == (inputs / "two" / name).read_bytes(), name
+        assert (inputs / EVALUATION / name).read_bytes() == before[name], name
 
 
 def test_a_damaged_model_is_named_and_nothing_is_written(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (inputs / "model" / "model.onnx").write_bytes(b"cut short")
+    (inputs / MODEL / "model.onnx").write_bytes(b"truncated")
     assert run() == 1
     assert "model.onnx" in capsys.readouterr().err
-    assert not (inputs / "evaluation").exists()
+    assert not (inputs / EVALUATION).exists()
 
 
 def test_missing_baselines_are_named(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (inputs / "baseline" / "predictions.parquet").unlink()
+    (inputs / BASELINE_PREDICTIONS).unlink()
     assert run() == 1
     message = capsys.readouterr().err
     assert "predictions.parquet is missing" in message
@@ -103,7 +106,7 @@ def test_missing_baselines_are_named(inputs: Path, capsys: pytest.CaptureFixture
 
 
 def test_an_unknown_label_in_the_test_split_is_named(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = inputs / "splits" / "test.parquet"
+    path = inputs / TEST
     pd.read_parquet(path).replace({"label": {"positive": "ótimo"}}).to_parquet(path, index=False)
     assert run() == 1
-    assert "labels the model does not know: ótimo" in capsys.readouterr().err
+    assert "labels that the model does not know: ótimo" in capsys.readouterr().err

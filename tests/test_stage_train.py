@@ -9,20 +9,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
+from atnet.files import MODEL
 from atnet.inference import MODEL_FILES, Predictor, UnusableModelError, model_hash
-from encoded import VOCABULARY, write_tokens
+from tests.encoded import VOCABULARY, write_tokens, write_vectors
 
 SMALL = {"embedding_dimensions": 8, "filters": 8, "epochs": 3, "batch_size": 16, "soft_target_slope": None}
 
 
 @pytest.fixture
-def workplace(tmp_path, project, monkeypatch):
-    """A folder with parameters, tokens and word vectors, and MLflow's store inside it."""
+def workspace(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Prepare a folder with parameters, tokens, word vectors and an MLflow store, and change to it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     prepare(tmp_path, project)
@@ -30,47 +32,46 @@ def workplace(tmp_path, project, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, project):
-    """A model folder for the tests that only read it."""
+def trained(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
+    """Train a model folder for the tests that only read it."""
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         prepare(folder, project)
         assert train() == 0
-    return folder / "model"
+    return folder / MODEL
 
 
 @pytest.fixture
-def copied(trained, tmp_path):
-    """A model folder that a test may change."""
+def model_copy(trained: Path, tmp_path: Path) -> Path:
+    """Copy the model folder for a test that changes it."""
     return Path(shutil.copytree(trained, tmp_path / "model"))
 
 
 def prepare(folder: Path, project: Path) -> None:
-    write_tokens(folder / "tokens")
-    (folder / "vectors").mkdir()
-    np.save(folder / "vectors" / "vectors.npy", np.zeros((VOCABULARY, 8), np.float32))
+    write_tokens(folder)
+    write_vectors(folder, np.zeros((VOCABULARY, 8), np.float32))
     write_params(folder, project)
 
 
-def write_params(folder: Path, project: Path, **train) -> None:
+def write_params(folder: Path, project: Path, **train: Any) -> None:
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     params["train"] |= {**SMALL, **train}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
-def train(folder="model"):
+def train() -> int:
     from atnet.stages.train import main
 
-    return main(["tokens", "vectors", folder])
+    return main([])
 
 
 def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-def test_the_model_folder_answers_on_its_own(trained):
+def test_the_model_folder_is_enough_for_inference(trained: Path) -> None:
     predictor = Predictor.load(trained)
     predictions = predictor.predict(["w2 w20 w21", "w3", "never seen"])
     assert predictor.labels == ("label-0", "label-1")
@@ -81,47 +82,55 @@ def test_the_model_folder_answers_on_its_own(trained):
     assert sum(explanation.attention) == pytest.approx(1)
 
 
-def test_seed_mode_always_pads_to_the_maximum_length(workplace, project):
-    write_params(workplace, project, attention="seed", epochs=1)
+def test_published_mode_always_pads_to_the_maximum_length(workspace: Path, project: Path) -> None:
+    write_params(workspace, project, attention="published", epochs=1)
     assert train() == 0
-    assert json.loads((workplace / "model" / "labels.json").read_text())["pad_to"] == 20
-    assert Predictor.load(workplace / "model").predict(["w2 w20"]).probabilities.shape == (1, 2)
+    assert json.loads((workspace / MODEL / "inference_config.json").read_text())["pad_to"] == 20
+    assert Predictor.load(workspace / MODEL).predict(["w2 w20"]).probabilities.shape == (1, 2)
 
 
-def test_two_trainings_write_the_same_bytes(trained, workplace):
-    assert train("second") == 0
+def test_two_trainings_write_the_same_bytes(trained: Path, workspace: Path) -> None:
+    assert train() == 0
     first = digests(trained)
-    assert first == digests(workplace / "second")
+    assert first == digests(workspace / MODEL)
     assert {*MODEL_FILES, "train_hashes.txt", "history.csv"} == set(first)
 
 
-def test_a_training_is_named_by_the_code_that_runs_too(workplace, project, monkeypatch):
+def test_a_changed_source_file_starts_a_new_training(
+    workspace: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import atnet.stages.train as stage
 
-    write_params(workplace, project, epochs=1)
-    (workplace / "dvc.yaml").write_text("stages: {train: {deps: [code.py, tokens]}}")
-    keys = []
+    write_params(workspace, project, epochs=1)
+    (workspace / "dvc.yaml").write_text("stages: {train: {deps: [src/code.py, data/04_tokens]}}")
+    keys: list[str] = []
+    training_key = stage.training_key
 
-    def noted(*inputs, named=stage.training_key):
-        keys.append(named(*inputs))
-        return keys[-1]
+    class TrainingBegins(Exception):
+        pass
 
-    monkeypatch.setattr(stage, "training_key", noted)
+    def recording_key(*inputs: Any) -> str:
+        keys.append(training_key(*inputs))
+        raise TrainingBegins
+
+    monkeypatch.setattr(stage, "training_key", recording_key)
     for code in ("first", "first", "second"):
-        (workplace / "code.py").write_text(code)
-        assert train() == 0
+        (workspace / "src").mkdir(exist_ok=True)
+        (workspace / "src" / "code.py").write_text(code)
+        with pytest.raises(TrainingBegins):
+            train()
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_the_model_hash_names_its_files(copied):
-    before = model_hash(copied)
-    (copied / "history.csv").write_text("not part of it")
-    assert model_hash(copied) == before
-    (copied / "labels.json").write_text("{}")
-    assert model_hash(copied) != before
+def test_the_model_hash_depends_on_the_model_files_only(model_copy: Path) -> None:
+    before = model_hash(model_copy)
+    (model_copy / "history.csv").write_text("not a model file")
+    assert model_hash(model_copy) == before
+    (model_copy / "inference_config.json").write_text("{}")
+    assert model_hash(model_copy) != before
 
 
-def test_an_answer_does_not_depend_on_the_other_texts(trained):
+def test_a_prediction_does_not_depend_on_the_other_texts(trained: Path) -> None:
     predictor = Predictor.load(trained)
     texts = ["w2", "w3 w10 w11 w12 w13 w14 w15", "w2 w30 w31", " ".join(f"w{index}" for index in range(2, 40))]
     together = predictor.predict(texts).probabilities
@@ -129,32 +138,45 @@ def test_an_answer_does_not_depend_on_the_other_texts(trained):
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-def test_half_a_surrogate_pair_is_read_as_the_replacement_character(trained):
-    broken, mended = Predictor.load(trained).predict(["w2 \ud800 w3", "w2 \ufffd w3"]).probabilities
-    np.testing.assert_array_equal(broken, mended)
+def test_a_lone_surrogate_is_read_as_the_replacement_character(trained: Path) -> None:
+    surrogate, replacement = Predictor.load(trained).predict(["w2 \ud800 w3", "w2 \ufffd w3"]).probabilities
+    np.testing.assert_array_equal(surrogate, replacement)
 
 
-@pytest.mark.parametrize("name", ["labels.json", "tokenizer.json", "model.onnx"])
-def test_a_damaged_model_file_is_named(copied, name):
-    (copied / name).write_bytes(b"damaged")
+@pytest.mark.parametrize("name", ["inference_config.json", "tokenizer.json", "model.onnx"])
+def test_a_damaged_model_file_is_named(model_copy: Path, name: str) -> None:
+    (model_copy / name).write_bytes(b"damaged")
     with pytest.raises(UnusableModelError, match=rf"{name} cannot be used.*dvc checkout"):
-        Predictor.load(copied)
+        Predictor.load(model_copy)
 
 
 @pytest.mark.slow
-def test_a_killed_training_ends_with_the_same_bytes(workplace, project):
-    write_params(workplace, project, epochs=8, patience=8)
-    write_tokens(workplace / "tokens", rows=6000)
-    command = [sys.executable, "-m", "atnet.stages.train", "tokens", "vectors"]
-    subprocess.run([*command, "whole"], check=True, timeout=300)
-    killed = subprocess.Popen([*command, "resumed"])
+def test_a_killed_training_ends_with_the_same_bytes(workspace: Path, project: Path) -> None:
+    write_params(workspace, project, epochs=8, patience=8)
+    write_tokens(workspace, rows=6000)
+    uninterrupted = Path(shutil.copytree(workspace, workspace / "uninterrupted"))
+    command = [sys.executable, "-m", "atnet.stages.train"]
+    subprocess.run(command, cwd=uninterrupted, check=True, timeout=300)
+    killed = subprocess.Popen(command)
     deadline = time.monotonic() + 120
-    while not list(workplace.glob(".atnet/checkpoints/*.npz")) and time.monotonic() < deadline:
+    while not list(workspace.glob(".atnet/checkpoints/*.npz")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    assert list(workplace.glob(".atnet/checkpoints/*.npz"))
-    assert not (workplace / "resumed").exists()
-    subprocess.run([*command, "resumed"], check=True, timeout=300)
-    assert digests(workplace / "resumed") == digests(workplace / "whole")
-    assert not list(workplace.glob(".atnet/checkpoints/*.npz"))
+    assert list(workspace.glob(".atnet/checkpoints/*.npz"))
+    assert not (workspace / MODEL).exists()
+    subprocess.run(command, check=True, timeout=300)
+    assert digests(workspace / MODEL) == digests(uninterrupted / MODEL)
+    assert not list(workspace.glob(".atnet/checkpoints/*.npz"))
+
+
+def test_a_finished_training_that_dvc_did_not_record_is_not_repeated(workspace, monkeypatch):
+    import atnet.stages.train as stage
+
+    assert train() == 0
+    first = digests(workspace / MODEL)
+    # DVC could not take its lock after the stage: it deletes the outputs and runs the stage again.
+    shutil.rmtree(workspace / MODEL)
+    monkeypatch.setattr(stage, "save_state", lambda *_: pytest.fail("an epoch was trained again"))
+    assert train() == 0
+    assert digests(workspace / MODEL) == first

@@ -1,4 +1,4 @@
-"""The tracking store and the live run of a training, on a real SQLite store."""
+"""The tracking store and the run of a training in progress, with a real SQLite store."""
 
 import contextlib
 import os
@@ -16,18 +16,18 @@ from mlflow.entities import Run
 
 from atnet.config import Params, TrackingConfig
 from atnet.errors import StoreError
-from atnet.tracking import TrackingStore, live_run, open_store, ui_command
-from atnet.tracking.runs import DUPLICATE_TAG, MODEL_TAG, NOTE_TAG, PROCESS_TAG
+from atnet.tracking import TrackingStore, open_store, training_run, ui_command
 from atnet.tracking.store import resolve_uri, shown
+from atnet.tracking.tags import DUPLICATE_TAG, MODEL_TAG, NOTE_TAG, PROCESS_TAG
 from tests.finishedproject import ROOT, tracking_config
 
 DEAD_PROCESS = 2**22 + 1
-"""Above the largest process number Linux gives."""
+"""Above the largest process id of Linux."""
 CURVES = {"train_loss": 0.6, "validation_loss": 0.5}
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     # open_store sets these for the whole process where they are not set.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -79,7 +79,9 @@ def test_opening_twice_gives_the_same_experiment(config: TrackingConfig, store: 
     assert open_store(config, root).experiment_id == store.experiment_id
 
 
-def test_a_locked_store_is_told_within_the_timeout(config: TrackingConfig, store: TrackingStore, root: Path) -> None:
+def test_a_locked_store_is_reported_within_the_timeout(
+    config: TrackingConfig, store: TrackingStore, root: Path
+) -> None:
     other = sqlite3.connect(root / "mlflow.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     began = time.monotonic()
@@ -89,7 +91,7 @@ def test_a_locked_store_is_told_within_the_timeout(config: TrackingConfig, store
     other.close()
 
 
-def test_a_file_that_is_no_database_is_told(config: TrackingConfig, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported(config: TrackingConfig, tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
     with pytest.raises(StoreError, match=r"not a readable SQLite database.*atnet publish"):
         open_store(config, tmp_path)
@@ -100,21 +102,21 @@ def test_a_folder_as_store_is_refused(params: Params, tmp_path: Path) -> None:
         open_store(tracking_config(params, uri="mlruns"), tmp_path)
 
 
-def test_a_server_that_refuses_is_told(params: Params, tmp_path: Path) -> None:
+def test_a_server_that_refuses_connections_is_reported(params: Params, tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(StoreError, match=r"http://127\.0\.0\.1:9 cannot be used \(.*refused\)\. See that it runs"):
         open_store(tracking_config(params, uri="http://127.0.0.1:9"), tmp_path)
     assert time.monotonic() - began < 4
 
 
-def test_a_server_that_hangs_is_told_within_the_timeout(params: Params, tmp_path: Path, silent_server: int) -> None:
+def test_a_server_that_hangs_is_reported_within_the_timeout(params: Params, tmp_path: Path, silent_server: int) -> None:
     began = time.monotonic()
     with pytest.raises(StoreError, match=r"did not answer within 2 s\. See that it runs"):
         open_store(tracking_config(params, uri=f"http://127.0.0.1:{silent_server}"), tmp_path)
     assert time.monotonic() - began < 4
 
 
-def test_a_deleted_experiment_is_told_with_the_way_back(
+def test_a_deleted_experiment_is_reported_with_the_command_that_restores_it(
     config: TrackingConfig, store: TrackingStore, root: Path
 ) -> None:
     store.client.delete_experiment(store.experiment_id)
@@ -122,7 +124,7 @@ def test_a_deleted_experiment_is_told_with_the_way_back(
         open_store(config, root)
 
 
-def test_a_moved_project_is_told(config: TrackingConfig, store: TrackingStore, root: Path) -> None:
+def test_a_moved_project_is_reported(config: TrackingConfig, store: TrackingStore, root: Path) -> None:
     shutil.rmtree(root / "mlartifacts")
     with pytest.raises(StoreError, match="was the project moved"):
         open_store(config, root)
@@ -141,7 +143,7 @@ def test_the_ui_shows_the_store_that_runs_are_written_to(config: TrackingConfig,
 
 
 @pytest.mark.slow
-def test_a_new_store_is_made_without_a_word(config: TrackingConfig, tmp_path: Path) -> None:
+def test_a_new_store_is_created_without_output(config: TrackingConfig, tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from atnet.storage import load_params; from atnet import tracking\n"
         f"tracking.open_store(load_params({str(ROOT / 'params.yaml')!r}).tracking, Path({str(tmp_path)!r}))"
@@ -150,22 +152,22 @@ def test_a_new_store_is_made_without_a_word(config: TrackingConfig, tmp_path: Pa
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-# The live run
+# The run of a training
 
 
-def test_curves_stand_in_the_run_while_it_is_open(store: TrackingStore, root: Path) -> None:
-    with live_run(store, name="training", params={"train.seed": "1"}, key="k", root=root) as live:
-        live.epoch(1, CURVES)
-        live.epoch(2, {"train_loss": 0.4, "validation_loss": 0.45})
-        (run,) = _runs(store)
-        assert run.info.status == "RUNNING"
-        assert run.data.metrics["curve/train_loss"] == 0.4
-        live.finish("a" * 64)
-    (run,) = _runs(store)
-    assert run.info.status == "FINISHED"
-    assert run.data.tags[MODEL_TAG] == "a" * 64
-    assert run.data.params == {"train.seed": "1"}
-    assert [point.step for point in store.client.get_metric_history(run.info.run_id, "curve/train_loss")] == [1, 2]
+def test_curves_are_in_the_run_while_it_is_open(store: TrackingStore, root: Path) -> None:
+    with training_run(store, name="training", params={"train.seed": "1"}, key="k", root=root) as run:
+        run.epoch(1, CURVES)
+        run.epoch(2, {"train_loss": 0.4, "validation_loss": 0.45})
+        (open_run,) = _runs(store)
+        assert open_run.info.status == "RUNNING"
+        assert open_run.data.metrics["curve/train_loss"] == 0.4
+        run.finish("a" * 64)
+    (finished,) = _runs(store)
+    assert finished.info.status == "FINISHED"
+    assert finished.data.tags[MODEL_TAG] == "a" * 64
+    assert finished.data.params == {"train.seed": "1"}
+    assert [point.step for point in store.client.get_metric_history(finished.info.run_id, "curve/train_loss")] == [1, 2]
 
 
 def test_a_stray_run_id_in_the_environment_is_ignored(
@@ -173,59 +175,59 @@ def test_a_stray_run_id_in_the_environment_is_ignored(
 ) -> None:
     other = store.client.create_run(store.experiment_id).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", other)
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
-        live.epoch(1, CURVES)
-        live.finish("a" * 64)
+    with training_run(store, name="training", params={}, key="k", root=root) as run:
+        run.epoch(1, CURVES)
+        run.finish("a" * 64)
     assert store.client.get_run(other).data.metrics == {}
 
 
 @pytest.mark.parametrize(("fault", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")])
-def test_a_training_that_is_broken_off_goes_on_in_its_run(
+def test_an_interrupted_training_resumes_its_run(
     store: TrackingStore, root: Path, fault: type[BaseException], status: str
 ) -> None:
-    with contextlib.suppress(fault), live_run(store, name="training", params={}, key="k", root=root) as live:
-        live.epoch(1, CURVES)
+    with contextlib.suppress(fault), training_run(store, name="training", params={}, key="k", root=root) as run:
+        run.epoch(1, CURVES)
         raise fault
-    assert [run.info.status for run in _runs(store)] == [status]
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
-        live.epoch(1, CURVES)
-        live.epoch(2, CURVES)
-        live.finish("a" * 64)
-    (run,) = _runs(store)
-    assert [point.step for point in store.client.get_metric_history(run.info.run_id, "curve/train_loss")] == [1, 2]
+    assert [interrupted.info.status for interrupted in _runs(store)] == [status]
+    with training_run(store, name="training", params={}, key="k", root=root) as run:
+        run.epoch(1, CURVES)
+        run.epoch(2, CURVES)
+        run.finish("a" * 64)
+    (finished,) = _runs(store)
+    assert [point.step for point in store.client.get_metric_history(finished.info.run_id, "curve/train_loss")] == [1, 2]
 
 
-def test_a_killed_training_of_the_same_key_goes_on_in_its_run(store: TrackingStore, root: Path) -> None:
+def test_a_killed_training_with_the_same_key_resumes_its_run(store: TrackingStore, root: Path) -> None:
     killed = _open_run(store, "k", DEAD_PROCESS)
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
-        assert live.run_id == killed
-        live.finish("a" * 64)
+    with training_run(store, name="training", params={}, key="k", root=root) as run:
+        assert run.run_id == killed
+        run.finish("a" * 64)
 
 
 def test_runs_that_other_killed_trainings_left_open_are_closed(store: TrackingStore, root: Path) -> None:
-    killed, busy = _open_run(store, "other", DEAD_PROCESS), _open_run(store, "k", os.getppid())
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
-        assert live.run_id not in (killed, busy), "a run that another process is writing is not taken over"
-        live.finish("a" * 64)
+    killed, active = _open_run(store, "other", DEAD_PROCESS), _open_run(store, "k", os.getppid())
+    with training_run(store, name="training", params={}, key="k", root=root) as run:
+        assert run.run_id not in (killed, active), "a run that another process is writing is not taken over"
+        run.finish("a" * 64)
     assert store.client.get_run(killed).info.status == "KILLED"
     assert "killed" in store.client.get_run(killed).data.tags[NOTE_TAG]
-    assert store.client.get_run(busy).info.status == "RUNNING"
+    assert store.client.get_run(active).info.status == "RUNNING"
 
 
-def test_a_closed_run_that_is_gone_on_in_says_no_more_that_it_was_killed(store: TrackingStore, root: Path) -> None:
+def test_a_resumed_run_loses_the_note_that_it_was_killed(store: TrackingStore, root: Path) -> None:
     killed = _open_run(store, "k", DEAD_PROCESS)
     for key in ("other", "k"):
-        with live_run(store, name="training", params={}, key=key, root=root) as live:
-            live.finish(key * 8)
-    assert live.run_id == killed
+        with training_run(store, name="training", params={}, key=key, root=root) as run:
+            run.finish(key * 8)
+    assert run.run_id == killed
     assert NOTE_TAG not in store.client.get_run(killed).data.tags
 
 
 def test_the_same_model_twice_is_one_finished_run_and_a_duplicate(store: TrackingStore, root: Path) -> None:
     for _ in range(2):
-        with live_run(store, name="training", params={}, key="k", root=root) as live:
-            live.epoch(1, CURVES)
-            live.finish("a" * 64)
+        with training_run(store, name="training", params={}, key="k", root=root) as run:
+            run.epoch(1, CURVES)
+            run.finish("a" * 64)
     duplicate, first = _runs(store)
     assert (first.info.status, duplicate.info.status) == ("FINISHED", "KILLED")
     assert duplicate.data.tags[DUPLICATE_TAG] == first.info.run_id
@@ -233,20 +235,18 @@ def test_the_same_model_twice_is_one_finished_run_and_a_duplicate(store: Trackin
     assert duplicate.info.run_name == "duplicate of training"
 
 
-def test_a_store_that_fails_midway_costs_one_warning(
-    store: TrackingStore, root: Path, capsys: pytest.CaptureFixture[str]
+def test_a_store_that_fails_during_training_gives_one_warning(
+    store: TrackingStore, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
-        live.epoch(1, CURVES)
+    with training_run(store, name="training", params={}, key="k", root=root) as run:
+        run.epoch(1, CURVES)
         store.client._tracking_client.store.engine.dispose()
         (root / "mlflow.db").write_bytes(b"not a database" * 100)
-        live.epoch(2, CURVES)
-        live.epoch(3, CURVES)
-        live.finish("a" * 64)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("warning") == 1
-    assert "keeps its curves in history.csv; `atnet publish` brings them into MLflow" in said.err
+        run.epoch(2, CURVES)
+        run.epoch(3, CURVES)
+        run.finish("a" * 64)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "writes its curves to history.csv; `atnet publish` copies them to MLflow" in warning
 
 
 def _open_run(store: TrackingStore, key: str, process: int) -> str:
@@ -256,7 +256,7 @@ def _open_run(store: TrackingStore, key: str, process: int) -> str:
 
 @pytest.fixture
 def silent_server() -> Iterator[int]:
-    """Give a port that takes connections and never answers."""
+    """Yield a port that accepts connections and never answers."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -264,21 +264,21 @@ def silent_server() -> Iterator[int]:
 
 
 @pytest.mark.slow
-def test_a_training_killed_by_the_system_goes_on_in_its_run(store: TrackingStore, root: Path) -> None:
+def test_a_training_killed_by_the_system_resumes_its_run(store: TrackingStore, root: Path) -> None:
     code = (
         "import os, signal; from pathlib import Path\n"
         "from atnet.storage import load_params; from atnet import tracking\n"
         f"config = load_params({str(ROOT / 'params.yaml')!r}).tracking\n"
         f"root = Path({str(root)!r}); store = tracking.open_store(config, root)\n"
-        "with tracking.live_run(store, name='training', params={}, key='k', root=root) as live:\n"
-        "    live.epoch(1, {'train_loss': 0.6}); os.kill(os.getpid(), signal.SIGKILL)"
+        "with tracking.training_run(store, name='training', params={}, key='k', root=root) as run:\n"
+        "    run.epoch(1, {'train_loss': 0.6}); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     (killed,) = _runs(store)
     assert killed.info.status == "RUNNING"
-    with live_run(store, name="training", params={}, key="k", root=root) as live:
-        assert live.run_id == killed.info.run_id
-        live.epoch(1, {"train_loss": 0.6})
-        live.epoch(2, {"train_loss": 0.5})
-        live.finish("a" * 64)
-    assert [point.step for point in store.client.get_metric_history(live.run_id, "curve/train_loss")] == [1, 2]
+    with training_run(store, name="training", params={}, key="k", root=root) as run:
+        assert run.run_id == killed.info.run_id
+        run.epoch(1, {"train_loss": 0.6})
+        run.epoch(2, {"train_loss": 0.5})
+        run.finish("a" * 64)
+    assert [point.step for point in store.client.get_metric_history(run.run_id, "curve/train_loss")] == [1, 2]

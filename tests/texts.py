@@ -1,4 +1,4 @@
-"""Small generated labelled tables with a real signal, in English and Portuguese, for every test."""
+"""Generated small tables of labeled texts that a model can learn, in English and Portuguese."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,7 +22,7 @@ TOPICS: dict[Language, dict[str, str]] = {
     "en": {
         "abbreviation": "stand acronym initials abbreviated letters short-for expanded acronyms",
         "description": "why explain reason meaning definition describe origin cause",
-        "entity": "animal instrument sport colour disease language currency plant",
+        "entity": "animal instrument sport color disease language currency plant",
         "human": "who president author invented actor founder queen scientist",
         "location": "where city country river mountain capital continent island",
         "number": "many much percent year distance population temperature old",
@@ -47,29 +47,29 @@ FILLERS: dict[Language, str] = {
     "li ouvi vi acho acredito lembro esperava virou parecia senti ficou está é são",
 }
 NOISE = 0.06
-"""Share of texts whose telling words belong to another label, so that no model is perfect."""
+"""Share of texts whose indicative words belong to another label, so that no model is perfect."""
 
 
-def labelled_texts(rows: int, language: Language = "en", labels: Literal[2, 6] = 2, seed: int = 0) -> pd.DataFrame:
-    """Make a canonical table (id, text, label) of distinct texts, classes in turn.
+def labeled_texts(rows: int, language: Language = "en", labels: Literal[2, 6] = 2, seed: int = 0) -> pd.DataFrame:
+    """Generate a canonical table (id, text, label) of distinct texts with equally frequent labels, in random order.
 
-    Two labels are sentiments, six are kinds of question. The same arguments give the same table.
+    Two labels are sentiments, six are types of questions. The same arguments give the same table.
     """
     rng = np.random.default_rng([seed, labels, language == "pt"])
-    telling = {label: words.split() for label, words in (SENTIMENT if labels == 2 else TOPICS)[language].items()}
+    indicative = {label: words.split() for label, words in (SENTIMENT if labels == 2 else TOPICS)[language].items()}
     fillers = FILLERS[language].split()
-    names = sorted(telling)
-    found = [names[row % labels] for row in range(rows)]
-    texts = [_text(rng, telling[_source(rng, names, label)], fillers) for label in found]
-    table = pd.DataFrame({"id": [f"row-{row:05d}" for row in range(rows)], "text": texts, "label": found})
+    names = sorted(indicative)
+    row_labels = [names[row % labels] for row in range(rows)]
+    texts = [_text(rng, indicative[_noisy_label(rng, names, label)], fillers) for label in row_labels]
+    table = pd.DataFrame({"id": [f"row-{row:05d}" for row in range(rows)], "text": texts, "label": row_labels})
     return table.iloc[rng.permutation(rows)].reset_index(drop=True)
 
 
-def _source(rng: np.random.Generator, names: Sequence[str], label: str) -> str:
+def _noisy_label(rng: np.random.Generator, names: Sequence[str], label: str) -> str:
     return str(rng.choice(names)) if rng.random() < NOISE else label
 
 
-def _text(rng: np.random.Generator, telling: Sequence[str], fillers: Sequence[str]) -> str:
-    words = [*rng.choice(fillers, size=int(rng.integers(7, 16))), *rng.choice(telling, size=int(rng.integers(1, 4)))]
+def _text(rng: np.random.Generator, indicative: Sequence[str], fillers: Sequence[str]) -> str:
+    words = [*rng.choice(fillers, size=int(rng.integers(7, 16))), *rng.choice(indicative, size=int(rng.integers(1, 4)))]
     sentence = " ".join(str(word) for word in rng.permutation(words))
     return sentence.capitalize() + str(rng.choice([".", "!", "?", "..."]))

@@ -1,4 +1,4 @@
-"""A model folder small enough to be written by hand: a word's weights are added up to the logits."""
+"""A handwritten model folder: the logits of a text are the sum of its words' weights."""
 
 import json
 from pathlib import Path
@@ -18,11 +18,11 @@ HISTORY = """epoch,learning_rate,train_loss,validation_loss,validation_accuracy
 
 
 def write_tiny_model(folder: Path, *, labels: tuple[str, str] = ("negative", "positive"), scale: float = 1.0) -> Path:
-    """Write a complete model folder; another `scale` makes another model."""
+    """Write a complete model folder; the weights are multiplied by `scale`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(_tokenizer().to_str(), encoding="utf-8")
-    (folder / "model.onnx").write_bytes(network(np.array(WEIGHTS, np.float32) * np.float32(scale)))
-    (folder / "labels.json").write_text(json.dumps({"labels": labels, "temperature": 1.0, "pad_to": None}))
+    (folder / "model.onnx").write_bytes(sum_of_weights(np.array(WEIGHTS, np.float32) * np.float32(scale)))
+    (folder / "inference_config.json").write_text(json.dumps({"labels": labels, "temperature": 1.0, "pad_to": None}))
     (folder / "architecture.json").write_text("{}\n")
     h5py.File(folder / "model.weights.h5", "w").close()
     (folder / "train_hashes.txt").write_text("0123456789abcdef\n")
@@ -38,11 +38,12 @@ def _tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def network(weights: np.ndarray) -> bytes:
-    """Give the ONNX network that adds up its words' weights, (words, 2)."""
+def sum_of_weights(weights: np.ndarray) -> bytes:
+    """Build the ONNX network that sums the weights (V, 2) of a text's words."""
     nodes = [
-        helper.make_node("Gather", ["weights", "tokens"], ["of_tokens"]),
-        helper.make_node("ReduceSum", ["of_tokens", "axis"], ["logits"], keepdims=0),
+        helper.make_node("Gather", ["weights", "tokens"], ["token_weights"]),
+        helper.make_node("ReduceSum", ["token_weights", "axis"], ["logits"], keepdims=0),
+        helper.make_node("Identity", ["logits"], ["pooled"]),
         helper.make_node("Cast", ["tokens"], ["ids"], to=TensorProto.FLOAT),
         helper.make_node("Clip", ["ids", "zero", "one"], ["mask"]),
         helper.make_node("ReduceSum", ["mask", "axis"], ["count"], keepdims=1),
@@ -61,6 +62,7 @@ def network(weights: np.ndarray) -> bytes:
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", 2]),
             helper.make_tensor_value_info("attention", TensorProto.FLOAT, ["B", "T"]),
+            helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["B", 2]),
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

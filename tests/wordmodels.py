@@ -1,4 +1,4 @@
-"""Word-count classifiers that are trained in a moment, in a project folder as the stages leave it before `publish`."""
+"""Naive Bayes classifiers that are trained at once, in a project folder as the stages leave it before `publish`."""
 
 import json
 from collections import Counter
@@ -8,37 +8,37 @@ import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from atnet import files
 from atnet.config import Params
 from atnet.inference import Predictor, softmax
-from atnet.table import text_hash
+from atnet.schema import text_hash
 from tests.finishedproject import DETAILS, METRICS, SLICES
-from tests.texts import SENTIMENT, labelled_texts
-from tests.tinymodel import HISTORY, network
+from tests.texts import SENTIMENT, labeled_texts
+from tests.tinymodel import HISTORY, sum_of_weights
 
 LABELS = ("negative", "positive")
 SUITE = {
     "language": "generated",
     "labels": {label: label for label in LABELS},
     "words": {label: SENTIMENT["en"][label].split()[:12] for label in LABELS},
-    "minimum": [{"group": label, "label": label, "texts": [f"a {{{label}}} film"]} for label in LABELS],
+    "mft": [{"group": label, "label": label, "texts": [f"a {{{label}}} film"]} for label in LABELS],
 }
-"""Texts with one telling word, for the gate's behaviour check."""
+"""Texts with one indicative word, for the gate's behavior check."""
 
 
 def write_word_project(root: Path, params: Params) -> None:
-    """Write splits of generated texts, a weak baseline's answers and an evaluation."""
-    folders = params.folders
-    table = labelled_texts(2400, seed=5)
+    """Write splits of generated texts, the predictions of a weak baseline and an evaluation."""
+    table = labeled_texts(2400, seed=5)
     table = table.assign(text_hash=[text_hash(text) for text in table["text"]], group=table["id"])
     for name, rows in {"train": slice(0, 1500), "validation": slice(1500, 1700), "test": slice(1700, 2400)}.items():
-        path = root / folders.splits / f"{name}.parquet"
+        path = root / files.SPLITS / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         table.iloc[rows].to_parquet(path, index=False)
     test = table.iloc[1700:]
-    baseline = root / folders.baseline / "predictions.parquet"
+    baseline = root / files.BASELINE / "predictions.parquet"
     baseline.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame({"id": test["id"], "majority": "negative"}).to_parquet(baseline, index=False)
-    evaluation = root / folders.evaluation
+    evaluation = root / files.EVALUATION
     evaluation.mkdir(parents=True, exist_ok=True)
     for name, value in {"metrics": METRICS, "details": DETAILS, "slices": SLICES}.items():
         (evaluation / f"{name}.json").write_text(json.dumps(value))
@@ -46,53 +46,53 @@ def write_word_project(root: Path, params: Params) -> None:
 
 
 def train_word_model(root: Path, params: Params, *, rows: int, shuffled: bool = False) -> None:
-    """Write a model of log-count ratios from the first rows of the training split; few rows make a weak one."""
-    train = pd.read_parquet(root / params.folders.splits / "train.parquet").head(rows)
+    """Write a model of log-count ratios from the first rows of the training split; few rows give a weak model."""
+    train = pd.read_parquet(root / files.SPLITS / "train.parquet").head(rows)
     labels = train["label"].to_numpy()
     if shuffled:
         labels = np.random.default_rng(1).permutation(labels)
     words, weights = _weights(train["text"].tolist(), list(labels))
-    folder = root / params.folders.model
+    folder = root / files.MODEL
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(_tokenizer(words).to_str(), encoding="utf-8")
-    (folder / "model.onnx").write_bytes(network(weights))
+    (folder / "model.onnx").write_bytes(sum_of_weights(weights))
     (folder / "architecture.json").write_text("{}\n")
     (folder / "model.weights.h5").write_bytes(weights.tobytes())
-    (folder / "train_hashes.txt").write_text("".join(f"{one}\n" for one in sorted(set(train["text_hash"]))))
+    (folder / "train_hashes.txt").write_text("".join(f"{text}\n" for text in sorted(set(train["text_hash"]))))
     (folder / "history.csv").write_text(HISTORY)
     _calibrate(root, params, folder)
 
 
 def _weights(texts: list[str], labels: list[str]) -> tuple[list[str], np.ndarray]:
-    pieces = _tokenizer([]).pre_tokenizer
+    pre_tokenizer = _tokenizer([]).pre_tokenizer
     counts = {label: Counter[str]() for label in LABELS}
     for text, label in zip(texts, labels, strict=True):
-        counts[label].update({word for word, _ in pieces.pre_tokenize_str(text.lower())})
+        counts[label].update({word for word, _ in pre_tokenizer.pre_tokenize_str(text.lower())})
     words = sorted(set().union(*counts.values()))
     ratio = np.array([np.log((counts["positive"][word] + 1) / (counts["negative"][word] + 1)) for word in words])
-    # Padding and unknown words say nothing.
+    # Padding and unknown words have no weight.
     column = np.concatenate([[0.0, 0.0], ratio])
     return words, np.stack([-column, column], axis=1).astype(np.float32)
 
 
 def _calibrate(root: Path, params: Params, folder: Path) -> None:
-    """Choose the temperature by the validation texts, as training does."""
-    validation = pd.read_parquet(root / params.folders.splits / "validation.parquet")
+    """Choose the temperature on the validation texts, as training does."""
+    validation = pd.read_parquet(root / files.SPLITS / "validation.parquet")
     settings = {"labels": LABELS, "temperature": 1.0, "pad_to": None}
-    (folder / "labels.json").write_text(json.dumps(settings))
+    (folder / "inference_config.json").write_text(json.dumps(settings))
     logits = Predictor.load(folder).predict(validation["text"].tolist()).logits
-    right = validation["label"].map(LABELS.index).to_numpy()
+    actual = validation["label"].map(LABELS.index).to_numpy()
 
     def loss(temperature: float) -> float:
-        return -float(np.log(softmax(logits / temperature)[np.arange(len(right)), right] + 1e-12).mean())
+        return -float(np.log(softmax(logits / temperature)[np.arange(len(actual)), actual] + 1e-12).mean())
 
     best = min(np.geomspace(0.3, 50, 60), key=loss)
-    (folder / "labels.json").write_text(json.dumps({**settings, "temperature": round(float(best), 4)}))
+    (folder / "inference_config.json").write_text(json.dumps({**settings, "temperature": round(float(best), 4)}))
 
 
 def _tokenizer(words: list[str]) -> Tokenizer:
-    known = ["[PAD]", "[UNK]", *words]
-    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(known)}, unk_token="[UNK]"))
+    vocabulary = ["[PAD]", "[UNK]", *words]
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.enable_truncation(64)

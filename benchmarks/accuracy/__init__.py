@@ -1,14 +1,17 @@
-"""How good AtNet is beside other classifiers trained from scratch: `python -m benchmarks.accuracy`.
+"""Accuracy of AtNet and of other classifiers trained from scratch: `python -m benchmarks.accuracy`.
 
-sets      which labelled texts, and how params.yaml is pointed at them
-graph     the project's stages as dvc.yaml declares them, and the key of a stage's result
-workshop  runs the stages and keeps what they make
-models    who takes part; the variants of the ablation
-tasks     the runs that the figures need, each a process of its own
-running   so many processes side by side
-fit_linear, fit_fasttext, train_atnet   what those processes do
-choosing  a fair search on validation
-scores    accuracy, macro-F1, calibration; intervals over texts and seeds
-ledger    who looked at a test split, when, and what was seen
-report    Markdown tables
+compare     the course of the benchmark: train, score, evaluate on test splits
+datasets    the labeled texts, and params.yaml with the settings of each dataset
+models      the models of the comparison, and the variants of the ablation
+workspace   small copies of the project that share one DVC cache
+graph       the dvc.yaml of such a copy
+runs        one model trained with one seed on one dataset: a DVC target in a copy
+processes   several commands at a time, each on one core
+fit_linear, fit_fasttext, train_atnet, predict_atnet   the commands of the benchmark's own stages
+search      hyperparameter search on validation
+results     the files that those commands write
+scores      accuracy, macro-F1 and calibration with intervals over texts and seeds
+comparison  from predictions to table rows
+ledger      every evaluation on a test split
+tables      Markdown
 """

@@ -1,11 +1,12 @@
-"""A process: search fastText's settings on validation, or train it with them and answer a split.
+"""Search fastText's settings on validation, or train with them and predict a split: `... fit_fasttext search`.
 
-Bojanowski et al. 2017, Joulin et al. 2017; one thread, which makes a training repeatable. It sees the same words as
+Bojanowski et al. 2017, Joulin et al. 2017; one thread, which makes a training repeatable. It uses the same words as
 the linear baselines.
 
 Letters in array names: N texts, C classes.
 """
 
+import hashlib
 import json
 import sys
 import tempfile
@@ -17,22 +18,31 @@ from typing import Any
 
 import fasttext
 import numpy as np
+import yaml
 
-from atnet.evaluation.linear import parted
+from atnet.baselines.linear import tokenize_words
+from atnet.files import STATE, split_table
 from atnet.storage import read_json, write_json
-from benchmarks.accuracy.answers import JOB, SplitTable, load_facts, read_split, save_answers, save_facts
-from benchmarks.accuracy.choosing import climb
-from benchmarks.accuracy.running import end_with_parent
+from benchmarks.accuracy.graph import SEEDS_FILE
+from benchmarks.accuracy.processes import exit_with_parent
+from benchmarks.accuracy.results import (
+    LabeledTexts,
+    facts_file,
+    predictions_file,
+    read_split,
+    save_predictions,
+    search_file,
+)
+from benchmarks.accuracy.search import hill_climb
 
 DIMENSIONS = 100
-RATES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+LEARNING_RATES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 EPOCHS = (2, 5, 10, 25, 50, 100)
-NGRAMS = (1, 2, 3)
-CHARACTERS = (3, 6)
-PREFIX = "__label__"
-TRIALS = "trials.json"
+WORD_NGRAMS = (1, 2, 3)
+CHAR_NGRAMS = (3, 6)
+LABEL_PREFIX = "__label__"
 PROMISING = 0.01
-"""With character n-grams a training takes many times longer: they are searched only if they come this close at once."""
+"""Character n-grams make a training many times longer: they are searched only if they come this close at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,109 +53,118 @@ class Settings:
     learning_rate: float = 0.5
     epochs: int = 10
     characters: bool = False
-    """Character n-grams of 3 to 6 too."""
+    """Also character n-grams of 3 to 6."""
 
 
 def search(accuracy: Callable[[Settings], float]) -> tuple[Settings, list[str]]:
-    """Choose rate, epochs and n-grams in turn, rate and epochs again; then with character n-grams, if promising.
+    """Choose learning rate, epochs and word n-grams in turn, then again; then try character n-grams.
 
     Returns:
-        The best settings, and the names of those whose best value stands at an end of its range.
+        The best settings, and the names of those whose best value is at an end of its range.
     """
 
-    def along(name: str, ladder: Sequence[Any], start: Settings) -> Settings:
-        choice = climb(ladder, getattr(start, name), lambda value: (accuracy(replace(start, **{name: value})),))
+    def climb(name: str, values: Sequence[Any], start: Settings) -> Settings:
+        choice = hill_climb(values, getattr(start, name), lambda value: (accuracy(replace(start, **{name: value})),))
         return replace(start, **{name: choice.value})
 
     def rate_and_epochs(start: Settings) -> Settings:
-        return along("epochs", EPOCHS, along("learning_rate", RATES, start))
+        return climb("epochs", EPOCHS, climb("learning_rate", LEARNING_RATES, start))
 
-    words = rate_and_epochs(along("word_ngrams", NGRAMS, rate_and_epochs(Settings())))
-    spelt = replace(words, characters=True)
-    if accuracy(spelt) > accuracy(words) - PROMISING:
-        spelt = rate_and_epochs(spelt)
-    best = max((words, spelt), key=accuracy)
-    ends = {"learning_rate": (RATES[0], RATES[-1]), "epochs": (EPOCHS[0], EPOCHS[-1])}
+    words = rate_and_epochs(climb("word_ngrams", WORD_NGRAMS, rate_and_epochs(Settings())))
+    with_characters = replace(words, characters=True)
+    if accuracy(with_characters) > accuracy(words) - PROMISING:
+        with_characters = rate_and_epochs(with_characters)
+    best = max((words, with_characters), key=accuracy)
+    ends = {"learning_rate": (LEARNING_RATES[0], LEARNING_RATES[-1]), "epochs": (EPOCHS[0], EPOCHS[-1])}
     return best, [name for name, values in ends.items() if getattr(best, name) in values]
 
 
-def main(folder: Path) -> None:
-    """Search, or train and answer, as the job says."""
-    end_with_parent()
-    job = read_json(folder / JOB)
-    train = read_split(Path(job["splits"]), "train")
-    if job["act"] == "search":
-        judged = read_split(Path(job["splits"]), "validation")
-        best, at_border = search(_remembered(folder / TRIALS, train, judged, job["seed"]))
-        save_facts(folder, {"settings": asdict(best), "at_border": at_border})
+def main(task: str) -> None:
+    """Search, or train and predict the split that `task` names."""
+    exit_with_parent()
+    seeds = yaml.safe_load(SEEDS_FILE.read_text(encoding="utf-8"))
+    if task == "search":
+        best, at_border = search(_cached_accuracy(seeds["search_seed"]))
+        write_json(search_file(), {"settings": asdict(best), "at_border": at_border})
         return
-    settings = Settings(**read_json(Path(job["search"]) / "facts.json")["settings"])
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        model, seconds = fitted(settings, _lines(train, job["seed"]), job["seed"], Path(scratch))
-    asked = read_split(Path(job["splits"]), job["split"])
-    if not load_facts(folder):
+    train, texts, seed = read_split("train"), read_split(task), seeds["seed"]
+    settings = Settings(**read_json(search_file())["settings"])
+    with tempfile.TemporaryDirectory() as scratch:
+        model, seconds = fit(settings, _lines(train, seed), seed, Path(scratch))
+    if task == "validation":
         parameters = sum(int(np.prod(matrix.shape)) for matrix in (model.get_input_matrix(), model.get_output_matrix()))
-        save_facts(folder, {"seconds": seconds, "parameters": parameters, **asdict(settings)})
-    save_answers(folder, job["split"], asked.actual_N, {"fasttext": answered(model, parted(asked.texts), asked.labels)})
+        write_json(facts_file("fasttext"), {"seconds": seconds, "parameters": parameters, **asdict(settings)})
+    predicted_NC = predict(model, tokenize_words(texts.texts), texts.labels)
+    save_predictions(predictions_file("fasttext", task), texts.actual_N, {"fasttext": predicted_NC})
 
 
-def fitted(settings: Settings, lines: Iterable[str], seed: int, scratch: Path) -> tuple[Any, float]:
-    """Train one model; give it with the seconds it took."""
+def fit(settings: Settings, lines: Iterable[str], seed: int, scratch: Path) -> tuple[Any, float]:
+    """Train one model and return it with the seconds it took."""
     path = scratch / "train.txt"
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    shortest, longest = CHARACTERS if settings.characters else (0, 0)
-    begun = time.perf_counter()
+    min_characters, max_characters = CHAR_NGRAMS if settings.characters else (0, 0)
+    started = time.perf_counter()
     model = fasttext.train_supervised(
         str(path),
         dim=DIMENSIONS,
         wordNgrams=settings.word_ngrams,
         lr=settings.learning_rate,
         epoch=settings.epochs,
-        minn=shortest,
-        maxn=longest,
+        minn=min_characters,
+        maxn=max_characters,
         thread=1,
         seed=seed,
         verbose=0,
     )
-    return model, time.perf_counter() - begun
+    return model, time.perf_counter() - started
 
 
-def answered(model: Any, words: Sequence[Sequence[str]], labels: Sequence[str]) -> np.ndarray:
-    """Give the class probabilities, (N, C)."""
-    shares_NC = np.zeros((len(words), len(labels)))
+def predict(model: Any, words: Sequence[Sequence[str]], labels: Sequence[str]) -> np.ndarray:
+    """Return the class probabilities, (N, C)."""
+    predicted_NC = np.zeros((len(words), len(labels)))
     for row, text in enumerate(words):
-        # Not model.predict: with NumPy 2 it fails, and for several texts it gives every label the first one's share.
-        for share, name in model.f.predict(" ".join(text) + "\n", len(labels), -1.0, "strict"):
-            shares_NC[row, int(name.removeprefix(PREFIX))] = share
-    # A text without a known word gets no answer.
-    shares_NC[shares_NC.sum(axis=1) == 0] = 1.0
-    return np.asarray(shares_NC / shares_NC.sum(axis=1, keepdims=True))
+        # Not model.predict: it fails with NumPy 2, and for several texts it returns the first label's probability
+        # for every label.
+        for probability, name in model.f.predict(" ".join(text) + "\n", len(labels), -1.0, "strict"):
+            predicted_NC[row, int(name.removeprefix(LABEL_PREFIX))] = probability
+    # fastText returns nothing for a text without a known word.
+    predicted_NC[predicted_NC.sum(axis=1) == 0] = 1.0
+    return np.asarray(predicted_NC / predicted_NC.sum(axis=1, keepdims=True))
 
 
-def _lines(train: SplitTable, seed: int) -> list[str]:
-    # fastText reads the file from top to bottom in every epoch; official files stand in the order of their labels.
+def _lines(train: LabeledTexts, seed: int) -> list[str]:
+    # fastText reads the file from top to bottom in every epoch; official files are often sorted by label.
     order = np.random.default_rng(seed).permutation(len(train.texts))
-    words = parted(train.texts)
-    return [f"{PREFIX}{train.actual_N[row]} {' '.join(words[row])}" for row in order]
+    words = tokenize_words(train.texts)
+    return [f"{LABEL_PREFIX}{train.actual_N[row]} {' '.join(words[row])}" for row in order]
 
 
-def _remembered(path: Path, train: SplitTable, judged: SplitTable, seed: int) -> Callable[[Settings], float]:
-    """Give the validation accuracy of settings; each is tried once, also over a kill."""
-    tried: dict[str, float] = read_json(path) if path.is_file() else {}
-    lines, words = _lines(train, seed), parted(judged.texts)
+def _cached_accuracy(seed: int) -> Callable[[Settings], float]:
+    """Return a function that computes the validation accuracy of settings; trials survive an interrupted search."""
+    train, validation = read_split("train"), read_split("validation")
+    lines, words = _lines(train, seed), tokenize_words(validation.texts)
+    path = STATE / f"fasttext-trials-{_key(seed)}.json"
+    trials: dict[str, float] = read_json(path) if path.is_file() else {}
 
     def accuracy(settings: Settings) -> float:
         name = json.dumps(asdict(settings), sort_keys=True)
-        if name not in tried:
-            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-                model, _ = fitted(settings, lines, seed, Path(scratch))
-            given_N = answered(model, words, judged.labels).argmax(axis=1)
-            tried[name] = float((given_N == judged.actual_N).mean())
-            write_json(path, tried)
-        return tried[name]
+        if name not in trials:
+            with tempfile.TemporaryDirectory() as scratch:
+                model, _ = fit(settings, lines, seed, Path(scratch))
+            predicted_N = predict(model, words, validation.labels).argmax(axis=1)
+            trials[name] = float((predicted_N == validation.actual_N).mean())
+            write_json(path, trials)
+        return trials[name]
 
     return accuracy
 
 
+def _key(seed: int) -> str:
+    digest = hashlib.sha256(f"{seed}".encode())
+    for path in (split_table("train"), split_table("validation"), Path(__file__)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1])

@@ -1,105 +1,120 @@
-"""The project's stages as dvc.yaml declares them, and a key that names a stage's result by all it depends on.
+"""The dvc.yaml of a project copy: the project's own stages up to `train`, and the benchmark's stages after them.
 
-So a result is used again only while the stage's code, its parameters and everything before it are the same.
+Everything the benchmark computes is the output of a DVC stage, so DVC alone decides what is run, skipped or restored.
 """
 
-import hashlib
-import json
-import re
-import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-FOLDER = re.compile(r"\$\{folders\.(\w+)\}")
-DATA_FILE = "${data.path}"
-LEFT_OUT = "path"
-"""Key of the section `data` that says where the file is; the key holds the file's contents instead."""
+from atnet.files import INFERENCE_CONFIG, MODEL, split_table
+from benchmarks.accuracy.models import Kind
+from benchmarks.accuracy.results import facts_file, predictions_file, search_file
+
+SEEDS_FILE = Path("benchmark.yaml")
+"""Parameters of the benchmark's own stages: seed and search_seed."""
+BEFORE_TRAIN = ("validate", "split", "tokenize", "vectors")
+TRAINING_STAGE: Mapping[Kind, str] = {
+    "atnet": "train",
+    "linear": "linear_validation",
+    "fasttext": "fasttext_validation",
+}
+"""The stage whose record in dvc.lock says what a model was trained on and with."""
+LIBRARY = ("src/atnet/baselines", "src/atnet/evaluation", "src/atnet/text")
+
+Stage = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One stage of dvc.yaml."""
-
-    module: str
-    arguments: tuple[str, ...]
-    """With ${...} still in them."""
-    code: tuple[str, ...]
-    inputs: tuple[str, ...]
-    """Names under `folders` that it reads, or the data file."""
-    params: tuple[str, ...]
-    makes: str
-    """Name under `folders` that it writes."""
-
-    def filled(self, folders: Mapping[str, str], data_file: str) -> list[str]:
-        """Give the arguments of its command."""
-        return [
-            FOLDER.sub(lambda found: folders[found[1]], part.replace(DATA_FILE, data_file)) for part in self.arguments
-        ]
+def benchmark_graph(project_graph: str) -> str:
+    """Return the dvc.yaml of a copy, given that of the project."""
+    project: dict[str, Stage] = yaml.safe_load(project_graph)["stages"]
+    stages = {name: project[name] for name in BEFORE_TRAIN}
+    stages["train"] = _timed(project["train"])
+    for split in ("validation", "test"):
+        stages[target("atnet", split)] = _predict_atnet(split)
+        stages[target("linear", split)] = _fit_linear(split)
+        stages[target("fasttext", split)] = _fit_fasttext(split)
+    stages["fasttext_search"] = _search_fasttext()
+    return yaml.safe_dump({"stages": stages}, sort_keys=False)
 
 
-Graph = Mapping[str, Stage]
+def target(kind: Kind, split: str) -> str:
+    """Return the stage that writes a model's predictions for a split."""
+    return f"{kind}_{split}"
 
 
-def read_graph(text: str) -> Graph:
-    """Read dvc.yaml."""
-    return {name: _stage(declared) for name, declared in yaml.safe_load(text)["stages"].items()}
+def packages_file(kind: Kind) -> Path:
+    """Return the file that lists the package versions a model depends on."""
+    return Path("packages") / f"{kind}.txt"
 
 
-def makers(graph: Graph, stage: str) -> dict[str, str]:
-    """Name the stages whose folders a stage reads: folder -> stage."""
-    by_folder = {found.makes: name for name, found in graph.items()}
-    return {folder: by_folder[folder] for folder in graph[stage].inputs if folder != DATA_FILE}
-
-
-def stage_key(
-    graph: Graph, stage: str, params: Mapping[str, Any], *, hash_of: Callable[[str], str], data_hash: str
-) -> str:
-    """Name a stage's result.
-
-    Args:
-        hash_of: from a source file's path in the project to a hash of its contents.
-        data_hash: of the data file's contents.
-    """
-    declared = graph[stage]
-    content = {
-        "command": [declared.module, *declared.arguments],
-        "params": {name: _value(params, name) for name in declared.params},
-        "code": {path: hash_of(path) for path in declared.code},
-        "inputs": {
-            folder: stage_key(graph, maker, params, hash_of=hash_of, data_hash=data_hash)
-            for folder, maker in makers(graph, stage).items()
-        },
-        "data": data_hash if DATA_FILE in declared.inputs else None,
+def _timed(train: Stage) -> Stage:
+    """Run the project's `train` stage through a command that also records its duration."""
+    return {
+        **train,
+        "cmd": "python -m benchmarks.accuracy.train_atnet",
+        "deps": [*train["deps"], *_code("train_atnet"), str(packages_file("atnet"))],
+        "outs": [*train["outs"], str(facts_file("atnet"))],
     }
-    return key_of(content)
 
 
-def key_of(content: Any) -> str:
-    """Hash values that JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _predict_atnet(split: str) -> Stage:
+    model = [str(path) for path in (INFERENCE_CONFIG, MODEL / "model.onnx", MODEL / "tokenizer.json")]
+    return {
+        "cmd": f"python -m benchmarks.accuracy.predict_atnet {split}",
+        "deps": [*_splits(split), *model, "src/atnet/inference.py", *_code("predict_atnet")],
+        "outs": [str(predictions_file("atnet", split))],
+    }
 
 
-def _stage(declared: Mapping[str, Any]) -> Stage:
-    _, _, module, *arguments = shlex.split(declared["cmd"])
-    needed = [str(name) for name in declared["deps"]]
-    folders = [found[1] for found in map(FOLDER.match, needed) if found]
-    outputs = [*declared.get("outs", ()), *declared.get("metrics", ())]
-    (makes,) = {found[1] for found in (FOLDER.match(str(name)) for name in outputs) if found}
-    return Stage(
-        module=module,
-        arguments=tuple(arguments),
-        code=tuple(name for name in needed if name.startswith("src/")),
-        inputs=tuple(dict.fromkeys([*folders, *([DATA_FILE] if DATA_FILE in needed else [])])),
-        params=tuple(declared.get("params", ())),
-        makes=makes,
-    )
+def _fit_linear(split: str) -> Stage:
+    """Choose C and predict on validation; predict on test with the same C."""
+    facts, predictions = str(facts_file("linear")), str(predictions_file("linear", split))
+    chooses = split == "validation"
+    return {
+        "cmd": f"python -m benchmarks.accuracy.fit_linear {split}",
+        "deps": [
+            *_splits(split),
+            *([] if chooses else [facts]),
+            *LIBRARY,
+            *_code("fit_linear", "search"),
+            str(packages_file("linear")),
+        ],
+        "params": ["baseline"],
+        "outs": [facts, predictions] if chooses else [predictions],
+    }
 
 
-def _value(params: Mapping[str, Any], name: str) -> Any:
-    value: Any = params
-    for part in name.split("."):
-        value = value[part]
-    return {key: inner for key, inner in value.items() if key != LEFT_OUT} if name == "data" else value
+def _search_fasttext() -> Stage:
+    return {
+        "cmd": "python -m benchmarks.accuracy.fit_fasttext search",
+        "deps": [*_splits("validation"), *LIBRARY, *_code("fit_fasttext", "search"), str(packages_file("fasttext"))],
+        "params": [{str(SEEDS_FILE): ["search_seed"]}],
+        "outs": [str(search_file())],
+    }
+
+
+def _fit_fasttext(split: str) -> Stage:
+    facts, predictions = str(facts_file("fasttext")), str(predictions_file("fasttext", split))
+    return {
+        "cmd": f"python -m benchmarks.accuracy.fit_fasttext {split}",
+        "deps": [
+            *_splits(split),
+            str(search_file()),
+            *LIBRARY,
+            *_code("fit_fasttext"),
+            str(packages_file("fasttext")),
+        ],
+        "params": [{str(SEEDS_FILE): ["seed"]}],
+        "outs": [facts, predictions] if split == "validation" else [predictions],
+    }
+
+
+def _splits(split: str) -> list[str]:
+    return [str(split_table("train")), str(split_table(split))]
+
+
+def _code(*modules: str) -> list[str]:
+    return [f"benchmarks/accuracy/{module}.py" for module in (*modules, "results")]

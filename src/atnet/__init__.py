@@ -1,1 +1,1 @@
-"""Keep a text classifier trained, checked, tracked, released and watched on your own labelled texts."""
+"""Train, evaluate, track and release a text classifier on your own labeled texts."""

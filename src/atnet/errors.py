@@ -1,37 +1,38 @@
-"""Everything that can go wrong and be told to the user in one message.
+"""The errors that are shown to the user as one message.
 
-AtnetError                 anything below; a command prints its message and exits with 1
+AtnetError                 any of the below; a command prints its message and exits with code 1
 ├── ConfigurationError     params.yaml: unknown key, wrong type, value out of range
-├── DataError              the labelled texts
-│   ├── DataFileError      a file is missing, empty, cut short or not what it is said to be
-│   └── DataContractError  the file reads well, but its contents cannot be trained on
+├── DataError              the labeled texts
+│   ├── DataFileError      a file is missing, empty, cut short or of another format
+│   └── DataContractError  the file can be read, but a model cannot be trained on its contents
 ├── ModelError             a model's files are missing, damaged or disagree with each other
 ├── StoreError             the MLflow store, the package registry or DVC does not answer
-├── ReleaseError           the registry's state forbids the act that was asked for
-└── MonitoringError        a window cannot be monitored, or a review cannot be merged
+├── ProcessInterrupted     a child process was killed from outside or ran out of time, memory or disk space
+├── ReleaseError           the state of the registry does not allow the command
+└── MonitoringError        texts cannot be monitored, or a review cannot be merged
 
-A message says what was found, where, and what to do next.
+A message says what happened, where, and what to do next.
 """
 
 
 class AtnetError(Exception):
-    """Anything the user can mend; its message is all they need to see."""
+    """An error that the user can fix; its message is all they need to see."""
 
 
 class ConfigurationError(AtnetError):
-    """A value in params.yaml cannot be used."""
+    """A value in params.yaml is invalid."""
 
 
 class DataError(AtnetError):
-    """The labelled texts cannot be used."""
+    """The labeled texts cannot be used."""
 
 
 class DataFileError(DataError):
-    """A data file is missing, empty, cut short or not of the stated format."""
+    """A data file is missing, empty, cut short or of another format."""
 
 
 class DataContractError(DataError):
-    """The data reads well but breaks a rule it must keep."""
+    """The data can be read, but a model cannot be trained on them."""
 
 
 class ModelError(AtnetError):
@@ -39,12 +40,16 @@ class ModelError(AtnetError):
 
 
 class StoreError(AtnetError):
-    """A service that keeps something for us does not answer."""
+    """The MLflow store, the package registry or DVC does not answer."""
+
+
+class ProcessInterrupted(AtnetError):
+    """A child process was killed or ran out of time or memory; this says nothing about the model it was working on."""
 
 
 class ReleaseError(AtnetError):
-    """The registry's state forbids the act that was asked for."""
+    """The state of the registry does not allow the command."""
 
 
 class MonitoringError(AtnetError):
-    """A window cannot be monitored, or a review cannot be merged."""
+    """Texts cannot be monitored, or a review cannot be merged."""

@@ -1,43 +1,49 @@
-"""The one path from text to probability: tokenizer, network, calibrated answer.
+"""Inference, from text to calibrated probabilities: tokenizer, network, temperature.
 
-Needs numpy, onnxruntime and tokenizers only. The registered model ships this file as it stands, so nothing
-else of the project may be imported here.
+Needs only numpy, onnxruntime and tokenizers. The registered model ships a copy of this file, so it must not import
+anything else of the project.
 
-Shapes: N texts, B texts of one batch, T tokens of the batch's longest text, C labels.
+Shapes: N texts, B texts of one batch, T tokens of the batch's longest text, C labels, P pooled features.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
-MODEL_FILES = ("architecture.json", "labels.json", "model.onnx", "model.weights.h5", "tokenizer.json")
-"""The files whose contents are the model's identity."""
+MODEL_FILES = ("architecture.json", "inference_config.json", "model.onnx", "model.weights.h5", "tokenizer.json")
+"""The files whose contents identify the model."""
 
 UNKNOWN_ID = 1
-"""Token id of what the vocabulary does not hold; 0 is padding."""
+"""Token id of words that are not in the vocabulary; 0 is padding."""
 
-BATCH_TEXTS = 256
-BATCH_TOKENS = 16_384
-BATCH_SQUARES = 2**24
-"""A batch holds at most this many tokens, padding included, and pairs of them, which the wide branch compares: memory
-does not grow with the texts."""
-MOST_SPANS = 256
-"""Parts of a text that an explanation leaves out in turn."""
+MAX_BATCH_TEXTS = 256
+MAX_BATCH_TOKENS = 512
+"""Limits of a batch, padding included; a single text may be longer. Small batches stay in the cache of a core: with ten
+times as many tokens, each token takes up to twice as long. They also bound the memory, whatever the length of the
+texts."""
+DEEP_ONLY, LOGITS, CONTRIBUTIONS = range(3)
+"""Values of the input `detail` of a graph with a wide branch: compute the network alone, the wide branch's logits too,
+its contribution of each token too."""
+MAX_SPANS = 256
+"""Parts of a text that an explanation leaves out, one at a time."""
 
 
 class UnusableModelError(ValueError):
-    """The model's files are missing, damaged or disagree with each other."""
+    """The model's files are missing, damaged or inconsistent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Answers for N texts over C labels."""
+    """Predictions for N texts over C labels."""
 
     labels: tuple[str, ...]
     logits: np.ndarray
@@ -59,7 +65,7 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One answer: where its attention lay, and what each token added to it."""
+    """One prediction with the attention on each token and its contribution."""
 
     text: str
     label: str
@@ -69,15 +75,15 @@ class Explanation:
     spans: list[tuple[int, int]]
     """Character positions of each token in the text."""
     attention: list[float]
-    """One weight per token; they sum to 1."""
+    """One value per token; they sum to 1."""
     contributions: list[float]
-    """What each token adds to the label's lead over the others, in uncalibrated logits; see `Predictor.explain`."""
+    """Contribution of each token to the lead of the label, in uncalibrated logits; see `Predictor.explain`."""
     base: float
-    """The lead before any word is read; base and contributions sum to the lead."""
+    """The lead of an empty text; base and contributions sum to the lead."""
 
 
 class Predictor:
-    """A trained model, ready to answer."""
+    """A trained model, loaded for inference."""
 
     def __init__(
         self,
@@ -87,108 +93,115 @@ class Predictor:
         labels: Sequence[str],
         temperature: float,
         pad_to: int | None,
+        threads: int = 1,
     ) -> None:
+        """Take the parts of a loaded model.
+
+        Args:
+            pad_to: tokens to which every text is padded; None pads a batch to its longest text.
+            threads: batches computed at the same time.
+        """
         self.labels = tuple(labels)
         self.temperature = temperature
         self._tokenizer = tokenizer
         self._session = session
         self._pad_to = pad_to
+        self._threads = threads
+        self._widths = {output.name: output.shape[-1] for output in session.get_outputs()}
 
     @classmethod
-    def load(cls, folder: Path | str, *, threads: int | None = None) -> "Predictor":
-        """Load a model folder; `threads` limits the cores one answer may use.
+    def load(cls, folder: Path | str, *, threads: int | None = None, memory_arena: bool = True) -> "Predictor":
+        """Load a model folder.
+
+        Args:
+            threads: batches computed at the same time; None: as many as this process may use cores.
+            memory_arena: keep the memory of the largest batch for the next ones. A service should switch it off: that
+                costs microseconds per batch, and one batch of long texts no longer occupies memory for good.
 
         Raises:
             UnusableModelError: naming the file that is missing or damaged.
         """
         folder = Path(folder)
-        options = onnxruntime.SessionOptions()
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        name = "labels.json"
+        name = "inference_config.json"
         try:
-            settings = json.loads((folder / name).read_text(encoding="utf-8"))
-            labels, temperature, pad_to = settings["labels"], float(settings["temperature"]), settings["pad_to"]
+            config = json.loads((folder / name).read_text(encoding="utf-8"))
+            labels, temperature, pad_to = config["labels"], float(config["temperature"]), config["pad_to"]
             name = "tokenizer.json"
             tokenizer = Tokenizer.from_str((folder / name).read_text(encoding="utf-8"))
             name = "model.onnx"
-            session = onnxruntime.InferenceSession(
-                (folder / name).read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
-        # The libraries raise bare Exceptions of their own for a damaged file.
+            session = create_session((folder / name).read_bytes(), memory_arena=memory_arena)
+        # For a damaged file the libraries raise bare Exceptions.
         except Exception as error:
             raise UnusableModelError(
                 f"The model file {folder / name} cannot be used ({_first_line(error)}). "
-                "Bring it back with `dvc checkout`, or make it again with `dvc repro`."
+                "Restore it with `dvc checkout`, or produce it again with `dvc repro`."
             ) from error
         classes = next(output.shape[-1] for output in session.get_outputs() if output.name == "logits")
         if classes != len(labels):
             raise UnusableModelError(
-                f"{folder / 'model.onnx'} answers for {classes} labels, {folder / 'labels.json'} names {len(labels)}. "
+                f"{folder / 'model.onnx'} has {classes} labels, inference_config.json lists {len(labels)}. "
                 "They belong to different models: run `dvc checkout`."
             )
-        return cls(tokenizer, session, labels=labels, temperature=temperature, pad_to=pad_to)
+        threads = _available_cores() if threads is None else threads
+        return cls(tokenizer, session, labels=labels, temperature=temperature, pad_to=pad_to, threads=threads)
 
     @property
     def has_wide_branch(self) -> bool:
-        """Whether n-grams speak beside the network; a model from before that, or in mode seed, has no such output."""
-        return "wide" in {output.name for output in self._session.get_outputs()}
+        """Whether the model has a wide branch; one in published mode has none."""
+        return "wide" in self._widths
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Give the token ids of each text, at least one; 0 is padding, 1 is unknown."""
+        """Return the token ids of each text, at least one; 0 is padding, 1 is the unknown word."""
         return [_ids(encoding) for encoding in self._encodings(texts)]
 
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Convert token ids back to text, as far as the tokenizer preserves it."""
+        return self._tokenizer.decode_batch([list(text) for text in ids], skip_special_tokens=False)
+
     def predict(self, texts: Sequence[str]) -> Predictions:
-        """Answer for each text; neither padding nor the other texts change an answer."""
+        """Predict each text; neither padding nor the other texts of a batch change a prediction."""
         logits = self.logits(self.encode(texts))
         return Predictions(self.labels, logits, softmax(logits / self.temperature))
 
     def logits(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
-        """Answer for texts that are encoded already: (N, C) float32, before calibration."""
-        logits = np.zeros((len(ids), len(self.labels)), np.float32)
-        for rows, tokens in self._batches(ids):
-            logits[rows] = self._session.run(["logits"], {"tokens": tokens})[0]
-        return logits
+        """Compute the logits of encoded texts: (N, C) float32, before calibration."""
+        return self._per_text("logits", ids, LOGITS)
 
-    def run(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the logits (B, C) and the attention (B, T) of (B, T) int32 tokens, zeros after each text."""
-        logits, attention = self._session.run(["logits", "attention"], {"tokens": tokens})
-        return logits, attention
-
-    def wide(self, ids: Sequence[Sequence[int]]) -> list[np.ndarray]:
-        """Tell what the wide branch says at each token of a text for each label, (T, C); zeros if there is none."""
-        return self._parts(ids)[1]
+    def pooled(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """Compute the pooled features of encoded texts, from which the network computes its logits: (N, P) float32."""
+        return self._per_text("pooled", ids, DEEP_ONLY)
 
     def attention(self, ids: Sequence[Sequence[int]]) -> list[np.ndarray]:
-        """Give the attention (T,) on the tokens of each text."""
-        weights = [np.zeros(len(one)) for one in ids]
-        for rows, tokens in self._batches(ids):
-            for row, found in zip(rows, self.run(tokens)[1], strict=True):
-                weights[row] += found[: len(weights[row])]
-        return weights
+        """Compute the attention (T,) on the tokens of each text."""
+        return self._per_token("attention", ids, DEEP_ONLY)
 
-    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Write token ids as text again, as far as the tokenizer keeps it."""
-        return self._tokenizer.decode_batch([list(one) for one in ids], skip_special_tokens=False)
+    def wide(self, ids: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """Compute the wide branch's contribution of each token to each logit, (T, C); zeros without a wide branch."""
+        if not self.has_wide_branch:
+            return [np.zeros((len(text), len(self.labels))) for text in ids]
+        return self._per_token("wide", ids, CONTRIBUTIONS)
 
     def explain(self, texts: Sequence[str]) -> list[Explanation]:
-        """Answer for each text, show the attention on its tokens and what each of them contributes.
+        """Predict each text and compute the attention on each token and its contribution to the label's lead.
 
-        The lead is the label's logit minus the mean of the others', each of them weighed by how probable it is. A token
-        gets what the wide branch says there and an estimate of its share in the rest of the network: the mean of what
-        it says alone and of what is lost without it, the first and the last term of its Shapley value, scaled to sum
-        exactly (docs/benchmarks.md compares others). This takes 2T + 3 answers for a text of T tokens; of more than
-        MOST_SPANS, neighbours are left out together and share what they say.
+        The lead is the label's logit minus the mean of the other logits, weighted by their probabilities. The
+        contribution of a token is that of the wide branch, which is exact, plus an estimate of its share in the
+        network: the mean of the lead of the token alone and of what the lead loses without it, the first and the last
+        term of its Shapley value, scaled so that they sum exactly (docs/benchmarks.md compares other methods). This
+        takes 2T + 3 forward passes for a text of T tokens; of more than MAX_SPANS, adjacent tokens are left out
+        together and share their contribution.
         """
         return [self._explain(text, encoding) for text, encoding in zip(texts, self._encodings(texts), strict=True)]
 
     def _explain(self, text: str, encoding: Encoding) -> Explanation:
         ids = _ids(encoding)
-        logits, attention = self.run(self._padded([ids]))
-        probabilities = softmax(logits / self.temperature)[0]
-        weights = attention[0, : len(encoding.ids)].astype(np.float64)
+        (logits,), (attention,), (wide,) = self.logits([ids]), self.attention([ids]), self.wide([ids])
+        probabilities = softmax(logits[None] / self.temperature)[0]
+        attended = attention[: len(encoding.ids)]
         best = int(probabilities.argmax())
-        contributions, base = self._contributions(ids, against_others(logits[0], best))
+        lead = lead_weights(logits, best)
+        estimates, base = self._deep_contributions(ids, lead)
+        contributions = wide @ lead + estimates
         if not encoding.ids:
             contributions, base = contributions[:0], base + contributions.sum()
         return Explanation(
@@ -198,95 +211,145 @@ class Predictor:
             probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
             tokens=[text[start:end] for start, end in encoding.offsets],
             spans=list(encoding.offsets),
-            attention=(weights / max(weights.sum(), 1e-12)).tolist(),
+            attention=(attended / max(attended.sum(), 1e-12)).tolist(),
             contributions=contributions.tolist(),
             base=float(base),
         )
 
-    def _contributions(self, ids: list[int], side: np.ndarray) -> tuple[np.ndarray, float]:
-        """Share the lead out among a text's tokens; `side` (C,) makes a lead of logits."""
-        spans = np.array_split(np.arange(len(ids)), min(len(ids), MOST_SPANS))
-        bounds = [(int(span[0]), int(span[-1]) + 1) for span in spans]
-        without = [ids[:start] + ids[end:] or [UNKNOWN_ID] for start, end in bounds]
-        logits, wide = self._parts([ids, [UNKNOWN_ID], *without, *(ids[start:end] for start, end in bounds)])
-        deep = (logits - np.array([says.sum(axis=0) for says in wide])) @ side
-        lost, alone = deep[0] - deep[2 : 2 + len(spans)], deep[2 + len(spans) :] - deep[1]
-        sizes = np.array([len(span) for span in spans])
-        shares = np.repeat(_summing_to(deep[0] - deep[1], (lost + alone) / 2) / sizes, sizes)
-        return wide[0] @ side + shares, float(deep[1])
+    def _deep_contributions(self, ids: list[int], lead: np.ndarray) -> tuple[np.ndarray, float]:
+        """Distribute the network's part of a text's lead among its tokens.
 
-    def _parts(self, ids: Sequence[Sequence[int]]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Give the logits (N, C) and, of each text, the wide branch's say (T, C), both in float64."""
-        names = ["logits", "wide"] if self.has_wide_branch else ["logits"]
-        logits = np.zeros((len(ids), len(self.labels)))
-        wide = [np.zeros((len(one), len(self.labels))) for one in ids]
-        for rows, tokens in self._batches(ids):
-            found = dict(zip(names, self._session.run(names, {"tokens": tokens}), strict=True))
-            logits[rows] = found["logits"]
-            for row, says in zip(rows, found.get("wide", ()), strict=False):  # none of models without the branch
-                wide[row] += says[: len(wide[row])]
-        return logits, wide
+        Args:
+            lead: (C,), as `lead_weights` returns it.
 
-    def _encodings(self, texts: Sequence[str]) -> list[Encoding]:
-        return self._tokenizer.encode_batch([_whole(text) for text in texts], add_special_tokens=False)
+        Returns:
+            The estimated contributions (T,), and the lead of an empty text.
+        """
+        spans = min(len(ids), MAX_SPANS)
+        sizes = np.full(spans, len(ids) // spans)
+        sizes[: len(ids) % spans] += 1
+        edges = [0, *sizes.cumsum().tolist()]
+        without = [ids[:start] + ids[end:] or [UNKNOWN_ID] for start, end in pairwise(edges)]
+        alone = [ids[start:end] for start, end in pairwise(edges)]
+        logits = self._per_text(
+            "deep" if self.has_wide_branch else "logits", [ids, [UNKNOWN_ID], *without, *alone], DEEP_ONLY
+        )
+        leads = logits.astype(np.float64) @ lead
+        whole, empty, lead_without, lead_alone = leads[0], leads[1], leads[2 : 2 + spans], leads[2 + spans :]
+        estimates = ((whole - lead_without) + (lead_alone - empty)) / 2
+        return np.repeat(_rescale_to_sum(estimates, whole - empty) / sizes, sizes), float(empty)
 
-    def _batches(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Part the texts, shortest first, into batches of similar length."""
-        order = np.array(sorted(range(len(ids)), key=lambda row: len(ids[row])), dtype=np.int64)
+    def _per_text(self, output: str, ids: Sequence[Sequence[int]], detail: int) -> np.ndarray:
+        """Compute an output that has one row per text: (N, …) float32."""
+        rows = np.zeros((len(ids), self._widths[output]), np.float32)
+        for batch, values in self._run(output, ids, detail):
+            rows[batch] = values
+        return rows
+
+    def _per_token(self, output: str, ids: Sequence[Sequence[int]], detail: int) -> list[np.ndarray]:
+        """Compute an output that has one row per token: N arrays (T, …) float64."""
+        rows = [np.zeros(0)] * len(ids)
+        for batch, values in self._run(output, ids, detail):
+            for row, padded in zip(batch.tolist(), values, strict=True):
+                rows[row] = padded[: len(ids[row])].astype(np.float64)
+        return rows
+
+    def _run(self, output: str, ids: Sequence[Sequence[int]], detail: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the rows of each batch and their values of an output."""
+        options = {"detail": np.array(detail)} if self.has_wide_branch else {}
+
+        def compute(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            tokens = _pad([ids[row] for row in batch.tolist()], self._pad_to)
+            return batch, self._session.run([output], {"tokens": tokens, **options})[0]
+
+        batches = list(self._batches(np.fromiter(map(len, ids), np.int64, len(ids))))
+        if self._threads == 1 or len(batches) < 2:
+            yield from map(compute, batches)
+            return
+        with ThreadPoolExecutor(self._threads) as pool:
+            yield from pool.map(compute, batches)
+
+    def _batches(self, lengths: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the rows of each batch: texts of similar length, the shortest first."""
+        order = np.argsort(lengths, kind="stable")
+        padded = lengths[order] if self._pad_to is None else np.full(len(order), self._pad_to)
         start = 0
         while start < len(order):
-            end = start + 1
-            while end < min(len(order), start + BATCH_TEXTS) and end < start + self._texts_at_once(ids[order[end]]):
-                end += 1
-            rows = order[start:end]
-            yield rows, self._padded([ids[row] for row in rows])
+            texts = np.arange(1, min(MAX_BATCH_TEXTS, len(order) - start) + 1)
+            fitting = int((texts * padded[start : start + len(texts)] <= MAX_BATCH_TOKENS).sum())
+            end = start + max(fitting, 1)
+            yield order[start:end]
             start = end
 
-    def _texts_at_once(self, longest: Sequence[int]) -> int:
-        tokens = self._pad_to or len(longest)
-        return min(BATCH_TOKENS // tokens, BATCH_SQUARES // tokens**2)
-
-    def _padded(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
-        tokens = np.zeros((len(ids), self._pad_to or max(map(len, ids))), np.int32)
-        for row, values in enumerate(ids):
-            tokens[row, : len(values)] = values
-        return tokens
+    def _encodings(self, texts: Sequence[str]) -> list[Encoding]:
+        return self._tokenizer.encode_batch([_replace_surrogates(text) for text in texts], add_special_tokens=False)
 
 
-def _whole(text: str) -> str:
-    # A lone half of a surrogate pair is no character; the tokenizer refuses it, and JSON can hold it.
-    # The library reads data files the same way; this file has to stand alone.
+def create_session(model: bytes, *, memory_arena: bool = True) -> onnxruntime.InferenceSession:
+    """Load an exported network for one core; several batches may be computed at the same time.
+
+    Args:
+        memory_arena: whether ONNX Runtime keeps the memory of the largest batch.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = memory_arena
+    # It would warn of every model with an optional input.
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _replace_surrogates(text: str) -> str:
+    """Replace lone surrogates, which JSON allows and the tokenizer rejects, by U+FFFD."""
+    # The readers of data files do the same; this file must not import them.
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def _pad(ids: Sequence[Sequence[int]], pad_to: int | None) -> np.ndarray:
+    """Build the tokens (B, T) int32 of a batch, zeros after each text."""
+    lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+    tokens = np.zeros((len(ids), pad_to or int(lengths.max())), np.int32)
+    flat = np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum()))
+    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = flat
+    return tokens
+
+
+def _available_cores() -> int:
+    # A container or `taskset` may allow fewer cores than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Turn (N, C) logits into float64 probabilities."""
+    """Compute float64 probabilities from logits (N, C)."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)
     probabilities: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
     return probabilities
 
 
-def against_others(logits: np.ndarray, best: int) -> np.ndarray:
-    """Weigh the logits (C,) so that their sum is the lead of the best: 1 for it, -1 shared among the others."""
-    rivals = logits.astype(np.float64)
-    # An equal share would give most of the weight to labels that never were in question.
-    rivals[best] = -np.inf
-    side: np.ndarray = -softmax(rivals[None])[0]
-    side[best] = 1.0
-    return side
+def lead_weights(logits: np.ndarray, best: int) -> np.ndarray:
+    """Return weights (C,) whose dot product with logits is the lead of a label over the others.
+
+    1 for the label; -1 shared among the others in proportion to their probabilities.
+    """
+    others = logits.astype(np.float64)
+    # With equal shares, labels that are out of the question would get most of the weight.
+    others[best] = -np.inf
+    weights: np.ndarray = -softmax(others[None])[0]
+    weights[best] = 1.0
+    return weights
 
 
-def _summing_to(total: float, shares: np.ndarray) -> np.ndarray:
-    """Stretch the shares of one sign and shrink those of the other until they sum to the total."""
-    size, rest = np.abs(shares).sum(), total - shares.sum()
-    # Past that, signs would turn over; it happens to short texts of words that say little.
-    stretched: np.ndarray = shares + (rest / size * np.abs(shares) if abs(rest) < size else rest / len(shares))
-    return stretched
+def _rescale_to_sum(values: np.ndarray, total: float) -> np.ndarray:
+    """Scale the values of one sign up and those of the other sign down until they sum to the total."""
+    size, rest = np.abs(values).sum(), total - values.sum()
+    # Beyond that, signs would flip; it happens for short texts whose words contribute little.
+    rescaled: np.ndarray = values + (rest / size * np.abs(values) if abs(rest) < size else rest / len(values))
+    return rescaled
 
 
 def model_hash(folder: Path | str) -> str:
-    """Name a model by the SHA-256 of its files.
+    """Compute the SHA-256 of a model's files, which identifies it.
 
     Raises:
         UnusableModelError: if a file is missing.
@@ -302,7 +365,7 @@ def model_hash(folder: Path | str) -> str:
 
 
 def _ids(encoding: Encoding) -> list[int]:
-    # A text of which the tokenizer keeps nothing is one unknown token: no answer comes from padding alone.
+    # A text without tokens becomes one unknown token, so that no prediction is computed from padding alone.
     return encoding.ids or [UNKNOWN_ID]
 
 

@@ -1,43 +1,29 @@
-"""The door to the disk: whole files only, the same bytes for the same values."""
+"""Read and write files: complete files only, the same bytes for the same values. Lock files against other processes."""
 
 import contextlib
 import json
 import math
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
-from atnet.config import Params, parse_params
-from atnet.errors import ConfigurationError, DataFileError
+from atnet.config import load_params as load_params
+from atnet.errors import AtnetError, DataFileError, StoreError
+from atnet.formatting import defuse_formula
 
-PARAMS_FILE = "params.yaml"
-FLOW_LOCK = Path(".atnet", "flow.lock")
-"""Held by a flow while it works in the project."""
 EXPERIMENT_COPIES = (".dvc", "tmp", "exps")
-"""Where DVC puts the temporary copies in which `dvc exp run --temp` and `--queue` work."""
-
-
-def load_params(path: Path | str = PARAMS_FILE) -> Params:
-    """Read params.yaml.
-
-    Raises:
-        ConfigurationError: if it is missing or cannot be used.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path} is not here. Run the command in the project's folder.") from None
-    return parse_params(text, source=str(path))
+"""Where DVC puts the temporary copies of `dvc exp run --temp` and `--queue`."""
 
 
 def project_root(start: Path | None = None) -> Path:
-    """Find the folder that stores are anchored at: DVC's temporary copies count as the project they copy."""
+    """Return the folder that stores are relative to; for a temporary copy made by DVC, the project that it copies."""
     here = (start or Path.cwd()).resolve()
     parts = here.parts
     for position in range(len(parts) - len(EXPERIMENT_COPIES)):
@@ -47,7 +33,7 @@ def project_root(start: Path | None = None) -> Path:
 
 
 def cpu_flags() -> set[str]:
-    """Name the instruction sets of this CPU as Linux does; none elsewhere."""
+    """Return the instruction sets of this CPU by their Linux names; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -58,38 +44,51 @@ def cpu_flags() -> set[str]:
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; it takes the name `path` only when the block succeeds."""
+    """Yield a temporary path in the same folder to write to; it is renamed to `path` only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield beside
-        os.replace(beside, path)
+        yield partial
+        os.replace(partial, path)
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def exclusive_lock(
+    path: Path, message: str, *, timeout_seconds: float = 0, error: type[AtnetError] = StoreError
+) -> Iterator[None]:
+    """Lock a file against other processes while the block runs. The lock of a process that dies is released.
+
+    Args:
+        path: the lock file; it stays when the lock is released.
+        message: what to tell the user if another process keeps the lock.
+        timeout_seconds: how long to wait for the lock.
+        error: type of the error that is raised.
+
+    Raises:
+        AtnetError: of the given type, with the message, if another process keeps the lock for longer than the timeout.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=timeout_seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise error(message) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all."""
-    with whole_file(path) as beside:
-        beside.write_text(text, encoding="utf-8", newline="\n")
-
-
-def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder of files (path within it -> contents) in place of the one that stands there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        for name, contents in files.items():
-            target = beside / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(contents)
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(beside, path)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    """Write a UTF-8 text file, completely or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys; a number that is not finite becomes null."""
+    """Write JSON with sorted keys; numbers that are not finite become null."""
     text = json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
@@ -110,13 +109,28 @@ def read_json(path: Path) -> Any:
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a Parquet file without the frame's index."""
-    with whole_file(path) as beside:
-        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), beside, compression="zstd")
+    with whole_file(path) as partial:
+        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), partial, compression="zstd")
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """Write a table as CSV without the frame's index; texts that a spreadsheet would run as formulas are defused."""
+    safe = table.rename(columns=defuse_formula)
+    for position, dtype in enumerate(table.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype):
+            cells = [defuse_formula(cell) for cell in table.iloc[:, position]]
+            safe.isetitem(position, np.array(cells, dtype=object))
+    return str(safe.to_csv(index=False, lineterminator="\n"))
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV file for people and spreadsheets, see `csv_text`."""
+    write_text(path, csv_text(table))
 
 
 def write_arrow(path: Path, table: pa.Table) -> None:
     """Write an uncompressed Arrow IPC file of one batch, so that it can be memory-mapped."""
-    with whole_file(path) as beside, pa.ipc.new_file(str(beside), table.schema) as writer:
+    with whole_file(path) as partial, pa.ipc.new_file(str(partial), table.schema) as writer:
         writer.write_table(table.combine_chunks())
 
 
@@ -136,29 +150,29 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
 
 
 @contextlib.contextmanager
-def reading(path: Path, *faults: type[Exception]) -> Iterator[None]:
-    """Tell in one message that a file of an earlier stage is missing, or damaged where the block raises a fault.
+def reading(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Report errors while the block reads a file of an earlier stage: missing, or damaged if it raises one of `errors`.
 
     Raises:
-        DataFileError: naming the file.
+        DataFileError: with the path of the file.
     """
     try:
         yield
     except FileNotFoundError:
         raise _missing(path) from None
-    except faults as error:
+    except errors as error:
         raise _damaged(path, error) from error
 
 
 def _missing(path: Path) -> DataFileError:
-    return DataFileError(f"{path} is missing. Run `dvc repro`, or `dvc checkout` to bring it back from the cache.")
+    return DataFileError(f"{path} is missing. Run `dvc repro`, or `dvc checkout` to restore it from the cache.")
 
 
 def _damaged(path: Path, error: Exception) -> DataFileError:
     reason = str(error).splitlines()[0]
     return DataFileError(
         f"{path} is damaged ({reason}). Delete it and run `dvc repro`. "
-        "If it comes back damaged, so is DVC's cache: `atnet doctor` names the file to delete there."
+        "If it is damaged again, DVC's cache is damaged too: `atnet doctor` shows which file to delete there."
     )
 
 

@@ -1,1 +1,1 @@
-"""Questions about the data, off the default path: what more of it would give, and which labels look wrong."""
+"""Analyses of the data, outside the pipeline: learning curves and label issues."""

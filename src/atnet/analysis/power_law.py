@@ -1,6 +1,6 @@
-"""How the error falls as the training texts grow: error = floor + scale x rows ** -exponent.
+"""The error as a function of the number of training rows: error = floor + scale x rows ** -exponent.
 
-The form that learning curves of many models follow (Hestness et al. 2017; Viering & Loog 2023 on where it fails).
+Learning curves of many models have this form (Hestness et al. 2017; Viering & Loog 2023 on where it fails).
 
 Letters in array names: P points of the curve.
 """
@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar, nnls
 from atnet.evaluation.metrics import Floats
 
 EXPONENTS = (0.05, 2.0)
-"""Below the lower end, a falling floor and a slow power look the same."""
+"""Below the lower end, a lower floor and a slower power are indistinguishable."""
 GRID = np.geomspace(*EXPONENTS, 30)
 
 
@@ -26,17 +26,21 @@ class PowerLaw:
     exponent: float
 
     def error_at(self, rows: float) -> float:
-        """Give the share of wrong answers after training on so many rows."""
+        """Return the error rate after training on this many rows."""
         return float(self.floor + self.scale * rows**-self.exponent)
+
+    def accuracy_at(self, rows: float) -> float:
+        """Return the accuracy after training on this many rows."""
+        return 1 - self.error_at(rows)
 
 
 def fit_power_law(rows_P: Floats, errors_P: Floats) -> PowerLaw:
-    """Fit by least squares, floor and scale not negative.
+    """Fit by least squares, with floor and scale not negative.
 
-    For a given exponent the other two follow exactly; the exponent is searched on a grid and then between its
-    neighbours, so that no start has to be guessed and no local minimum is taken for the best.
+    For a given exponent the other two are a linear problem. The exponent is searched on a grid and then between the
+    neighbors of the best point, so there is no initial guess and no local minimum is taken for the best.
     """
-    # Relative to the largest, the numbers of the linear part are of one size.
+    # Relative to the largest, so that the columns of the linear problem have similar sizes.
     relative_P = rows_P / rows_P.max()
 
     def solve(exponent: float) -> tuple[Floats, float]:

@@ -1,4 +1,4 @@
-"""Learn from some rows, answer for other texts: the one form in which the analyses use a model.
+"""Train on some rows, predict other texts: the one interface through which the analyses use a model.
 
 Letters in array names: S seeds, N texts, C labels.
 """
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from atnet.baselines.baselines import LINEAR, fit_baselines
 from atnet.config import BaselineConfig
-from atnet.evaluation.baseline import LINEAR, fit_baselines
 from atnet.evaluation.metrics import Floats
 
 NETWORK = "atnet"
@@ -19,40 +19,40 @@ MODELS = (NETWORK, *LINEAR)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to learn from, and what to answer."""
+    """What to train on, and what to predict."""
 
     train: pd.DataFrame
-    stopping: pd.DataFrame
-    """Rows by which training is stopped, or the strength of regularisation chosen."""
+    validation: pd.DataFrame
+    """Rows that stop the training or select the regularization strength."""
     texts: list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """The probabilities that models of one task gave to its texts."""
+class TaskPredictions:
+    """The probabilities that the models of one task predict for its texts."""
 
     labels: list[str]
     """Sorted, those of the task's training rows."""
     probabilities: Floats
-    """(S, N, C), one row of S for each seed."""
+    """(S, N, C), one model per seed."""
 
-    def over(self, labels: Sequence[str]) -> Floats:
-        """Give (S, N, C) over these labels; one that the models never saw has probability 0."""
-        wide = np.zeros((*self.probabilities.shape[:2], len(labels)))
-        wide[:, :, [labels.index(label) for label in self.labels]] = self.probabilities
-        return wide
+    def aligned_to(self, labels: Sequence[str]) -> Floats:
+        """Return (S, N, C) over these labels; a label that the models were not trained on has probability 0."""
+        aligned = np.zeros((*self.probabilities.shape[:2], len(labels)))
+        aligned[:, :, [labels.index(label) for label in self.labels]] = self.probabilities
+        return aligned
 
 
-Learner = Callable[[Sequence[Task]], Iterator[Answers]]
-"""Does tasks in turn, each from the start: no word, vector or weight of one task is known in another."""
+Learner = Callable[[Sequence[Task]], Iterator[TaskPredictions]]
+"""Works through tasks, each from scratch: no vocabulary, vector or weight of one task is used in another."""
 
 
 def linear_learner(name: str, config: BaselineConfig) -> Learner:
-    """Learn with one of the linear baselines; its result depends on no seed worth repeating, so S is 1."""
+    """Build a learner from one of the linear baselines; S is 1, because its result hardly depends on a seed."""
 
-    def learn(tasks: Sequence[Task]) -> Iterator[Answers]:
+    def learn(tasks: Sequence[Task]) -> Iterator[TaskPredictions]:
         for task in tasks:
-            fitted = fit_baselines(task.train, task.stopping, config)
-            yield Answers(fitted.labels, fitted.probabilities(task.texts)[name][None])
+            fitted = fit_baselines(task.train, task.validation, config)
+            yield TaskPredictions(fitted.labels, fitted.probabilities(task.texts)[name][None])
 
     return learn

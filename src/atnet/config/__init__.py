@@ -1,81 +1,83 @@
-"""The typed form of params.yaml: one frozen, strict section per stage, no defaults."""
+"""Typed sections of params.yaml: frozen and strict, one per stage or command, without defaults."""
 
-from atnet.config.analysis import AnalyseConfig
-from atnet.config.data import (
+from atnet.config.analyze import AnalyzeConfig
+from atnet.config.monitoring import MinEffectsConfig, MonitorConfig, PersistenceConfig, ReviewConfig
+from atnet.config.params import Params, load_params, parse_params
+from atnet.config.release import (
+    BaselineCheckConfig,
+    BehaviorConfig,
+    CalibrationCheckConfig,
+    GoldenConfig,
+    LatencyCheckConfig,
+    MinScoresConfig,
+    ModelCardConfig,
+    PassRatesConfig,
+    ReleaseConfig,
+    SizeCheckConfig,
+    SliceCheckConfig,
+)
+from atnet.config.section import SPLITS, Section, Severity, SplitName
+from atnet.config.serving import (
+    PredictionLogConfig,
+    RateLimitConfig,
+    ServeConfig,
+    ServeLimitsConfig,
+    ServeLoggingConfig,
+    ServeTimeoutsConfig,
+    ShadowConfig,
+)
+from atnet.config.stages import (
+    BaselineConfig,
     ColumnsConfig,
     DataConfig,
-    FoldersConfig,
-    FractionsConfig,
-    LabelFromRatingConfig,
-    MaximumFractionCheck,
-    MinimumFractionCheck,
-    MinimumRowsCheck,
-    RangeCheck,
-    SplitConfig,
-    ValidateConfig,
-)
-from atnet.config.modelling import (
-    BaselineConfig,
     EvaluateConfig,
+    LabelFromRatingConfig,
+    SplitConfig,
     TokenizeConfig,
-    TrackingConfig,
     TrainConfig,
+    ValidateConfig,
     VectorsConfig,
 )
-from atnet.config.monitoring import EffectsConfig, MonitorConfig, PersistenceConfig, ReviewConfig
-from atnet.config.parsing import Params, parse_params
-from atnet.config.release import (
-    BaselineRuleConfig,
-    BehaviourConfig,
-    CalibrationBudget,
-    CardConfig,
-    GoldenConfig,
-    LatencyBudget,
-    MinimumScoresConfig,
-    ReleaseConfig,
-    ReleaseSlicesConfig,
-    SizeBudget,
-)
-from atnet.config.section import SPLITS, Fraction, OpenFraction, Section, Severity, SplitName
-from atnet.config.tuning import ChoicesConfig, Dimension, PruningConfig, RangeConfig, TuneConfig
+from atnet.config.tracking import TrackingConfig
+from atnet.config.tune import ChoicesConfig, Dimension, PruningConfig, RangeConfig, TuneConfig
 
 __all__ = [
     "SPLITS",
-    "AnalyseConfig",
+    "AnalyzeConfig",
+    "BaselineCheckConfig",
     "BaselineConfig",
-    "BaselineRuleConfig",
-    "BehaviourConfig",
-    "CalibrationBudget",
-    "CardConfig",
+    "BehaviorConfig",
+    "CalibrationCheckConfig",
     "ChoicesConfig",
     "ColumnsConfig",
     "DataConfig",
     "Dimension",
-    "EffectsConfig",
     "EvaluateConfig",
-    "FoldersConfig",
-    "Fraction",
-    "FractionsConfig",
     "GoldenConfig",
     "LabelFromRatingConfig",
-    "LatencyBudget",
-    "MaximumFractionCheck",
-    "MinimumFractionCheck",
-    "MinimumRowsCheck",
-    "MinimumScoresConfig",
+    "LatencyCheckConfig",
+    "MinEffectsConfig",
+    "MinScoresConfig",
+    "ModelCardConfig",
     "MonitorConfig",
-    "OpenFraction",
     "Params",
+    "PassRatesConfig",
     "PersistenceConfig",
+    "PredictionLogConfig",
     "PruningConfig",
-    "RangeCheck",
     "RangeConfig",
+    "RateLimitConfig",
     "ReleaseConfig",
-    "ReleaseSlicesConfig",
     "ReviewConfig",
     "Section",
+    "ServeConfig",
+    "ServeLimitsConfig",
+    "ServeLoggingConfig",
+    "ServeTimeoutsConfig",
     "Severity",
-    "SizeBudget",
+    "ShadowConfig",
+    "SizeCheckConfig",
+    "SliceCheckConfig",
     "SplitConfig",
     "SplitName",
     "TokenizeConfig",
@@ -84,5 +86,6 @@ __all__ = [
     "TuneConfig",
     "ValidateConfig",
     "VectorsConfig",
+    "load_params",
     "parse_params",
 ]

@@ -1,1 +1,1 @@
-"""From the raw file to the split rows: fetch, read, map the labels, check, group near duplicates, part."""
+"""From the data file to the splits: read the file, map labels, check rows and table, group near duplicates, split."""

@@ -1,4 +1,4 @@
-"""What there is to say about a split: sizes, label shares, duplicates, leaks, and rows that were left out."""
+"""Describe the splits: sizes, label shares, duplicates, leaks and excluded rows."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -9,50 +9,55 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from atnet.config import SPLITS, SplitName
-from atnet.table import GROUP, ID, LABEL, TEXT_HASH
+from atnet.schema import GROUP, ID, LABEL, TEXT_HASH
 
-LEFT_OUT_OF: tuple[SplitName, ...] = ("validation", "test")
-LISTED = 5
-"""Groups, ids and labels that are named as examples."""
+HELD_OUT: tuple[SplitName, ...] = ("validation", "test")
+"""Splits that duplicates of other splits are removed from."""
+MAX_EXAMPLES = 5
+"""Groups, ids and labels listed as examples."""
 
 
-def describe(
+def split_report(
     tables: Mapping[SplitName, pd.DataFrame],
     grouped: pd.DataFrame,
     *,
-    left_out: Mapping[SplitName, NDArray[np.bool_]],
+    excluded: Mapping[SplitName, NDArray[np.bool_]],
 ) -> dict[str, Any]:
-    """Describe the sides.
+    """Describe the splits, ready for JSON.
 
     Args:
-        tables: the rows kept, by side.
+        tables: the rows of each split.
         grouped: all rows, with their groups.
-        left_out: per side, which of all rows were left out of it.
+        excluded: per split, which of all rows were excluded from it.
     """
     return {
         "rows": len(grouped),
-        "splits": {name: _describe_side(side, len(grouped)) for name, side in tables.items()},
+        "splits": {name: _describe_split(table, len(grouped)) for name, table in tables.items()},
         "labels": _describe_labels(tables),
         "duplicates": _describe_groups(grouped),
         "leaks": _leaks(tables),
-        "left_out": {name: _describe_left_out(grouped, rows) for name, rows in left_out.items()},
+        "excluded": {name: _describe_excluded(grouped, rows) for name, rows in excluded.items()},
     }
 
 
-def _describe_side(side: pd.DataFrame, rows: int) -> dict[str, Any]:
-    counts = side[LABEL].value_counts().sort_index()
-    labels = {label: {"rows": int(count), "share": _share(count, len(side))} for label, count in counts.items()}
-    return {"rows": len(side), "share": _share(len(side), rows), "groups": int(side[GROUP].nunique()), "labels": labels}
+def _describe_split(table: pd.DataFrame, rows: int) -> dict[str, Any]:
+    counts = table[LABEL].value_counts().sort_index()
+    return {
+        "rows": len(table),
+        "share": _share(len(table), rows),
+        "groups": int(table[GROUP].nunique()),
+        "labels": {label: {"rows": int(n), "share": _share(n, len(table))} for label, n in counts.items()},
+    }
 
 
 def _describe_labels(tables: Mapping[SplitName, pd.DataFrame]) -> dict[str, Any]:
-    """Compare each side's label shares with those of all kept rows."""
-    counts = pd.DataFrame({name: side[LABEL].value_counts() for name, side in tables.items()}).fillna(0).sort_index()
+    """Compare the label shares of each split with those of all splits together."""
+    counts = pd.DataFrame({name: table[LABEL].value_counts() for name, table in tables.items()}).fillna(0).sort_index()
     shares = counts / counts.sum().clip(lower=1)
     overall = counts.sum(axis=1) / counts.to_numpy().sum()
-    away = shares.sub(overall, axis=0)[list(SPLITS)].to_numpy()
-    label, side = np.unravel_index(np.abs(away).argmax(), away.shape)
-    largest = {"label": counts.index[label], "split": SPLITS[side], "share": round(float(away[label, side]), 6)}
+    deviation = shares.sub(overall, axis=0)[list(SPLITS)].to_numpy()
+    label, split = np.unravel_index(np.abs(deviation).argmax(), deviation.shape)
+    largest = {"label": counts.index[label], "split": SPLITS[split], "share": round(float(deviation[label, split]), 6)}
     return {
         "overall_share": {key: round(float(value), 6) for key, value in overall.items()},
         "largest_deviation": largest,
@@ -62,32 +67,33 @@ def _describe_labels(tables: Mapping[SplitName, pd.DataFrame]) -> dict[str, Any]
 
 def _describe_groups(grouped: pd.DataFrame) -> dict[str, Any]:
     texts, groups = grouped[TEXT_HASH].nunique(), grouped[GROUP].value_counts()
-    largest = groups[groups > 1].reset_index().sort_values(["count", GROUP], ascending=[False, True]).head(LISTED)
-    examples = grouped.drop_duplicates(GROUP).set_index(GROUP)[ID]
+    largest = groups[groups > 1].reset_index().sort_values(["count", GROUP], ascending=[False, True])
+    largest = largest.head(MAX_EXAMPLES)
+    first_ids = grouped.drop_duplicates(GROUP).set_index(GROUP)[ID]
     return {
         "exact_rows": len(grouped) - int(texts),
         "near_rows": int(texts) - len(groups),
         "groups": len(groups),
         "largest_groups": [
-            {"group": group, "rows": int(count), "first_id": str(examples[group])}
+            {"group": group, "rows": int(count), "first_id": str(first_ids[group])}
             for group, count in zip(largest[GROUP], largest["count"], strict=True)
         ],
     }
 
 
 def _leaks(tables: Mapping[SplitName, pd.DataFrame]) -> dict[str, dict[str, int]]:
-    """Count texts and groups that stand on two sides."""
-    found: dict[str, dict[str, int]] = {}
-    for one, other in combinations(SPLITS, 2):
-        found[f"{one}_{other}"] = {
-            f"shared_{column}": len(set(tables[one][column].tolist()).intersection(tables[other][column].tolist()))
+    """Count the texts and groups that occur in two splits."""
+    leaks: dict[str, dict[str, int]] = {}
+    for first, second in combinations(SPLITS, 2):
+        leaks[f"{first}_{second}"] = {
+            f"shared_{column}": len(set(tables[first][column].tolist()).intersection(tables[second][column].tolist()))
             for column in (TEXT_HASH, GROUP)
         }
-    return found
+    return leaks
 
 
-def _describe_left_out(grouped: pd.DataFrame, rows: NDArray[np.bool_]) -> dict[str, Any]:
-    return {"rows": int(rows.sum()), "first_ids": [str(name) for name in grouped[ID][rows].head(LISTED)]}
+def _describe_excluded(grouped: pd.DataFrame, rows: NDArray[np.bool_]) -> dict[str, Any]:
+    return {"rows": int(rows.sum()), "first_ids": [str(name) for name in grouped[ID][rows].head(MAX_EXAMPLES)]}
 
 
 def _share(part: int, whole: int) -> float:

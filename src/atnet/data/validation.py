@@ -1,154 +1,125 @@
-"""Part good rows from bad ones and judge the table: labels, row checks, rows left out by rule, table checks."""
+"""Separate valid rows from invalid ones and check the table: labels, row checks, exclusion rules, table checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from atnet.config import ValidateConfig
-from atnet.data.checks import BAD_FRACTION, row_checks, table_checks
-from atnet.data.expectations import Judge, Verdict
-from atnet.data.labelling import check_label_settings, expected_labels, map_labels
-from atnet.data.measures import TableCounts, count_table, row_frame
-from atnet.errors import DataContractError
-from atnet.table import ID, LABEL, TEXT
+from atnet.data.check_results import CheckRunner, DataCheckResult
+from atnet.data.data_checks import row_checks, table_checks
+from atnet.data.label_checks import check_label_map, check_label_settings, label_warnings
+from atnet.data.label_mapping import FoldedLabel, expected_labels, fold_label_settings, fold_labels, map_labels
+from atnet.data.row_statistics import row_frame
+from atnet.data.table_statistics import TableStatistics, table_statistics
+from atnet.schema import ID, LABEL, TEXT
+
+MAX_EXAMPLES = 5
+"""Failing rows kept as examples for each check."""
 
 
 @dataclass(frozen=True, slots=True)
-class Validated:
-    """The parted rows and every verdict."""
+class ValidationResult:
+    """The rows by outcome, and the result of each check."""
 
-    kept: pd.DataFrame
+    valid: pd.DataFrame
     """Canonical table with the final labels."""
     quarantine: pd.DataFrame
-    """id, text, label (as found), row (position in the file, from 1), reasons (names of checks)."""
-    left_out: dict[str, int]
-    """Rows left out, by rule."""
-    counts: TableCounts
-    rows: list[Verdict]
-    table: list[Verdict]
+    """id, text, label (as in the file), row (position in the file, from 1), reasons (names of checks)."""
+    excluded: dict[str, int]
+    """Rows excluded by each rule."""
+    lengths: pd.DataFrame
+    """Characters and words of each valid text."""
+    statistics: TableStatistics
+    row_results: list[DataCheckResult]
+    table_results: list[DataCheckResult]
+    examples: dict[str, pd.DataFrame]
+    """The first failing rows of each failed row check: id, text, label, row."""
+    folded: tuple[FoldedLabel, ...]
+    """Spellings of labels that were folded into one label."""
+    label_warnings: tuple[str, ...]
+    """What is probably wrong with the labels."""
 
     @property
-    def failed(self) -> list[Verdict]:
-        """List the table checks whose breach stops the pipeline."""
-        return [verdict for verdict in self.table if _broken(verdict, "critical")]
+    def failed(self) -> list[DataCheckResult]:
+        """Failed table checks that stop the pipeline."""
+        return [result for result in self.table_results if result.is_critical]
 
     @property
-    def warnings(self) -> list[Verdict]:
-        """List the broken checks that are only reported."""
-        return [verdict for verdict in (*self.rows, *self.table) if _broken(verdict, "warning")]
+    def warnings(self) -> list[DataCheckResult]:
+        """Failed checks that are only reported."""
+        return [result for result in (*self.row_results, *self.table_results) if result.is_warning]
+
+    @property
+    def quarantine_reasons(self) -> list[DataCheckResult]:
+        """Row checks that quarantined rows, the most frequent first."""
+        return sorted((row for row in self.row_results if row.is_critical), key=lambda row: -row.observed)
 
 
-def _broken(verdict: Verdict, severity: str) -> bool:
-    return verdict.check.severity == severity and not verdict.passed
+def validate_table(table: pd.DataFrame, config: ValidateConfig, runner: CheckRunner) -> ValidationResult:
+    """Check a canonical table whose index is the rows' position in the file.
 
-
-def validate_table(table: pd.DataFrame, config: ValidateConfig, judge: Judge) -> Validated:
-    """Check a canonical table whose index is the rows' position.
-
-    A row that breaks a critical row check is quarantined with all its reasons, whether a rule leaves it out or not.
+    A row that fails a critical row check is quarantined with all its reasons, even if a rule excludes it as well.
 
     Args:
-        table: the rows as they came in.
-        config: what they must keep.
-        judge: keeps both suites' results, for `Judge.pages`.
+        table: the rows as they were read.
+        config: the checks and their limits.
+        runner: evaluates the checks.
 
     Raises:
         ConfigurationError: if the label settings contradict each other.
+        DataContractError: if no row has a key of the label map.
     """
+    config = fold_label_settings(config)
     check_label_settings(config)
-    labelled = map_labels(table, config)
-    rows = judge.rows(row_frame(labelled.table, labelled.left_out), row_checks(config))
-    reasons = _reasons(rows, table.index)
-    bad, ruled_out = reasons.notna(), labelled.left_out.notna()
-    kept = labelled.table[~bad & ~ruled_out]
-    labels = expected_labels(config, list(labelled.table[LABEL].dropna().unique()))
-    counts = count_table(kept, labels, read=len(table), quarantined=int(bad.sum()))
-    return Validated(
-        kept=kept.reset_index(drop=True),
-        quarantine=_quarantine(table[bad], reasons[bad]),
-        left_out={str(rule): int(n) for rule, n in labelled.left_out[~bad].value_counts().sort_index().items()},
-        counts=counts,
-        rows=rows,
-        table=judge.table(counts.summary(), table_checks(config)),
+    if config.label_map and LABEL in table:
+        check_label_map(fold_labels(table[LABEL])[0], config.label_map)
+    labeled = map_labels(table, config)
+    measured = row_frame(labeled.table, labeled.excluded_by)
+    row_results = runner.check_rows(measured, row_checks(config))
+    reasons = _quarantine_reasons(row_results, table.index)
+    quarantined, excluded = reasons.notna(), labeled.excluded_by.notna()
+    is_valid = ~quarantined & ~excluded
+    valid = labeled.table[is_valid]
+    present = {str(label): int(rows) for label, rows in labeled.table[LABEL].value_counts().items()}
+    statistics = table_statistics(
+        valid, expected_labels(config, list(present)), read=len(table), quarantined=int(quarantined.sum())
+    )
+    excluded_counts = labeled.excluded_by[~quarantined].value_counts().sort_index()
+    return ValidationResult(
+        valid=valid.reset_index(drop=True),
+        quarantine=_rows_as_read(table[quarantined]).assign(reasons=reasons[quarantined].reset_index(drop=True)),
+        excluded={str(rule): int(rows) for rule, rows in excluded_counts.items()},
+        lengths=measured.loc[is_valid, ["characters", "words"]].astype("int64"),
+        statistics=statistics,
+        row_results=row_results,
+        table_results=runner.check_table(statistics.values(), table_checks(config)),
+        examples=_examples(table, row_results),
+        folded=labeled.folded,
+        label_warnings=tuple(label_warnings(present, config)),
     )
 
 
-def _reasons(verdicts: Sequence[Verdict], index: pd.Index) -> pd.Series:
+def _quarantine_reasons(results: Sequence[DataCheckResult], index: pd.Index) -> pd.Series:
+    """Return the names of the critical checks that each row fails, separated by "; "; null for none."""
     reasons = pd.Series(None, index=index, dtype="str")
-    for verdict in verdicts:
-        if _broken(verdict, "critical"):
-            rows = pd.Index(verdict.rows)
-            reasons.loc[rows] = (reasons.loc[rows] + "; ").fillna("") + verdict.check.name
+    for result in results:
+        if result.is_critical:
+            rows = pd.Index(result.failing_rows)
+            reasons.loc[rows] = (reasons.loc[rows] + "; ").fillna("") + result.check.name
     return reasons
 
 
-def _quarantine(bad: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
-    found = bad[LABEL] if LABEL in bad else pd.Series(None, index=bad.index, dtype="str")
-    frame = pd.DataFrame({ID: bad[ID], TEXT: bad[TEXT], LABEL: found, "row": bad.index, "reasons": reasons})
-    return frame.reset_index(drop=True)
-
-
-def report(validated: Validated) -> dict[str, Any]:
-    """Put the numbers together, ready for JSON."""
-    counts = validated.counts
+def _examples(table: pd.DataFrame, results: Sequence[DataCheckResult]) -> dict[str, pd.DataFrame]:
     return {
-        "rows": {
-            "read": counts.read,
-            "kept": counts.kept,
-            "left_out": sum(validated.left_out.values()),
-            "quarantined": counts.quarantined,
-        },
-        "left_out_by_rule": validated.left_out,
-        "quarantined_by_reason": {v.check.name: int(v.observed) for v in validated.rows if _broken(v, "critical")},
-        "labels": counts.labels,
-        "row_checks": [_told(verdict, "rows_breaking_it") for verdict in validated.rows],
-        "table_checks": [_told(verdict, "observed") for verdict in validated.table],
-        "failed": [verdict.check.name for verdict in validated.failed],
-        "warnings": [verdict.check.name for verdict in validated.warnings],
+        result.check.name: _rows_as_read(table.loc[list(result.failing_rows[:MAX_EXAMPLES])])
+        for result in results
+        if not result.passed
     }
 
 
-def _told(verdict: Verdict, observed: str) -> dict[str, Any]:
-    check = verdict.check
-    told = {"name": check.name, "severity": check.severity, "meaning": check.meaning, "limit": check.limit}
-    return {**told, "passed": verdict.passed, observed: verdict.observed}
-
-
-def summary(validated: Validated) -> str:
-    """Say the outcome in one line."""
-    counts = validated.counts
-    rules = "".join(f", {rows:,} left out by {rule}" for rule, rows in validated.left_out.items())
-    warned = ", ".join(verdict.check.name for verdict in validated.warnings)
-    line = f"{counts.read:,} rows read, {counts.kept:,} kept{rules}, {counts.quarantined:,} quarantined"
-    return f"{line}; warnings: {warned}" if warned else line
-
-
-def require_passed(validated: Validated, report_path: Path) -> None:
-    """Stop the pipeline if a critical check failed.
-
-    Raises:
-        DataContractError: with each failed check, its number and limit, and the report's path.
-    """
-    if not validated.failed:
-        return
-    told = "; ".join(_failure(verdict, validated.rows) for verdict in validated.failed)
-    raise DataContractError(
-        f"{len(validated.failed)} of {len(validated.table)} table checks failed: {told}. "
-        f"See {report_path} and quarantine.parquet beside it. "
-        "Mend the data, or the limits under validate in params.yaml."
-    )
-
-
-def _failure(verdict: Verdict, rows: Sequence[Verdict]) -> str:
-    words = {"minimum": "at least", "maximum": "at most"}
-    limit = " and ".join(f"{words[name]} {value:g}" for name, value in verdict.check.limit.items())
-    told = f"{verdict.check.name} is {verdict.observed:.4g}, allowed {limit}"
-    if verdict.check.name != BAD_FRACTION:
-        return told
-    broken = sorted((row for row in rows if _broken(row, "critical")), key=lambda row: -row.observed)
-    # Ids that are not the rows' own are the usual cause of many repeated ones, and one line mends it.
-    hint = "; data.columns.id: null names rows by position" if broken[0].check.name == "unique_id" else ""
-    return f"{told} ({', '.join(f'{row.check.name} in {int(row.observed):,} rows' for row in broken)}{hint})"
+def _rows_as_read(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return id, text and label as in the file, and the position of each row."""
+    label = rows[LABEL] if LABEL in rows else pd.Series(None, index=rows.index, dtype="str")
+    frame = pd.DataFrame({ID: rows[ID], TEXT: rows[TEXT], LABEL: label, "row": rows.index})
+    return frame.reset_index(drop=True)

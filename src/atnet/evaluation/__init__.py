@@ -1,1 +1,1 @@
-"""How good the answers are: scores, intervals, calibration, slices, and the simple models that AtNet must beat."""
+"""Evaluation on the test split: scores, intervals, calibration, slices and comparisons with the baselines."""

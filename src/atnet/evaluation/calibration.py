@@ -1,4 +1,4 @@
-"""Whether a stated confidence is kept: of texts answered with 80 %, are 80 % right?
+"""Calibration: of the texts predicted with confidence 0.8, are 80 % right?
 
 Letters in array names: N rows, C classes, K bins.
 """
@@ -7,43 +7,43 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atnet.evaluation.metrics import Floats, Ints, share
+from atnet.evaluation.metrics import Floats, Ints, safe_divide
 
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Stated confidence and kept accuracy in bins of equal width over [0, 1]; arrays of shape (K,)."""
+    """Mean confidence and accuracy in bins of equal width over [0, 1]; arrays of shape (K,)."""
 
     rows: Ints
     confidence: Floats
-    """Mean confidence of the bin's rows, 0 in an empty bin."""
+    """Mean confidence of the rows in a bin, 0 for an empty bin."""
     accuracy: Floats
-    """Share of the bin's rows that are right, 0 in an empty bin."""
+    """Share of the rows in a bin that are right, 0 for an empty bin."""
 
     @property
     def expected_error(self) -> float:
-        """Expected calibration error: mean distance of confidence and accuracy, weighted by rows (Naeini 2015)."""
+        """Expected calibration error: mean |confidence - accuracy|, weighted by rows (Naeini et al. 2015)."""
         return float((self.rows * abs(self.confidence - self.accuracy)).sum() / max(1, self.rows.sum()))
 
     @property
-    def middles(self) -> Floats:
-        """Middle of each bin."""
+    def bin_centers(self) -> Floats:
+        """Center of each bin, shape (K,)."""
         return np.asarray((np.arange(len(self.rows)) + 0.5) / len(self.rows))
 
 
 def reliability(actual_N: Ints, probabilities_NC: Floats, bins: int) -> Reliability:
-    """Group the rows by the probability of the label they were given."""
+    """Group the rows by the probability of their predicted label."""
     confidence_N: Floats = probabilities_NC.max(axis=1)
     right_N: Floats = (probabilities_NC.argmax(axis=1) == actual_N).astype(np.float64)
     bin_N = np.minimum((confidence_N * bins).astype(np.int64), bins - 1)
     rows_K = np.bincount(bin_N, minlength=bins).astype(np.float64)
     return Reliability(
         rows=rows_K.astype(np.int64),
-        confidence=share(np.bincount(bin_N, weights=confidence_N, minlength=bins), rows_K),
-        accuracy=share(np.bincount(bin_N, weights=right_N, minlength=bins), rows_K),
+        confidence=safe_divide(np.bincount(bin_N, weights=confidence_N, minlength=bins), rows_K),
+        accuracy=safe_divide(np.bincount(bin_N, weights=right_N, minlength=bins), rows_K),
     )
 
 
 def expected_calibration_error(actual_N: Ints, probabilities_NC: Floats, bins: int) -> float:
-    """Mean distance of confidence and accuracy over equal-width bins."""
+    """Compute the expected calibration error over equal-width bins."""
     return reliability(actual_N, probabilities_NC, bins).expected_error

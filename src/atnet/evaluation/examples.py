@@ -1,4 +1,4 @@
-"""Which test texts a reviewer should read: the most wrong, the most unsure, and a mix to look at attention.
+"""The test texts a reviewer should read: confident errors, uncertain predictions, and a mix to explain.
 
 Letters in array names: N rows, C classes.
 """
@@ -10,21 +10,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from atnet.evaluation.answers import Answers
 from atnet.evaluation.metrics import Floats, Ints
-from atnet.table import ID, RATING, TEXT
+from atnet.evaluation.predictions import SplitPredictions
+from atnet.schema import ID, RATING, TEXT
 
-SHOWN_CHARACTERS = 320
-"""Of a listed text; the rest is cut off."""
-SHORTEST_WORDS = 3
-"""A shorter text says nothing about where attention went."""
+MAX_CHARACTERS = 320
+"""Characters shown of a listed text."""
+MIN_WORDS = 3
+"""In a shorter text the distribution of attention is not informative."""
 LONG_QUANTILE = 0.95
-"""Length of a long sample; the longest of all is often not a normal text."""
+"""Length quantile of a long sample; the longest text is often not a normal one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedText:
-    """A text with the model's two best labels."""
+    """A text with the model's two most probable labels."""
 
     id: str
     text: str
@@ -39,83 +39,84 @@ class ListedText:
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
-    """Texts of one label that were given another."""
+    """Texts of one label that were predicted as another."""
 
     actual: str
     predicted: str
     count: int
     share: float
-    """Of the actual label's texts."""
+    """Share of the actual label's texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A row and why it was chosen."""
+    """A row and the reason why it was selected."""
 
     row: int
     why: str
 
 
 def most_wrong(actual_N: Ints, probabilities_NC: Floats, limit: int) -> list[int]:
-    """Rows with a wrong label, the surest first; equally sure ones in the rows' order."""
+    """Return wrongly predicted rows, the most confident first; equally confident ones in row order."""
     wrong_N = probabilities_NC.argmax(axis=1) != actual_N
     order = np.argsort(-probabilities_NC.max(axis=1), kind="stable")
     return [int(row) for row in order[wrong_N[order]][:limit]]
 
 
-def most_unsure(probabilities_NC: Floats, limit: int) -> list[int]:
-    """Rows whose two best labels are closest, the closest first."""
+def least_certain(probabilities_NC: Floats, limit: int) -> list[int]:
+    """Return the rows with the smallest margin between the two most probable labels, the smallest first."""
     return [int(row) for row in np.argsort(margins(probabilities_NC), kind="stable")[:limit]]
 
 
 def margins(probabilities_NC: Floats) -> Floats:
-    """Distance between the two highest probabilities, shape (N,)."""
-    two = np.sort(probabilities_NC, axis=1)[:, -2:]
-    return np.asarray(two[:, 1] - two[:, 0])
+    """Compute the difference between the two highest probabilities, shape (N,)."""
+    top_two = np.sort(probabilities_NC, axis=1)[:, -2:]
+    return np.asarray(top_two[:, 1] - top_two[:, 0])
 
 
 def attention_samples(actual_N: Ints, probabilities_NC: Floats, words_N: Ints, limit: int) -> list[Sample]:
-    """Take rows of five kinds in turn until there are `limit`, none twice."""
-    kinds = {
-        "sure and right": _right_by_class(actual_N, probabilities_NC),
-        "sure and wrong": iter(most_wrong(actual_N, probabilities_NC, len(actual_N))),
-        "unsure": iter(most_unsure(probabilities_NC, len(actual_N))),
+    """Select up to `limit` distinct rows, one of each of five kinds in turn."""
+    candidates = {
+        "confident and right": _right_by_class(actual_N, probabilities_NC),
+        "confident and wrong": iter(most_wrong(actual_N, probabilities_NC, len(actual_N))),
+        "uncertain": iter(least_certain(probabilities_NC, len(actual_N))),
         "long": _by_distance(words_N, np.quantile(words_N, LONG_QUANTILE), np.ones(len(words_N), dtype=bool)),
-        "short": _by_distance(words_N, SHORTEST_WORDS, words_N >= SHORTEST_WORDS),
+        "short": _by_distance(words_N, MIN_WORDS, words_N >= MIN_WORDS),
     }
-    chosen: dict[int, str] = {}
-    while kinds and len(chosen) < limit:
-        for why in list(kinds):
-            row = next((row for row in kinds[why] if row not in chosen), None)
+    order = list(candidates)
+    selected: dict[int, str] = {}
+    while candidates and len(selected) < limit:
+        for reason in list(candidates):
+            row = next((row for row in candidates[reason] if row not in selected), None)
             if row is None:
-                del kinds[why]
-            elif len(chosen) < limit:
-                chosen[row] = why
-    order = ("sure and right", "sure and wrong", "unsure", "long", "short")
-    return sorted((Sample(row, why) for row, why in chosen.items()), key=lambda sample: order.index(sample.why))
+                del candidates[reason]
+            elif len(selected) < limit:
+                selected[row] = reason
+    samples = [Sample(row, reason) for row, reason in selected.items()]
+    return sorted(samples, key=lambda sample: order.index(sample.why))
 
 
-def listed_text(row: int, table: pd.DataFrame, answers: Answers) -> ListedText:
-    """Gather what is told about one row, its text cut to a readable length."""
-    found, probability_C = table.iloc[row], answers.probabilities[row]
-    # Not [-2]: equally probable labels must come in the order in which argmax takes them.
+def listed_text(row: int, table: pd.DataFrame, predictions: SplitPredictions) -> ListedText:
+    """Collect what the report shows of one row, its text truncated to a readable length."""
+    values, probability_C = table.iloc[row], predictions.probabilities[row]
+    # A stable sort: of equally probable labels, argmax too returns the first.
     first, second = np.argsort(-probability_C, kind="stable")[:2].tolist()
-    text, rating = str(found[TEXT]), found.get(RATING)
+    text, rating = str(values[TEXT]), values.get(RATING)
     return ListedText(
-        id=str(found[ID]),
-        text=text[:SHOWN_CHARACTERS],
-        cut=len(text) > SHOWN_CHARACTERS,
-        actual=answers.labels[answers.actual[row]],
-        predicted=answers.labels[first],
+        id=str(values[ID]),
+        text=text[:MAX_CHARACTERS],
+        cut=len(text) > MAX_CHARACTERS,
+        actual=predictions.labels[predictions.actual[row]],
+        predicted=predictions.labels[first],
         confidence=float(probability_C[first]),
-        second=answers.labels[second],
+        second=predictions.labels[second],
         second_confidence=float(probability_C[second]),
         rating=None if rating is None or pd.isna(rating) else float(rating),
     )
 
 
 def confused_pairs(confusion_CC: Ints, labels: Sequence[str], limit: int) -> list[ConfusedPair]:
-    """Name the wrong cells of the confusion matrix, the fullest first; equally full ones by class."""
+    """List the off-diagonal cells of the confusion matrix, the largest first; equal ones by class."""
     support_C = confusion_CC.sum(axis=1)
     cells = [
         (-int(count), actual, predicted)
@@ -129,12 +130,12 @@ def confused_pairs(confusion_CC: Ints, labels: Sequence[str], limit: int) -> lis
 
 
 def _right_by_class(actual_N: Ints, probabilities_NC: Floats) -> Iterator[int]:
-    """Give the surest right row of each class in turn, then the second surest of each."""
+    """Yield the most confident correct row of each class in turn, then the second of each, and so on."""
     right_N = probabilities_NC.argmax(axis=1) == actual_N
     order = np.argsort(-probabilities_NC.max(axis=1), kind="stable")
     ranked = [order[right_N[order] & (actual_N[order] == c)] for c in range(probabilities_NC.shape[1])]
-    for place in range(max(len(rows) for rows in ranked)):
-        yield from (int(rows[place]) for rows in ranked if place < len(rows))
+    for position in range(max(len(rows) for rows in ranked)):
+        yield from (int(rows[position]) for rows in ranked if position < len(rows))
 
 
 def _by_distance(words_N: Ints, target: float, allowed_N: NDArray[np.bool_]) -> Iterator[int]:

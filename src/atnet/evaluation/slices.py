@@ -1,4 +1,4 @@
-"""Parts of the test split that are scored on their own: by column, by length, by unknown words.
+"""Slices of the test split that are scored separately: by column, by length, by unknown words.
 
 Letters in array names: N rows.
 """
@@ -13,30 +13,30 @@ from numpy.typing import NDArray
 from atnet.config import EvaluateConfig
 from atnet.evaluation.bootstrap import Interval, compare, score
 from atnet.evaluation.metrics import Floats, Ints
-from atnet.table import BUILT_IN_SLICES
+from atnet.schema import BUILT_IN_SLICES
 
 BY_LENGTH, BY_UNKNOWN = BUILT_IN_SLICES
 MISSING = "(none)"
 REST = "(all other values)"
 VALUES_PER_COLUMN = 50
-"""A column's rarer values are put together, so that a column of names does not flood the report."""
+"""The rarer values of a column are combined, so that a column of names does not fill the report."""
 UNKNOWN_BANDS = (("none", 0.0), ("up to 5%", 0.05), ("5% to 15%", 0.15), ("more than 15%", 1.0))
-"""Name and upper bound (included) of each band of the unknown share."""
+"""Name and inclusive upper bound of each band of the share of unknown tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A named part of the rows."""
+    """A named subset of the rows."""
 
     by: str
-    """What the rows are parted by: a column, length or unknown words."""
+    """The criterion: a column, length or unknown words."""
     value: str
     rows_N: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class SliceScore:
-    """How good the model is on a part of the rows; scores are None where the part is too small."""
+    """Metrics of the model on a slice; None where the slice is too small."""
 
     by: str
     value: str
@@ -44,17 +44,17 @@ class SliceScore:
     accuracy: Interval | None
     macro_f1: Interval | None
     lead: Interval | None
-    """Accuracy of the model minus that of the reference on the same rows."""
+    """Accuracy of the model minus accuracy of the reference on the same rows."""
 
 
 def column_slices(table: pd.DataFrame, column: str) -> list[Slice]:
-    """Part the rows by a column's values, in alphabetical order; the rarer values past the limit go together."""
+    """Slice the rows by the values of a column, in alphabetical order; values beyond the limit are combined."""
     values = table[column].astype("object").where(table[column].notna(), MISSING).astype(str)
     by_size = sorted(values.value_counts().items(), key=lambda item: (-item[1], str(item[0])))
-    kept = sorted(str(value) for value, _ in by_size[:VALUES_PER_COLUMN])
-    parts = [Slice(column, value, (values == value).to_numpy(bool)) for value in kept]
-    rest_N = (~values.isin(kept)).to_numpy(bool)
-    return [*parts, Slice(column, REST, rest_N)] if rest_N.any() else parts
+    frequent = sorted(str(value) for value, _ in by_size[:VALUES_PER_COLUMN])
+    slices = [Slice(column, value, (values == value).to_numpy(bool)) for value in frequent]
+    rest_N = (~values.isin(frequent)).to_numpy(bool)
+    return [*slices, Slice(column, REST, rest_N)] if rest_N.any() else slices
 
 
 def count_words(texts: Iterable[str]) -> Ints:
@@ -63,21 +63,19 @@ def count_words(texts: Iterable[str]) -> Ints:
 
 
 def length_slices(words_N: Ints, quantiles: Sequence[float]) -> list[Slice]:
-    """Part the rows at quantiles of their length in words, shortest first; equal lengths are never parted."""
+    """Slice the rows at quantiles of their length in words, shortest first; equal lengths stay together."""
     edges = np.unique(np.quantile(words_N, sorted(quantiles), method="lower")) if quantiles else np.array([])
-    part_N = np.searchsorted(edges, words_N, side="left")
-    return [
-        Slice(BY_LENGTH, _words_name(words_N[part_N == part]), part_N == part) for part in np.unique(part_N).tolist()
-    ]
+    bin_N = np.searchsorted(edges, words_N, side="left")
+    return [Slice(BY_LENGTH, _words_name(words_N[bin_N == index]), bin_N == index) for index in np.unique(bin_N)]
 
 
 def unknown_shares(ids: Sequence[Sequence[int]], unknown_id: int) -> Floats:
-    """Share of each text's tokens that the vocabulary does not hold, shape (N,)."""
-    return np.array([sum(token == unknown_id for token in one) / max(1, len(one)) for one in ids])
+    """Compute the share of each text's tokens that are not in the vocabulary, shape (N,)."""
+    return np.array([sum(token == unknown_id for token in tokens) / max(1, len(tokens)) for tokens in ids])
 
 
 def unknown_slices(share_N: Floats) -> list[Slice]:
-    """Part the rows by the share of unknown tokens; empty bands are left out."""
+    """Slice the rows by their share of unknown tokens; empty bands are dropped."""
     band_N = np.searchsorted([bound for _, bound in UNKNOWN_BANDS], share_N, side="left")
     return [
         Slice(BY_UNKNOWN, name, band_N == band)
@@ -96,15 +94,15 @@ def score_slice(
     config: EvaluateConfig,
     rng: np.random.Generator,
 ) -> SliceScore:
-    """Score one part against the truth and against a reference model; count it only when it is too small."""
+    """Compute the metrics of a slice and the lead over a reference model; a slice that is too small is only counted."""
     rows = int(part.rows_N.sum())
-    if rows < config.minimum_slice_rows:
+    if rows < config.min_slice_rows:
         return SliceScore(part.by, part.value, rows, None, None, None)
     actual, predicted, reference = (array_N[part.rows_N] for array_N in (actual_N, predicted_N, reference_N))
     samples, confidence = config.bootstrap_samples, config.confidence
     scores = score(actual, predicted, classes, samples=samples, confidence=confidence, rng=rng)
-    versus = compare(actual, predicted, reference, classes, samples=samples, confidence=confidence, rng=rng)
-    return SliceScore(part.by, part.value, rows, scores.accuracy, scores.macro_f1, versus.accuracy)
+    lead = compare(actual, predicted, reference, classes, samples=samples, confidence=confidence, rng=rng)
+    return SliceScore(part.by, part.value, rows, scores.accuracy, scores.macro_f1, lead.accuracy)
 
 
 def _words_name(words: Ints) -> str:

@@ -1,62 +1,60 @@
 """When a difference is an alarm: significant, large and persistent; and what to do then.
 
-The level of a window's test follows from the false alarms a year that the user allows.
+The significance level of a window follows from the false alarms per year that the user allows.
 """
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from atnet.config import EffectsConfig, MonitorConfig, PersistenceConfig
+from atnet.config import MinEffectsConfig, MonitorConfig, PersistenceConfig
 from atnet.monitoring.null_distribution import PValues
+from atnet.monitoring.window_records import Action
 
-HIGHEST_LEVEL = 0.1
-"""However many false alarms are allowed: a test at a higher level would tell nothing."""
-LOWEST_LEVEL = 1e-6
+MAX_LEVEL = 0.1
+"""However many false alarms are allowed: a test at a higher level is not informative."""
+MIN_LEVEL = 1e-6
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
-"""For the mean over a standard normal variable."""
-
-Action = Literal["none", "label", "retrain"]
+"""Gauss-Hermite quadrature, for the mean over a standard normal variable."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One statistic of a window."""
+class StatisticResult:
+    """The result of one statistic."""
 
     statistic: str
     effect: float
-    limit: float
-    """Smallest effect that counts."""
+    min_effect: float
+    """Smallest effect that counts as drift."""
     p_value: float
-    adjusted: float
+    adjusted_p: float
     """Adjusted for the number of statistics."""
     significant: bool
 
     @property
-    def large(self) -> bool:
+    def is_large(self) -> bool:
         """Whether the effect counts."""
-        return self.effect >= self.limit
+        return self.effect >= self.min_effect
 
     @property
     def drifted(self) -> bool:
-        """Whether the statistic is significant and large."""
-        return self.significant and self.large
+        """Whether the difference is significant and large."""
+        return self.significant and self.is_large
 
 
 def significance_level(config: MonitorConfig, *, rows: int, reference_rows: int) -> float:
-    """Return the level of each window's test with which the allowed number of false alarms a year is expected.
+    """Return the level of each window at which the allowed number of false alarms per year is expected.
 
-    Windows are compared with one and the same reference. If it happens to lie a little off, all of them look a little
-    more different, so false positives come in groups; a reference that is small for its windows asks for a lower level.
+    All windows are compared with the same reference. If its texts are by chance a little unusual, every window looks a
+    little more different, so false positives come in groups. The smaller the reference, the lower the level.
 
     Args:
-        config: allowed false alarms, windows a year and persistence.
+        config: allowed false alarms, windows per year and persistence.
         rows: texts of a window.
         reference_rows: texts of the reference.
     """
@@ -66,67 +64,70 @@ def significance_level(config: MonitorConfig, *, rows: int, reference_rows: int)
     def excess(level: float) -> float:
         return alarm_rate(level, config.persistence, correlation) - allowed
 
-    if excess(HIGHEST_LEVEL) <= 0:
-        return HIGHEST_LEVEL
-    if excess(LOWEST_LEVEL) >= 0:
-        return LOWEST_LEVEL
-    return float(brentq(excess, LOWEST_LEVEL, HIGHEST_LEVEL))
+    if excess(MAX_LEVEL) <= 0:
+        return MAX_LEVEL
+    if excess(MIN_LEVEL) >= 0:
+        return MIN_LEVEL
+    return float(brentq(excess, MIN_LEVEL, MAX_LEVEL))
 
 
 def shared_reference_correlation(rows: int, reference_rows: int) -> float:
-    """Return the correlation of two windows' differences from the reference that comes from its own sampling error."""
+    """Return the correlation of two windows' differences that is due to the reference they share."""
     compared_with = reference_rows - rows
     return (1 / reference_rows) / (1 / rows + 1 / compared_with)
 
 
 def alarm_rate(level: float, persistence: PersistenceConfig, correlation: float) -> float:
-    """Return the alarms per window that begin when nothing has changed.
+    """Return the number of alarms per window that start if nothing changes.
 
-    Windows are false positives with probability `level` each; normal scores behind them share a part.
+    Each window is a false positive with probability `level`; the normal scores behind two windows are correlated.
     """
     threshold = norm.isf(level)
     shared = np.sqrt(correlation) * NODES
     levels = norm.sf((threshold - shared) / np.sqrt(1 - correlation))
-    rates = np.array([_rate_of_independent(float(one), persistence) for one in levels])
+    rates = np.array([_independent_rate(float(conditional), persistence) for conditional in levels])
     return float(rates @ WEIGHTS / math.sqrt(2 * math.pi))
 
 
 def is_alarm(drifted: Sequence[bool], persistence: PersistenceConfig) -> bool:
-    """Tell whether enough of the newest windows have drifted.
+    """Return whether enough of the newest windows have drifted.
 
     Args:
         drifted: of all windows of a model, the newest last.
+        persistence: how many of how many windows.
     """
     return sum(drifted[-persistence.of :]) >= persistence.windows
 
 
-def findings(effects: dict[str, float], p: PValues, limits: EffectsConfig, level: float) -> list[Finding]:
-    """Judge each statistic by its adjusted p-value and its size."""
+def statistic_results(
+    effect_sizes: Mapping[str, float], p: PValues, min_effects: MinEffectsConfig, level: float
+) -> list[StatisticResult]:
+    """Compare each statistic's adjusted p-value with the level and its effect with the smallest that counts."""
     return [
-        Finding(
+        StatisticResult(
             statistic=name,
-            effect=effects[name],
-            limit=getattr(limits, name),
+            effect=effect_sizes[name],
+            min_effect=getattr(min_effects, name),
             p_value=p.each[name],
-            adjusted=p.adjusted[name],
+            adjusted_p=p.adjusted[name],
             significant=p.adjusted[name] <= level,
         )
         for name in p.each
     ]
 
 
-def advise(alarm: bool, new_labeled_rows: int, retrain_rows: int) -> Action:
-    """Return what to do: retrain once there are enough new labeled rows, label before that."""
+def recommend_action(alarm: bool, new_labeled_rows: int, min_new_rows: int) -> Action:
+    """Return what to do: retrain if there are enough new labeled rows, otherwise label."""
     if not alarm:
         return "none"
-    return "retrain" if new_labeled_rows >= retrain_rows else "label"
+    return "retrain" if new_labeled_rows >= min_new_rows else "label"
 
 
-def _rate_of_independent(level: float, persistence: PersistenceConfig) -> float:
-    """Sum the probabilities of all courses of windows at whose end an alarm begins."""
+def _independent_rate(level: float, persistence: PersistenceConfig) -> float:
+    """Sum the probabilities of all sequences of windows at whose end an alarm starts."""
     rate = 0.0
-    for course in itertools.product((False, True), repeat=persistence.of + 1):
-        if is_alarm(course, persistence) and not is_alarm(course[:-1], persistence):
-            positives = sum(course)
-            rate += level**positives * (1 - level) ** (len(course) - positives)
+    for sequence in itertools.product((False, True), repeat=persistence.of + 1):
+        if is_alarm(sequence, persistence) and not is_alarm(sequence[:-1], persistence):
+            positives = sum(sequence)
+            rate += level**positives * (1 - level) ** (len(sequence) - positives)
     return rate

@@ -1,45 +1,48 @@
-"""The model that windows are compared for: its files, and the data version it was trained and evaluated on.
+"""The monitored version: its files, and the held-out rows of the data version it was trained and evaluated on.
 
 Both are copied into the monitoring folder once, so that later runs need neither a download nor DVC's cache.
 """
 
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from atnet.config import Params
 from atnet.errors import DataFileError, ModelError, ReleaseError
-from atnet.inference import MODEL_FILES, UnusableModelError, model_hash
-from atnet.monitoring.pooled_predictor import PooledPredictor
+from atnet.file_hashes import file_md5
+from atnet.files import split_table
+from atnet.git_dvc import cache_folder
 from atnet.monitoring.reference import Reference, make_reference
-from atnet.registry.files import MODEL_FOLDER, TRAIN_HASHES, version_folder
-from atnet.registry.origins import origin_of_run
+from atnet.published_model import MODEL_FOLDER, load_inference
+from atnet.registry.artifacts import train_hashes, verified_files, verify_files
+from atnet.registry.model_origin import origin_of_run
 from atnet.registry.versions import CHALLENGER, CHAMPION, Registry, Version, aliased, open_registry
+from atnet.schema import TEXT_HASH
 from atnet.storage import read_table, whole_file
-from atnet.table import TEXT_HASH
-from atnet.tracking.files import file_md5
-from atnet.versioning import run_dvc
 
 logger = logging.getLogger(__name__)
 
-CHAMPIONS = "models"
+MODELS, FILES = "models", "files"
 HELD_OUT = ("validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """A version of the registered model with all that monitoring needs of it."""
+    """The champion with everything that monitoring needs of it."""
 
     version: int
     sha256: str
-    predictor: PooledPredictor
+    predictor: Any
+    """A `Predictor` of the version's own inference code."""
     reference: Reference
     known_hashes: frozenset[str]
-    """Of the texts of its data version: training, validation and test."""
+    """Hashes of the texts of its data version: training, validation and test."""
     train_hashes: frozenset[str]
 
 
@@ -48,116 +51,112 @@ def load_champion(params: Params, root: Path) -> Champion:
 
     Raises:
         ReleaseError: if there is no champion.
+        ModelError: if its files are damaged.
         DataFileError: if its data version is neither in the project nor in DVC's cache.
         StoreError: if the registry does not answer.
     """
     registry = open_registry(params.tracking, root)
     version = aliased(registry, CHAMPION)
     if version is None:
-        raise ReleaseError(
-            f"{registry.model} has no champion, so there is nothing to compare with. Run `atnet release` first."
-        )
+        raise ReleaseError(f"{registry.model} has no champion to monitor. Run `atnet release` first.")
     folder = _folder(params, root, version)
-    _copy_model(registry, version, folder)
-    _copy_held_out(params, root, registry, version, folder)
-    validation, test = (read_table(folder / f"{name}.parquet") for name in HELD_OUT)
-    train_hashes = frozenset((folder / TRAIN_HASHES).read_text(encoding="utf-8").split())
-    reference = make_reference(validation, test, train_hashes, params.monitor)
-    held_out = pd.concat([validation[TEXT_HASH], test[TEXT_HASH]])
+    files = _copy_model(registry, version, folder)
+    _copy_held_out(root, registry, version, folder)
+    validation, test = (read_table(folder / f"{split}.parquet") for split in HELD_OUT)
+    trained_on = train_hashes(files)
     return Champion(
         version=version.number,
         sha256=version.sha256,
-        predictor=load_predictor(folder),
-        reference=reference,
-        known_hashes=train_hashes.union(held_out),
-        train_hashes=train_hashes,
+        predictor=load_predictor(version.number, files),
+        reference=make_reference(validation, test, trained_on, params.monitor),
+        known_hashes=trained_on.union(pd.concat([validation[TEXT_HASH], test[TEXT_HASH]])),
+        train_hashes=trained_on,
     )
 
 
-def load_challenger(params: Params, root: Path) -> tuple[int, PooledPredictor] | None:
-    """Load the challenger; None where there is none, or where it is the champion itself."""
+def load_challenger(params: Params, root: Path) -> Any | None:
+    """Load the challenger's `Predictor`; None if there is no challenger or it is the champion itself."""
     registry = open_registry(params.tracking, root)
     version, champion = aliased(registry, CHALLENGER), aliased(registry, CHAMPION)
     if version is None or (champion is not None and version.sha256 == champion.sha256):
         return None
-    folder = _folder(params, root, version)
-    _copy_model(registry, version, folder)
-    return version.number, load_predictor(folder)
+    return load_predictor(version.number, _copy_model(registry, version, _folder(params, root, version)))
 
 
-def load_predictor(folder: Path) -> PooledPredictor:
-    """Load a copied model.
+def load_predictor(number: int, files: Path) -> Any:
+    """Load a copied version with its own inference code.
 
     Raises:
         ModelError: if it cannot be used.
     """
     try:
-        return PooledPredictor.load(folder)
-    except UnusableModelError as error:
-        raise ModelError(str(error)) from error
+        # Without the memory arena: it would keep the memory of the largest batch for good.
+        return load_inference(files).Predictor.load(files / MODEL_FOLDER, memory_arena=False)
+    # The version's own code may raise anything; whatever it is, the version cannot be used.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"Version {number} cannot be loaded ({reason}). Run `atnet rollback`, then monitor."
+        ) from error
 
 
 def _folder(params: Params, root: Path, version: Version) -> Path:
-    return root / params.monitor.folder / CHAMPIONS / version.sha256[:16]
+    return root / params.monitor.output_folder / MODELS / version.sha256[:16]
 
 
-def _copy_model(registry: Registry, version: Version, folder: Path) -> None:
-    """Copy a version's files unless a whole copy is there."""
-    try:
-        if model_hash(folder) == version.sha256 and (folder / TRAIN_HASHES).is_file():
-            return
-    except UnusableModelError:
-        pass
-    with version_folder(registry, version) as source:
-        for name in (*MODEL_FILES, TRAIN_HASHES):
-            _copy(source / MODEL_FOLDER / name, folder / name)
-    try:
-        copied = model_hash(folder)
-    except UnusableModelError as error:
-        raise ModelError(f"Version {version.number} is not complete in the registry: {error}") from error
-    if copied != version.sha256:
-        raise ModelError(
-            f"The files of version {version.number} in the registry are not those that were published "
-            f"({copied[:8]} instead of {version.sha256[:8]}). Publish and release the model again."
-        )
+def _copy_model(registry: Registry, version: Version, folder: Path) -> Path:
+    """Return a verified copy of a version's files; it is downloaded if there is none or it is damaged."""
+    copy = folder / FILES
+    if copy.is_dir():
+        try:
+            verify_files(registry, version, copy)
+            return copy
+        except ModelError as error:
+            logger.warning("The copy of version %d is downloaded again: %s", version.number, error)
+            shutil.rmtree(copy)
+    partial = folder / f".{FILES}.part"
+    shutil.rmtree(partial, ignore_errors=True)
+    with verified_files(registry, version) as downloaded:
+        shutil.copytree(downloaded, partial)
+    os.replace(partial, copy)
+    return copy
 
 
-def _copy_held_out(params: Params, root: Path, registry: Registry, version: Version, folder: Path) -> None:
-    """Copy the held-out splits of the version's data."""
+def _copy_held_out(root: Path, registry: Registry, version: Version, folder: Path) -> None:
+    """Copy the held-out splits of the version's data.
+
+    Raises:
+        ReleaseError: if the version's run does not record its data.
+        DataFileError: if the data cannot be found.
+    """
     origin = origin_of_run(registry, version.run_id)
     digests = origin.datasets if origin else {}
-    for name in HELD_OUT:
-        if name not in digests:
+    for split in HELD_OUT:
+        if split not in digests:
             raise ReleaseError(
-                f"The run of version {version.number} does not record its {name} split. Run `atnet publish` in the "
+                f"The run of version {version.number} does not record its {split} split. Run `atnet publish` in the "
                 "project it was trained in."
             )
-        _copy_split(params, root, version, name, digests[name], folder / f"{name}.parquet")
+        _copy_split(root, version.number, split, digests[split], folder / f"{split}.parquet")
 
 
-def _copy_split(params: Params, root: Path, version: Version, name: str, md5: str, target: Path) -> None:
-    """Copy a split from the project or from DVC's cache, unless it is there."""
+def _copy_split(root: Path, number: int, split: str, md5: str, target: Path) -> None:
+    """Copy a split from the project or from DVC's cache, unless it has been copied before."""
     if target.is_file() and file_md5(target) == md5:
         return
-    in_project = root / params.folders.splits / f"{name}.parquet"
+    in_project = root / split_table(split)
     sources: list[Callable[[], Path]] = [lambda: in_project, lambda: _in_cache(root, md5)]
     for source in sources:
         path = source()
         if path.is_file() and file_md5(path) == md5:
-            logger.info("Copying the %s split of version %d from %s", name, version.number, path)
-            _copy(path, target)
+            with whole_file(target) as partial:
+                shutil.copyfile(path, partial)
             return
     raise DataFileError(
-        f"The {name} split of version {version.number} (MD5 {md5}) is neither in {in_project} nor in DVC's cache. "
+        f"The {split} split of version {number} (MD5 {md5}) is neither in {in_project} nor in DVC's cache. "
         "Check out the commit it was trained at and run `dvc pull`, then run this command again."
     )
 
 
 def _in_cache(root: Path, md5: str) -> Path:
-    cache = run_dvc(["cache", "dir"], root).strip()
-    return Path(root, cache, "files", "md5", md5[:2], md5[2:])
-
-
-def _copy(source: Path, target: Path) -> None:
-    with whole_file(target) as beside:
-        shutil.copyfile(source, beside)
+    return (cache_folder(root) or root / ".dvc" / "cache" / "files" / "md5") / md5[:2] / md5[2:]

@@ -1,4 +1,4 @@
-"""A classifier that tries to tell the window's texts from the reference's (Lopez-Paz & Oquab 2017).
+"""A classifier that tries to separate the window's texts from the reference's (Lopez-Paz & Oquab 2017).
 
 It is logistic regression with an L2 penalty, fitted many times: for each fold of each window drawn from the reference.
 All fits share the texts, so they are solved together in the dual, where each step is one product with the texts' Gram
@@ -21,39 +21,39 @@ from atnet.monitoring.row_features import WORD_BUCKETS
 
 FOLDS = 5
 STRENGTH = 0.1
-"""Inverse regularization strength C. Small: with few texts it is close to a comparison of mean n-gram vectors."""
-MINIMUM_FREQUENCY = 2
-"""An n-gram of one text tells nothing about other texts."""
+"""Inverse regularization strength C. With a small C and few texts, mean n-gram vectors are compared."""
+MIN_FREQUENCY = 2
+"""An n-gram that occurs in a single text carries no information about other texts."""
 POWER_STEPS = 6
-"""For the largest curvature of a problem."""
+"""Of the power iteration for the largest curvature of a problem."""
 STEPS = 15
-"""Of accelerated gradient descent; a problem's condition is about 5, so the rest is below a thousandth."""
+"""Of accelerated gradient descent; the condition number of a problem is about 5, so the error is below 0.1 %."""
 SAFETY = 1.2
 SPLITS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
 class CrossFitted:
-    """What the texts of one split look like to classifiers that have not seen them."""
+    """Scores of the texts of one split from classifiers that were not fitted to them."""
 
     scores: np.ndarray
-    """(N,) above 0: more like the window, below: more like the reference."""
+    """(N,) log-odds: above 0 more like the window, below 0 more like the reference."""
     auc: float
-    """Share of pairs (window text, reference text) in which the window's text scores higher."""
+    """Share of pairs (window text, reference text) in which the window's text has the higher score."""
 
 
 def ngram_gram_matrix(ngrams_NF: sp.csr_matrix) -> np.ndarray:
     """Compute the inner products of the texts' n-gram vectors, (N, N) float32, centered.
 
-    Words and characters are weighted by TF-IDF and count alike; n-grams of single texts are dropped. Centering takes
-    the place of an intercept.
+    Word and character n-grams are weighted by TF-IDF and count equally; n-grams of single texts are dropped. Centering
+    replaces an intercept.
 
     Args:
         ngrams_NF: from `row_features.hash_ngrams`, of window and reference together.
     """
     gram_NN = np.zeros((ngrams_NF.shape[0],) * 2, np.float32)
     for half in (ngrams_NF[:, :WORD_BUCKETS], ngrams_NF[:, WORD_BUCKETS:]):
-        frequent = half[:, np.flatnonzero(np.bincount(half.indices, minlength=half.shape[1]) >= MINIMUM_FREQUENCY)]
+        frequent = half[:, np.flatnonzero(np.bincount(half.indices, minlength=half.shape[1]) >= MIN_FREQUENCY)]
         if frequent.shape[1]:
             weighted = TfidfTransformer().fit_transform(frequent).astype(np.float32)
             gram_NN += (weighted @ weighted.T).toarray()
@@ -65,15 +65,15 @@ def ngram_gram_matrix(ngrams_NF: sp.csr_matrix) -> np.ndarray:
 def cross_fit(gram_NN: np.ndarray, in_window_BN: np.ndarray, *, seed: int) -> Iterator[CrossFitted]:
     """Score the texts of each split by classifiers fitted to the other folds.
 
-    Scores are compared within a fold: two fits need not agree on where 0 is.
+    Scores are compared within a fold, because two fits may have different offsets.
 
     Args:
         gram_NN: from `ngram_gram_matrix`.
         in_window_BN: true for the window's texts.
-        seed: deals the texts of each split to its folds, both sides evenly; with the split's number.
+        seed: with the number of the split, assigns its texts to folds, both sides evenly.
     """
     fold_BN = np.stack(
-        [_deal_folds(mask_N, np.random.default_rng([seed, split])) for split, mask_N in enumerate(in_window_BN)]
+        [_assign_folds(mask_N, np.random.default_rng([seed, split])) for split, mask_N in enumerate(in_window_BN)]
     )
     for start in range(0, len(in_window_BN), SPLITS_AT_ONCE):
         masks, folds = in_window_BN[start : start + SPLITS_AT_ONCE], fold_BN[start : start + SPLITS_AT_ONCE]
@@ -88,7 +88,7 @@ def cross_fit(gram_NN: np.ndarray, in_window_BN: np.ndarray, *, seed: int) -> It
 def fit_scores(gram_NN: np.ndarray, in_window_PN: np.ndarray, is_train_PN: np.ndarray) -> np.ndarray:
     """Fit a logistic regression to the training texts of each problem and score all texts, (P, N).
 
-    Both sides count alike, whatever their sizes (balanced class weights).
+    Both sides have the same total weight, whatever their sizes (balanced class weights).
     """
     sign_NP = np.where(in_window_PN, 1, -1).astype(np.float32).T
     cost_NP = (STRENGTH * _balanced_weights(in_window_PN, is_train_PN)).astype(np.float32).T
@@ -124,7 +124,7 @@ def _auc_within_folds(scores_N: np.ndarray, in_window_N: np.ndarray, fold_N: np.
 
 
 def _balanced_weights(in_window_PN: np.ndarray, is_train_PN: np.ndarray) -> np.ndarray:
-    """Weight the training texts so that both sides sum to half of their number; the others get 0."""
+    """Weight the training texts so that each side sums to half of their number; the others get 0."""
     weights_PN = np.zeros(in_window_PN.shape)
     texts_P1 = is_train_PN.sum(axis=1, keepdims=True)
     for side_PN in (is_train_PN & in_window_PN, is_train_PN & ~in_window_PN):
@@ -133,11 +133,11 @@ def _balanced_weights(in_window_PN: np.ndarray, is_train_PN: np.ndarray) -> np.n
 
 
 def _largest_curvature(gram_NN: np.ndarray, cost_NP: np.ndarray) -> np.ndarray:
-    """Estimate by power iteration how fast each problem's gradient can change beside the penalty's part, (P,)."""
+    """Estimate by power iteration the largest curvature of each problem's loss, without the penalty, (P,)."""
     # The second derivative of the logistic loss is at most a quarter.
     root_NP = np.sqrt(cost_NP / 4)
     vector_NP = root_NP / np.linalg.norm(root_NP, axis=0)
-    # The side with larger weights is rare, and its texts are alike: starting evenly finds it.
+    # A nearly even start has a component along the leading eigenvector.
     vector_NP = vector_NP * np.random.default_rng(0).uniform(0.5, 1.5, (len(gram_NN), 1)).astype(np.float32)
     largest_P = np.zeros(cost_NP.shape[1])
     for _ in range(POWER_STEPS):
@@ -147,7 +147,7 @@ def _largest_curvature(gram_NN: np.ndarray, cost_NP: np.ndarray) -> np.ndarray:
     return largest_P
 
 
-def _deal_folds(in_window_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _assign_folds(in_window_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     fold_N = np.zeros(len(in_window_N), dtype=np.int64)
     for side in (True, False):
         rows = np.flatnonzero(in_window_N == side)

@@ -1,7 +1,8 @@
-"""The statistics by which a window is compared with the reference.
+"""The statistics that compare a window with the reference.
 
-One function computes them for the real window and for the windows drawn from the reference, so that both are treated
-alike. Letters in array names: N texts of window and reference together, B splits of them, S statistics.
+One function computes them for the real window and for the windows drawn from the reference.
+
+Letters in array names: N texts of window and reference together, B splits of them, S statistics.
 """
 
 from collections.abc import Mapping
@@ -18,33 +19,32 @@ UNKNOWN_WORDS, LENGTH_KS = "unknown_words", "length_ks"
 STATISTICS = (CLASSIFIER_AUC, POOLED_MMD, PROBABILITY_KS, UNKNOWN_WORDS, LENGTH_KS)
 TITLES: Mapping[str, str] = {
     CLASSIFIER_AUC: "classifier AUC",
-    POOLED_MMD: "MMD of pooled vectors",
+    POOLED_MMD: "MMD of pooled features",
     PROBABILITY_KS: "KS of probabilities",
     UNKNOWN_WORDS: "unknown words",
     LENGTH_KS: "KS of length",
 }
 EXPLANATIONS: Mapping[str, str] = {
-    CLASSIFIER_AUC: "How often a classifier of words and character n-grams, fitted on other texts, ranks a text of the "
-    "window above a held-out one. 0.5: not better than guessing; 1: always.",
-    POOLED_MMD: "Distance between the mean pooled vectors of the network, in a space in which only equal distributions "
-    "have distance 0.",
+    CLASSIFIER_AUC: "How often a classifier on word and character n-grams, fitted to other texts, ranks a text of the "
+    "window above a held-out one. 0.5 is chance, 1 is always.",
+    POOLED_MMD: "Maximum mean discrepancy of the network's pooled features; 0 only for equal distributions.",
     PROBABILITY_KS: "Largest gap between the distribution functions of the predicted probabilities.",
-    UNKNOWN_WORDS: "Difference of the mean share of tokens per text that the vocabulary does not hold.",
+    UNKNOWN_WORDS: "Difference of the mean share of tokens per text that are not in the vocabulary.",
     LENGTH_KS: "Largest gap between the distribution functions of the lengths in tokens.",
 }
 VERSION = 1
-"""Raise it when a statistic is computed differently: thresholds kept on disk are then computed again."""
+"""Increase it when a statistic is computed differently, so that cached thresholds are computed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """The statistics of B splits, each (B,); larger means more different. Those that need texts may be missing."""
+    """The statistics of B splits, each (B,); larger means more different. Without texts, some are missing."""
 
     values: Mapping[str, np.ndarray]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The statistics there are, in a fixed order."""
+        """The available statistics, in a fixed order."""
         return tuple(name for name in STATISTICS if name in self.values)
 
     def matrix(self) -> np.ndarray:
@@ -60,8 +60,8 @@ def compute_statistics(
     Args:
         features: of the window's and the reference's texts together.
         in_window_BN: true for the window's texts.
-        reduction: of the pooled vectors; None where there are none.
-        seed: of the classifier's folds, with the split's number.
+        reduction: of the pooled features; None if there are none.
+        seed: of the classifier's folds, together with the number of the split.
     """
     values: dict[str, np.ndarray] = {}
     if features.ngrams is not None:
@@ -78,8 +78,8 @@ def compute_statistics(
     return Statistics(values)
 
 
-def effects(values: Mapping[str, float]) -> dict[str, float]:
-    """Turn one split's statistics into effect sizes: the same numbers, but for the squared MMD its root."""
+def effect_sizes(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the effect sizes of one split: its statistics, but the root of the squared MMD."""
     return {name: float(np.sqrt(max(value, 0))) if name == POOLED_MMD else value for name, value in values.items()}
 
 
@@ -95,7 +95,7 @@ def mean_differences(values_N: np.ndarray, in_window_BN: np.ndarray) -> np.ndarr
 def ks_distances(values_N: np.ndarray, in_window_BN: np.ndarray) -> np.ndarray:
     """Return the Kolmogorov-Smirnov distance between window and reference for each split, (B,)."""
     order = np.argsort(values_N, kind="stable")
-    # Only where the next value is another one are both distribution functions complete.
+    # Both distribution functions are complete only where the next value differs.
     last = np.append(np.flatnonzero(np.diff(values_N[order])), len(order) - 1)
     inside_B = in_window_BN.sum(axis=1, keepdims=True)
     outside_B = in_window_BN.shape[1] - inside_B

@@ -1,4 +1,4 @@
-"""Whether a window hurts: accuracy measured where there are labels, estimated where there are none.
+"""Whether accuracy has suffered: measured on labeled rows, estimated without labels.
 
 Letters in array names: N rows, B resamples.
 """
@@ -11,37 +11,37 @@ import pandas as pd
 
 from atnet.config import MonitorConfig
 from atnet.evaluation.bootstrap import Interval, interval
-from atnet.monitoring.accuracy_estimate import ReferenceAnswers, estimate_accuracy
+from atnet.monitoring.accuracy_estimate import ReferencePredictions, estimate_accuracy
 from atnet.monitoring.label_shift import LabelShift, estimate_label_shift
-from atnet.monitoring.preparation import PreparedWindow
+from atnet.monitoring.prepared_window import PreparedWindow
 from atnet.monitoring.row_features import RowFeatures
 from atnet.monitoring.windows import PREDICTED
-from atnet.table import LABEL, slice_columns
+from atnet.schema import LABEL, slice_columns
 
-SMALLEST_SLICE = 20
-"""Rows below which a slice is counted only."""
-MOST_SLICES = 30
+MIN_ROWS = 20
+"""Slices with fewer rows are counted, not scored."""
+MAX_SLICE_VALUES = 30
 ALL = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """How right the model's answers are on some rows of the window."""
+    """The accuracy on some rows of the window."""
 
     by: str
     """Slice column; empty for the whole window."""
     value: str
     rows: int
     estimated: Interval | None
-    """Accuracy by ATC; None below SMALLEST_SLICE rows."""
+    """Accuracy by ATC; None below MIN_ROWS rows."""
     labeled: int
     """Rows with a true label."""
     measured: Interval | None
     """Accuracy on those."""
     reference: Interval | None
-    """Accuracy on the reference, or on its rows of the same slice; None where there are too few."""
+    """Accuracy on the reference, or on its rows of the same slice; None if there are too few."""
     change: Interval | None
-    """Measured minus reference accuracy."""
+    """WindowMeasurements minus reference accuracy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class WindowImpact:
     whole: Impact
     slices: Sequence[Impact]
     label_shift: LabelShift | None
-    """Not estimated where labels are known, nor where the answers do not determine it."""
+    """None if labels are known, or if the predictions do not determine it."""
 
 
 def window_impact(
@@ -61,7 +61,7 @@ def window_impact(
     labels: tuple[str, ...],
     config: MonitorConfig,
 ) -> WindowImpact | None:
-    """Estimate and measure; None for a window without rows.
+    """Measure and estimate the accuracy; None for a window without rows.
 
     Args:
         prepared: the window.
@@ -72,17 +72,17 @@ def window_impact(
     """
     if len(prepared.table) == 0:
         return None
-    answered_N = features.probabilities.argmax(axis=1)
+    predicted_N = features.probabilities.argmax(axis=1)
     actual_N = pd.Index(labels).get_indexer(pd.Index(reference[LABEL]))
-    known = reference.assign(**{"correct": answered_N == actual_N})
-    answers = ReferenceAnswers(features.probabilities.max(axis=1), (answered_N == actual_N))
+    known = reference.assign(**{"correct": predicted_N == actual_N})
+    answers = ReferencePredictions(features.probabilities.max(axis=1), (predicted_N == actual_N))
     whole = _impact(prepared, np.ones(len(prepared.table), bool), answers, known, (ALL, ALL), config)
     shift = None
     if whole.measured is None:
         shift = estimate_label_shift(
             labels,
             actual_N[actual_N >= 0],
-            answered_N[actual_N >= 0],
+            predicted_N[actual_N >= 0],
             prepared.features.probabilities.argmax(axis=1),
             samples=config.bootstrap_samples,
             confidence=config.confidence,
@@ -91,7 +91,7 @@ def window_impact(
     slices = [
         _impact(prepared, (prepared.table[column] == value).to_numpy(), answers, known, (column, value), config)
         for column in _slices(prepared.table, reference)
-        for value in prepared.table[column].value_counts().index[:MOST_SLICES]
+        for value in prepared.table[column].value_counts().index[:MAX_SLICE_VALUES]
     ]
     return WindowImpact(whole, slices, shift)
 
@@ -99,7 +99,7 @@ def window_impact(
 def _impact(
     prepared: PreparedWindow,
     chosen_N: np.ndarray,
-    answers: ReferenceAnswers,
+    answers: ReferencePredictions,
     reference: pd.DataFrame,
     part: tuple[str, str],
     config: MonitorConfig,
@@ -111,7 +111,7 @@ def _impact(
     same = reference["correct"] if by == ALL else reference.loc[_equals(reference, by, value), "correct"]
     drawn, known = _resampled(correct_N, config, rng), _resampled(same.to_numpy(bool), config, rng)
     estimated = None
-    if len(table) >= SMALLEST_SLICE:
+    if len(table) >= MIN_ROWS:
         confidence_N = prepared.features.probabilities[chosen_N].max(axis=1)
         estimated = estimate_accuracy(
             answers, confidence_N, samples=config.bootstrap_samples, confidence=config.confidence, rng=rng
@@ -133,7 +133,7 @@ def _impact(
 
 def _resampled(correct_N: np.ndarray, config: MonitorConfig, rng: np.random.Generator) -> np.ndarray | None:
     """Draw accuracies (B,); None for too few rows."""
-    if len(correct_N) < SMALLEST_SLICE:
+    if len(correct_N) < MIN_ROWS:
         return None
     drawn: np.ndarray = rng.binomial(len(correct_N), correct_N.mean(), size=config.bootstrap_samples) / len(correct_N)
     return drawn

@@ -1,10 +1,11 @@
-"""The label shares of a window without labels: black box shift estimation (BBSE; Lipton et al. 2018).
+"""Estimate the label shares of a window without labels: black box shift estimation (BBSE; Lipton et al. 2018).
 
-The reference's confusion matrix says how often each actual label is given each answer. The label shares that would
-give the window's answers through it are the estimate. It assumes label shift: the labels' frequencies may have
+The reference's confusion matrix shows how often each actual label is predicted as each label. The estimate is the label
+shares that would lead to the window's predictions. It assumes label shift: the frequencies of the labels may have
 changed, the texts of each label have not.
 
-Letters in array names: C labels, B resamples. In a confusion matrix, rows are answers and columns are actual labels.
+Letters in array names: C labels, B resamples. In a confusion matrix, rows are predicted
+labels and columns are actual labels.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ import numpy as np
 from atnet.evaluation.bootstrap import Interval, interval
 
 ASSUMPTION = (
-    "Assumes that only the labels' frequencies changed and the texts of each label did not. When the texts themselves "
-    "drift, as a drift finding says they do, the shares are only a hint."
+    "It assumes that only the frequencies of the labels changed, not the texts of each label; if the texts drift, the "
+    "shares are only a hint."
 )
-LARGEST_CONDITION = 100.0
-"""Condition number of the confusion matrix above which answers say too little about labels."""
+MAX_CONDITION = 100.0
+"""Condition number of the confusion matrix above which predictions carry too little information about labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +34,28 @@ class LabelShift:
 def estimate_label_shift(
     labels: tuple[str, ...],
     actual: np.ndarray,
-    answered: np.ndarray,
-    window_answered: np.ndarray,
+    predicted: np.ndarray,
+    window_predicted: np.ndarray,
     *,
     samples: int,
     confidence: float,
     rng: np.random.Generator,
 ) -> LabelShift | None:
-    """Estimate the label shares; None where the answers do not determine them.
+    """Estimate the label shares; None if the predictions do not determine them.
 
     Args:
         labels: C names.
         actual: class ids of the reference's texts.
-        answered: class ids the model gave them.
-        window_answered: class ids the model gave the window's texts.
+        predicted: predicted class ids of the reference's texts.
+        window_predicted: predicted class ids of the window's texts.
         samples: resamples behind each interval.
         confidence: of each interval.
         rng: draws them.
     """
     classes, rows = len(labels), len(actual)
     joint_CC = np.zeros((classes, classes))
-    np.add.at(joint_CC, (answered, actual), 1.0)
-    counts_C = np.bincount(window_answered, minlength=classes)
+    np.add.at(joint_CC, (predicted, actual), 1.0)
+    counts_C = np.bincount(window_predicted, minlength=classes)
     value_C = _shares(joint_CC, counts_C)
     if value_C is None:
         return None
@@ -70,12 +71,12 @@ def estimate_label_shift(
 
 
 def _shares(joint_CC: np.ndarray, counts_C: np.ndarray) -> np.ndarray | None:
-    """Solve for the label shares of the window; None where the matrix is close to singular."""
+    """Solve for the label shares of the window; None if the matrix is close to singular."""
     actual_C = joint_CC.sum(axis=0)
     if (actual_C == 0).any():
         return None
     given_label_CC = joint_CC / actual_C
-    if np.linalg.cond(given_label_CC) > LARGEST_CONDITION:
+    if np.linalg.cond(given_label_CC) > MAX_CONDITION:
         return None
     shares_C = np.linalg.solve(given_label_CC, counts_C / counts_C.sum()).clip(min=0)
     total = shares_C.sum()

@@ -1,6 +1,7 @@
-"""Maximum mean discrepancy of pooled vectors (Gretton et al. 2012; on reduced representations, Rabanser et al. 2019).
+"""Maximum mean discrepancy of pooled features (Gretton et al. 2012; on reduced representations, Rabanser et al. 2019).
 
-Letters in array names: N texts, P pooled values, D reduced dimensions, B splits of the texts into window and reference.
+Letters in array names: N texts, P pooled features, D reduced dimensions, B splits of the texts into window and
+reference.
 """
 
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ from sklearn.decomposition import PCA
 
 DIMENSIONS = 32
 BANDWIDTH_ROWS = 1000
-"""Texts between which the median distance is taken."""
+"""Texts whose median distance is computed."""
 BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """From pooled vectors to few dimensions of variance 1, fitted to the reference."""
+    """From pooled features to few dimensions of variance 1, fitted to the reference."""
 
     mean_P: np.ndarray
     components_DP: np.ndarray
@@ -31,10 +32,10 @@ class Reduction:
 
 
 def fit_reduction(pooled_NP: np.ndarray, rng: np.random.Generator) -> Reduction:
-    """Fit the reduction to the reference's pooled vectors."""
+    """Fit the reduction to the reference's pooled features."""
     width = min(DIMENSIONS, *pooled_NP.shape)
     fitted = PCA(width, svd_solver="full").fit(pooled_NP.astype(np.float64))
-    # A value that never changes in the reference has no scale of its own.
+    # A feature that is constant in the reference has no scale.
     scale_D = np.sqrt(np.maximum(fitted.explained_variance_, 1e-12 * max(fitted.explained_variance_[0], 1e-12)))
     components_DP = fitted.components_ / scale_D[:, None]
     rows = rng.permutation(len(pooled_NP))[:BANDWIDTH_ROWS]
@@ -55,7 +56,7 @@ def kernel_matrix(reduced_ND: np.ndarray, squared_bandwidth: float) -> np.ndarra
 
 
 def squared_mmd(kernel_NN: np.ndarray, in_window_BN: np.ndarray) -> np.ndarray:
-    """Estimate the squared discrepancy without bias for each split of the texts, (B,); around 0 where nothing differs.
+    """Estimate the squared discrepancy without bias for each split of the texts, (B,); around 0 if nothing differs.
 
     Args:
         kernel_NN: zeros on the diagonal.

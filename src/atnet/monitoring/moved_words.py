@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 WORD = re.compile(r"\w+|[^\w\s]+")
-MINIMUM_TEXTS = 3
-"""Texts a word must occur in, window and reference together."""
+MIN_TEXTS = 3
+"""Texts that a word must occur in, window and reference together."""
 
 
 @dataclass(frozen=True, slots=True)
 class MovedWord:
-    """A word and the share of texts that it occurs in."""
+    """A word and the share of texts in which it occurs."""
 
     word: str
     window: float
@@ -26,15 +26,15 @@ class MovedWord:
 def moved_words(window: Sequence[str], reference: Sequence[str], count: int) -> list[MovedWord]:
     """List the words with the largest differences, in either direction.
 
-    The words were picked for their difference, so z is no test: it only ranks them.
+    The words were selected for their difference, so z is not a test; it only ranks them.
     """
     inside, outside = _texts_with(window), _texts_with(reference)
     moved = [
         _moved(word, inside[word] / len(window), outside[word] / len(reference), len(window), len(reference))
         for word in inside.keys() | outside.keys()
-        if inside[word] + outside[word] >= MINIMUM_TEXTS
+        if inside[word] + outside[word] >= MIN_TEXTS
     ]
-    return sorted(moved, key=lambda one: (-abs(one.z), one.word))[:count]
+    return sorted(moved, key=lambda moved_word: (-abs(moved_word.z), moved_word.word))[:count]
 
 
 def _texts_with(texts: Sequence[str]) -> Counter[str]:

@@ -1,6 +1,6 @@
-"""What the statistics look like when nothing has changed: windows drawn from the reference itself.
+"""The distribution of the statistics if nothing has changed: windows drawn from the reference itself.
 
-Letters in array names: m reference texts, B resamples, S statistics.
+Letters in array names: m reference texts, B drawn windows, S statistics.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ from atnet.monitoring.row_features import RowFeatures
 from atnet.storage import whole_file
 
 STEPS = (10, 12, 15, 18, 22, 27, 33, 40, 50, 60, 75, 90)
-"""Window sizes that thresholds are computed for, times powers of ten: a daily window then seldom has a new size."""
-LARGEST_SHARE = 0.5
-"""Of the reference: a window drawn from it leaves at least as many texts to compare with."""
+"""Window sizes for which thresholds are computed, times powers of ten, so that few different sizes occur."""
+MAX_SHARE = 0.5
+"""Largest window as a share of the reference, so that at least as many texts are left to compare with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +37,28 @@ class NullDistribution:
     """Texts of the reference, window included."""
 
     def only(self, names: tuple[str, ...]) -> "NullDistribution":
-        """Return the distribution of some of the statistics, over the same resamples."""
+        """Return the distribution of some of the statistics over the same drawn windows."""
         columns = [self.names.index(name) for name in names]
         return NullDistribution(names, self.values[:, columns], self.rows, self.reference_rows)
 
 
 @dataclass(frozen=True, slots=True)
 class PValues:
-    """How often windows drawn from the reference look at least as different."""
+    """The share of drawn windows that are at least as different."""
 
     each: Mapping[str, float]
-    """By itself."""
+    """Each statistic by itself."""
     adjusted: Mapping[str, float]
     """Adjusted for the number of statistics (Westfall & Young 1993, single step, min-p)."""
     overall: float
-    """Of the smallest p-value: the probability of a result this extreme in any of them when nothing has changed."""
+    """Of the smallest p-value: the probability of such a result in any statistic if nothing has changed."""
 
 
-def compared_rows(distinct: int, reference_rows: int, *, minimum_rows: int, maximum_rows: int) -> int:
-    """Return how many of a window's texts are compared: the largest step that window and reference allow, 0 if none."""
-    allowed = int(min(distinct, maximum_rows, LARGEST_SHARE * reference_rows))
+def compared_rows(distinct: int, reference_rows: int, *, min_window_rows: int, max_window_rows: int) -> int:
+    """Return how many of a window's texts are compared: the largest step that fits, 0 if none does."""
+    allowed = int(min(distinct, max_window_rows, MAX_SHARE * reference_rows))
     steps = (step * 10**power for power in range(8) for step in STEPS)
-    return max((rows for rows in (minimum_rows, *steps) if minimum_rows <= rows <= allowed), default=0)
+    return max((rows for rows in (min_window_rows, *steps) if min_window_rows <= rows <= allowed), default=0)
 
 
 def draw_null(
@@ -67,10 +67,10 @@ def draw_null(
     """Draw windows from the reference and compare each with the rest of it.
 
     Args:
-        reference: features of the m reference texts, none twice.
-        reduction: of the pooled vectors; None where there are none.
+        reference: features of the m distinct reference texts.
+        reduction: of the pooled features; None if there are none.
         rows: texts of a window.
-        resamples: windows to draw.
+        resamples: number of windows to draw.
         seed: of the draws and of the classifier's folds.
     """
     rng = np.random.default_rng([seed, rows])
@@ -84,8 +84,8 @@ def draw_null(
 def p_values(observed: Mapping[str, float], null: NullDistribution) -> PValues:
     """Compare a window's statistics with those of the drawn windows.
 
-    The window counts as one more draw, so that no p-value is 0 and the level of the overall one is exact where window
-    and draws are exchangeable.
+    The window counts as one more draw: no p-value is 0, and the level of the overall one is exact if the window and
+    the draws are exchangeable.
 
     Args:
         observed: one number per statistic of `null`.
@@ -103,14 +103,14 @@ def p_values(observed: Mapping[str, float], null: NullDistribution) -> PValues:
 
 
 def cache_key(model_sha256: str, reference_digest: str, *, rows: int, resamples: int, seed: int) -> str:
-    """Name a distribution by all it depends on."""
+    """Return a key of everything that a distribution depends on."""
     parts = [VERSION, model_sha256, reference_digest, rows, resamples, seed]
     return f"{rows}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}"
 
 
 def save_null(path: Path, null: NullDistribution) -> None:
-    """Write a distribution, whole or not at all."""
-    with whole_file(path) as beside, beside.open("wb") as file:
+    """Write a distribution, completely or not at all."""
+    with whole_file(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
             names=np.array(null.names),
@@ -121,7 +121,7 @@ def save_null(path: Path, null: NullDistribution) -> None:
 
 
 def load_null(path: Path) -> NullDistribution | None:
-    """Read a distribution; None where there is none or the file is damaged, since it can be computed again."""
+    """Read a distribution; None if there is none or its file is damaged: it can be computed again."""
     try:
         with np.load(io.BytesIO(path.read_bytes())) as stored:
             return NullDistribution(
@@ -135,6 +135,6 @@ def load_null(path: Path) -> NullDistribution | None:
 
 
 def _at_least(values_B: np.ndarray) -> np.ndarray:
-    """Count for each value how many are at least as large, itself included."""
+    """Count, for each value, the values that are at least as large, itself included."""
     counts: np.ndarray = len(values_B) - np.searchsorted(np.sort(values_B), values_B, side="left")
     return counts

@@ -1,4 +1,4 @@
-"""The user's data file with all its columns, to be written again with labels corrected and rows added."""
+"""The user's data file with all its columns, to be written again with corrected labels and new rows."""
 
 import csv
 import gzip
@@ -14,14 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atnet.config import DataConfig
-from atnet.data.canonical import wanted_columns
-from atnet.data.delimited import SEPARATORS
-from atnet.data.rawfile import GZIP_MAGIC, open_bytes
-from atnet.data.source import FORMATS, PARQUET_MAGIC, read_source
+from atnet.data.raw_bytes import GZIP_MAGIC, open_bytes
+from atnet.data.reader import SourceFile, read_raw_columns
 from atnet.errors import MonitoringError
 from atnet.storage import whole_file
-
-Format = Literal["csv", "jsonl", "parquet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +26,12 @@ class RawRows:
 
     rows: list[dict[str, Any]]
     columns: list[str]
-    format: Format
-    separator: str
-    """Of CSV."""
+    source: SourceFile
     encoding: str
-    packed: bool
+    compressed: bool
     """With gzip."""
     schema: pa.Schema | None
-    """Of Parquet."""
+    """Of a Parquet file."""
 
 
 def read_raw(path: Path, data: DataConfig) -> RawRows:
@@ -47,66 +41,76 @@ def read_raw(path: Path, data: DataConfig) -> RawRows:
         DataError: as the pipeline's own reader does.
         MonitoringError: if the file reads differently with all its columns, so that writing it again would damage it.
     """
-    texts = read_source(path, data)[data.columns.text].tolist()
+    frame, source = read_raw_columns(path, data)
     with path.open("rb") as file:
-        packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     with open_bytes(path) as stream:
         content = stream.read()
-    kind = _format(path, data, content)
-    if kind == "parquet":
+    schema = None
+    if source.format == "parquet":
         table = pq.read_table(io.BytesIO(content))
-        found = RawRows(table.to_pylist(), table.column_names, kind, "", data.encoding, packed, table.schema)
-    elif kind == "jsonl":
-        lines = [json.loads(line) for line in _decode(content, data.encoding).splitlines() if line.strip()]
-        columns = list(dict.fromkeys(key for line in lines for key in line))
-        found = RawRows(lines, columns, kind, "", data.encoding, packed, None)
+        rows, columns, schema = table.to_pylist(), table.column_names, table.schema
+    elif source.format == "jsonl":
+        rows = [json.loads(line) for line in _decode(content, data.encoding).splitlines() if line.strip()]
+        columns = list(dict.fromkeys(key for row in rows for key in row))
     else:
-        found = _read_csv(_decode(content, data.encoding), data, packed)
-    if [_text(row.get(data.columns.text)) for row in found.rows] != [_text(text) for text in texts]:
+        rows, columns = _csv_rows(_decode(content, data.encoding), source)
+    raw = RawRows(rows, columns, source, data.encoding, compressed, schema)
+    texts = frame[data.columns.text].tolist()
+    if [_text(row.get(data.columns.text)) for row in raw.rows] != [_text(text) for text in texts]:
         raise MonitoringError(
             f"{path} cannot be written again without damage: its rows read differently with all columns. Save it as "
             "plain CSV, JSON Lines or Parquet, and read the review again."
         )
-    return found
+    return raw
 
 
 def write_raw(path: Path, raw: RawRows, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows in the form of the file they came from, whole or not at all."""
-    if raw.format == "parquet":
+    """Write rows in the format of the file they came from, completely or not at all.
+
+    Raises:
+        MonitoringError: if a text cannot be written without quotes.
+    """
+    if raw.source.format == "parquet":
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=raw.schema), buffer)
         content = buffer.getvalue()
-    elif raw.format == "jsonl":
-        lines = (json.dumps(row, ensure_ascii=False) for row in rows)
-        content = "".join(f"{line}\n" for line in lines).encode(raw.encoding)
+    elif raw.source.format == "jsonl":
+        content = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode(raw.encoding)
     else:
-        text = pd.DataFrame(rows, columns=raw.columns).to_csv(index=False, sep=raw.separator, lineterminator="\n")
-        content = text.encode(raw.encoding)
-    with whole_file(path) as beside:
-        beside.write_bytes(gzip.compress(content, mtime=0) if raw.packed else content)
+        content = _csv_text(path, raw, rows).encode(raw.encoding)
+    with whole_file(path) as partial:
+        partial.write_bytes(gzip.compress(content, mtime=0) if raw.compressed else content)
 
 
-def _format(path: Path, data: DataConfig, content: bytes) -> Format:
-    if data.format != "auto":
-        return data.format
-    if content.startswith(PARQUET_MAGIC):
-        return "parquet"
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".gzip")]
-    return FORMATS.get(suffixes[-1], "csv") if suffixes else "csv"
+def _csv_rows(text: str, source: SourceFile) -> tuple[list[dict[str, Any]], list[str]]:
+    frame = pd.read_csv(
+        io.StringIO(text),
+        sep=source.separator,
+        quoting=_quoting(source),
+        dtype=str,
+        keep_default_na=False,
+        na_filter=False,
+    )
+    columns = [str(name) for name in frame.columns]
+    return [dict(zip(columns, row, strict=True)) for row in frame.itertuples(index=False, name=None)], columns
 
 
-def _read_csv(text: str, data: DataConfig, packed: bool) -> RawRows:
-    separator = data.separator
-    if separator == "auto":
-        wanted = set(wanted_columns(data.columns))
-        separator = max(SEPARATORS, key=lambda one: len(wanted.intersection(_header(text, one))))
-    frame = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, na_filter=False)
-    rows: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
-    return RawRows(rows, [str(name) for name in frame.columns], "csv", separator, data.encoding, packed, None)
+def _csv_text(path: Path, raw: RawRows, rows: Sequence[Mapping[str, Any]]) -> str:
+    assert raw.source.separator is not None
+    frame = pd.DataFrame(rows, columns=raw.columns)
+    try:
+        text = frame.to_csv(index=False, sep=raw.source.separator, quoting=_quoting(raw.source), lineterminator="\n")
+    except csv.Error as error:
+        raise MonitoringError(
+            f"{path} is written without quotes, and a new text contains the separator or a line break. Save the file "
+            "as CSV with quotes and read the review again."
+        ) from error
+    return str(text)
 
 
-def _header(text: str, separator: str) -> list[str]:
-    return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+def _quoting(source: SourceFile) -> Literal[0, 3]:
+    return csv.QUOTE_NONE if source.quoting == "none" else csv.QUOTE_MINIMAL
 
 
 def _decode(content: bytes, encoding: str) -> str:

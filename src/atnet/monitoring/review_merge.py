@@ -1,4 +1,4 @@
-"""Put reviewed labels into the rows of the data file: corrected in place, or added as new rows."""
+"""Merge reviewed labels into the rows of the data file: correct labels, or add new rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,33 +10,33 @@ import pandas as pd
 from atnet.config import ColumnsConfig, LabelFromRatingConfig, ValidateConfig
 from atnet.errors import MonitoringError
 from atnet.monitoring.raw_rows import RawRows
-from atnet.table import ID, TEXT, TEXT_HASH, text_hash
+from atnet.schema import ID, TEXT, TEXT_HASH, text_hash
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergedRows:
     """The rows of the data file after a review."""
 
     rows: list[dict[str, Any]]
     added: int
     corrected: int
     confirmed: int
-    """Rows whose label the person left as it was, and rows that an earlier reading has merged."""
+    """Rows whose label did not change, and rows that were merged before."""
 
 
 def merge_review(
     raw: RawRows, labels: Mapping[str, str], listed: pd.DataFrame, columns: ColumnsConfig, validate: ValidateConfig
-) -> Merged:
+) -> MergedRows:
     """Correct the labels of rows that are in the data, and add those that are not.
 
-    Rows are found by their text, so a file without ids can be merged too, and reading a review twice changes nothing.
+    Rows are matched by their text, so a file needs no ids, and merging a review twice changes nothing.
 
     Args:
         raw: the data file.
         labels: id on the list -> label.
         listed: rows of the lists, with `id`, `text`, `text_hash` and the slice columns.
         columns: the file's names.
-        validate: how labels are made.
+        validate: how labels are derived.
 
     Raises:
         MonitoringError: if a label cannot be expressed in the file.
@@ -60,11 +60,11 @@ def merge_review(
         for place in wrong:
             rows[place] |= writer.cells(label)
         corrected, confirmed = corrected + bool(wrong), confirmed + (not wrong)
-    return Merged(rows, added, corrected, confirmed)
+    return MergedRows(rows, added, corrected, confirmed)
 
 
 class _LabelColumn:
-    """Labels as they stand in a column."""
+    """Labels that are written in a column."""
 
     def __init__(self, column: str, label_map: Mapping[str, str]) -> None:
         self._column, self._map = column, label_map
@@ -76,14 +76,14 @@ class _LabelColumn:
     def cells(self, label: str) -> dict[str, Any]:
         if self._map.get(label, label) != label:
             raise MonitoringError(
-                f"validate.label_map turns the label {label!r} into {self._map[label]!r}, so it cannot be written as "
-                "it is. Rename one of them."
+                f"validate.label_map turns the label {label!r} into {self._map[label]!r}, so it cannot be "
+                "written. Rename one of them."
             )
         return {self._column: label}
 
 
 class _RatingColumn:
-    """Labels made from the sign of a rating: a reviewed row gets the median rating of its label."""
+    """Labels derived from the sign of a rating: a reviewed row gets the median absolute rating."""
 
     def __init__(self, column: str, rule: LabelFromRatingConfig, rows: Sequence[Mapping[str, Any]]) -> None:
         self._column, self._rule = column, rule
@@ -102,7 +102,7 @@ class _RatingColumn:
         signs = {self._rule.positive: 1, self._rule.negative: -1}
         if label not in signs:
             raise MonitoringError(
-                f"The label {label!r} cannot be written: validate.label_from_rating makes {' and '.join(signs)} only."
+                f"The label {label!r} cannot be written: validate.label_from_rating derives only {' and '.join(signs)}."
             )
         value = signs[label] * self._strength
         return {self._column: f"{value:g}" if self._as_text else value}
@@ -126,17 +126,17 @@ def _new_row(
     columns: ColumnsConfig,
     writer: _LabelColumn | _RatingColumn,
 ) -> dict[str, Any]:
-    """Make a row under the file's own names; what a review does not know is left empty."""
-    empty = "" if raw.format == "csv" else None
+    """Build a row under the file's column names; unknown values are empty."""
+    empty = "" if raw.source.format == "csv" else None
     row: dict[str, Any] = dict.fromkeys(raw.columns, empty)
     row |= {columns.text: entry[TEXT], **writer.cells(label)}
     if columns.id is not None:
         row[columns.id] = name
     if columns.split is not None:
-        # Rows that were picked for being hard would make an official test split another one.
+        # Rows that were selected for being hard would change what an official test split measures.
         row[columns.split] = "train"
     if columns.weight is not None:
-        row[columns.weight] = "1" if raw.format == "csv" else 1.0
+        row[columns.weight] = "1" if raw.source.format == "csv" else 1.0
     for column in columns.slices:
         if column in entry and isinstance(entry[column], str):
             row[column] = entry[column]

@@ -1,23 +1,23 @@
-"""What two samples of texts are compared by: one row of numbers per text.
+"""The features by which two samples of texts are compared: one row of numbers per text.
 
-Letters in array names: N texts, F hashed n-grams, P pooled values, C labels.
+Letters in array names: N texts, F hashed n-grams, P pooled features, C labels.
 """
 
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from atnet.inference import UNKNOWN_ID, Predictor, softmax
-from atnet.monitoring.pooled_predictor import PooledPredictor
+from atnet.inference import UNKNOWN_ID, softmax
 
 TEXTS_AT_ONCE = 8192
-"""Encoded at a time: a text's encoding takes far more memory than its ids."""
+"""Texts encoded at a time: an encoding takes far more memory than its ids."""
 WORD_BUCKETS = CHARACTER_BUCKETS = 2**18
-# Punctuation counts as words: smileys, @ and # are what tells one source from another.
+# Punctuation counts as words: emoticons, @ and # differ most between sources.
 WORDS = HashingVectorizer(
     ngram_range=(1, 2),
     token_pattern=r"(?u)\w+|[^\w\s]+",
@@ -38,17 +38,17 @@ CHARACTERS = HashingVectorizer(
 
 @dataclass(frozen=True, slots=True)
 class RowFeatures:
-    """Numbers of N texts. What needs the text itself is None where only the answers were logged."""
+    """Features of N texts; those that need the text itself are None if only the predictions were logged."""
 
     ngrams: sp.csr_matrix | None
     """(N, F) 1 where an n-gram occurs in a text; the first WORD_BUCKETS columns are of words, the others of
     characters."""
     pooled: np.ndarray | None
-    """(N, P) the network's pooled vectors; None too for a network in which they are not found."""
+    """(N, P) pooled features of the network."""
     probabilities: np.ndarray
     """(N, C) in the order of the model's labels."""
     unknown: np.ndarray
-    """(N,) share of the tokens that the vocabulary does not hold."""
+    """(N,) share of the tokens that are not in the vocabulary."""
     tokens: np.ndarray
     """(N,) length in tokens."""
 
@@ -66,24 +66,24 @@ class RowFeatures:
         )
 
 
-def text_features(texts: Sequence[str], predictor: PooledPredictor) -> RowFeatures:
-    """Compute all features of texts."""
+def text_features(texts: Sequence[str], predictor: Any) -> RowFeatures:
+    """Compute all features of texts with a `Predictor`."""
     ids = predictor.encode(texts)
-    answers = predictor.predict_pooled(ids)
-    return RowFeatures(hash_ngrams(texts), answers.pooled, answers.probabilities, *_token_features(ids))
+    # The inference code of a version that was published long ago may not compute them.
+    pooled = predictor.pooled(ids) if len(texts) and hasattr(predictor, "pooled") else None
+    return RowFeatures(hash_ngrams(texts), pooled, _probabilities(ids, predictor), *_token_features(ids))
 
 
-def answer_features(texts: Sequence[str], predictor: Predictor) -> RowFeatures:
-    """Compute what the model answers, lengths and unknown words only, in parts: little memory for many texts."""
+def prediction_features(texts: Sequence[str], predictor: Any) -> RowFeatures:
+    """Compute only probabilities, lengths and unknown words, in parts, so that many texts need little memory."""
     parts = [
-        _answers(texts[start : start + TEXTS_AT_ONCE], predictor)
-        for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE)
+        _part(texts[start : start + TEXTS_AT_ONCE], predictor) for start in range(0, max(len(texts), 1), TEXTS_AT_ONCE)
     ]
     return functools.reduce(concatenate, parts)
 
 
 def concatenate(first: RowFeatures, second: RowFeatures) -> RowFeatures:
-    """Return the rows of the first, then those of the second; what one of them lacks is left out."""
+    """Return the rows of the first, then those of the second; features that one of them lacks are omitted."""
     has_ngrams = first.ngrams is not None and second.ngrams is not None
     has_pooled = first.pooled is not None and second.pooled is not None
     return RowFeatures(
@@ -100,10 +100,14 @@ def hash_ngrams(texts: Sequence[str]) -> sp.csr_matrix:
     return sp.hstack([WORDS.transform(texts), CHARACTERS.transform(texts)], format="csr")
 
 
-def _answers(texts: Sequence[str], predictor: Predictor) -> RowFeatures:
+def _part(texts: Sequence[str], predictor: Any) -> RowFeatures:
     ids = predictor.encode(texts)
-    probabilities = softmax(predictor.logits(ids) / predictor.temperature)
-    return RowFeatures(None, None, probabilities, *_token_features(ids))
+    return RowFeatures(None, None, _probabilities(ids, predictor), *_token_features(ids))
+
+
+def _probabilities(ids: Sequence[Sequence[int]], predictor: Any) -> np.ndarray:
+    """Compute (N, C) calibrated probabilities, as `Predictor.predict` does."""
+    return softmax(predictor.logits(ids) / predictor.temperature)
 
 
 def _token_features(ids: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""A window's derived columns and effect sizes as a Great Expectations suite, like that of the pipeline's data."""
+"""Check a window's derived columns and effect sizes with Great Expectations, as the pipeline checks its data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,44 +6,46 @@ from dataclasses import dataclass
 import pandas as pd
 
 from atnet.config import MonitorConfig, ValidateConfig
-from atnet.data.checks import Check
-from atnet.data.expectations import Judge, Verdict
-from atnet.data.measures import in_batches, measure_rows
-from atnet.monitoring.comparison import Comparison
+from atnet.data.check_results import DataCheckResult
+from atnet.data.data_checks import DataCheck
+from atnet.data.expectations import ExpectationRunner
+from atnet.data.row_statistics import in_batches, measure_rows
 from atnet.monitoring.drift_statistics import TITLES
-from atnet.monitoring.preparation import PreparedWindow
+from atnet.monitoring.prepared_window import PreparedWindow
+from atnet.monitoring.window_comparison import WindowComparison
+from atnet.report.data_docs import render_data_docs
 
 ROWS, REPEATED = "rows_compared", "repeated_texts"
+MAX_UNKNOWN, MAX_REPEATED = 0.5, 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedWindow:
-    """What the suite says about a window."""
+    """The results of both suites."""
 
-    results: Sequence[Verdict]
-    pages: Mapping[str, bytes]
+    results: Sequence[DataCheckResult]
+    pages: Mapping[str, str]
     """Data Docs: path within the site -> contents."""
 
 
 def check_window(
-    prepared: PreparedWindow, comparison: Comparison | None, validate: ValidateConfig, config: MonitorConfig
+    prepared: PreparedWindow, comparison: WindowComparison | None, validate: ValidateConfig, config: MonitorConfig
 ) -> CheckedWindow:
-    """Judge the window's rows by the limits of the pipeline's data, and its effect sizes by those of `monitor`.
+    """Check the window's rows by the limits of `validate`, and its effect sizes by those of `monitor`.
 
-    Every breach is a warning: a window is not refused, it is described.
+    Every failed check is a warning: nothing is quarantined.
     """
-    judge = Judge()
-    frame = row_frame(prepared)
-    results = (
-        judge.rows(frame, [check for check in row_checks(validate) if check.column in frame]) if len(frame) else []
-    )
-    numbers = window_numbers(prepared, comparison)
-    results += judge.table(numbers, [check for check in table_checks(config) if check.column in numbers])
-    return CheckedWindow(results, judge.pages())
+    runner = ExpectationRunner()
+    frame, numbers = row_frame(prepared), window_numbers(prepared, comparison)
+    results = []
+    if len(frame):
+        results += runner.check_rows(frame, [check for check in row_checks(validate) if check.column in frame])
+    results += runner.check_table(numbers, [check for check in table_checks(config) if check.column in numbers])
+    return CheckedWindow(results, render_data_docs(runner.suite_runs))
 
 
 def row_frame(prepared: PreparedWindow) -> pd.DataFrame:
-    """Put together the derived columns, one row per row of the window."""
+    """Return the columns that the row checks read, one row for each row of the window."""
     frame = pd.DataFrame(
         {
             "score": prepared.features.probabilities.max(axis=1, initial=0.0),
@@ -57,56 +59,55 @@ def row_frame(prepared: PreparedWindow) -> pd.DataFrame:
     return pd.concat([frame, measured.reset_index(drop=True)], axis=1)
 
 
-def row_checks(config: ValidateConfig) -> list[Check]:
-    """Declare what each row should keep."""
-    characters, words = config.text_characters, config.text_words
+def row_checks(config: ValidateConfig) -> list[DataCheck]:
+    """Return the checks of single rows."""
+    length, words = config.text_characters, config.text_words
+    replacements, controls = config.replacement_characters, config.nonprinting_characters
     return [
-        Check("score", "warning", "score", "Probability of the predicted label.", minimum=0, maximum=1),
-        Check("tokens", "warning", "tokens", "Tokens the model reads.", minimum=1),
-        Check("unknown_word_share", "warning", "unknown_word_share", "Share of unknown tokens.", maximum=0.5),
-        Check(
-            "text_characters",
-            "warning",
-            "characters",
-            "Length of the text in characters.",
-            characters.minimum,
-            characters.maximum,
-        ),
-        Check("text_words", "warning", "words", "Length of the text in words.", words.minimum, words.maximum),
-        Check(
+        _check("score", "score", "Probability of the predicted label.", 0, 1),
+        _check("tokens", "tokens", "Tokens that the model reads.", 1),
+        _check("unknown_word_share", "unknown_word_share", "Share of unknown tokens.", None, MAX_UNKNOWN),
+        _check("text_characters", "characters", "Length in characters.", length.min_value, length.max_value),
+        _check("text_words", "words", "Length in words.", words.min_value, words.max_value),
+        _check(
             "replacement_characters",
-            "warning",
             "replacement_fraction",
-            "Share of U+FFFD in the text, the mark of a wrong encoding.",
-            maximum=config.replacement_characters.maximum_fraction,
+            "Share of U+FFFD in the text, the sign of a wrong encoding.",
+            None,
+            replacements.max_fraction,
         ),
-        Check(
+        _check(
             "nonprinting_characters",
-            "warning",
             "nonprinting_fraction",
             "Share of control characters in the text.",
-            maximum=config.nonprinting_characters.maximum_fraction,
+            None,
+            controls.max_fraction,
         ),
     ]
 
 
-def table_checks(config: MonitorConfig) -> list[Check]:
-    """Declare what the window should keep as a whole."""
-    limits = config.effects.model_dump()
-    effects = [
-        Check(name, "warning", name, f"Effect size: {TITLES[name]}.", maximum=limit) for name, limit in limits.items()
-    ]
+def table_checks(config: MonitorConfig) -> list[DataCheck]:
+    """Return the checks of the whole window; each reads its own number."""
     return [
-        Check(ROWS, "warning", ROWS, "Distinct texts that were compared.", minimum=config.minimum_rows),
-        Check(REPEATED, "warning", REPEATED, "Share of rows whose text occurred before in the window.", maximum=0.5),
-        *effects,
+        _check(ROWS, ROWS, "Distinct texts that were compared.", config.min_window_rows),
+        _check(REPEATED, REPEATED, "Share of rows whose text occurred earlier in the window.", None, MAX_REPEATED),
+        *(
+            _check(name, name, f"Effect size: {TITLES[name]}.", None, limit)
+            for name, limit in config.min_effects.model_dump().items()
+        ),
     ]
 
 
-def window_numbers(prepared: PreparedWindow, comparison: Comparison | None) -> dict[str, float]:
-    """Return the number that each check of the whole window looks at."""
+def window_numbers(prepared: PreparedWindow, comparison: WindowComparison | None) -> dict[str, float]:
+    """Return the number that each check of the whole window reads."""
     numbers = {
         ROWS: float(comparison.rows if comparison else len(prepared.distinct)),
         REPEATED: prepared.counts.repeated / max(prepared.counts.rows, 1),
     }
-    return numbers | {one.statistic: one.effect for one in (comparison.findings if comparison else ())}
+    return numbers | {result.statistic: result.effect for result in (comparison.results if comparison else ())}
+
+
+def _check(
+    name: str, column: str, description: str, min_value: float | None, max_value: float | None = None
+) -> DataCheck:
+    return DataCheck(name, "warning", column, description, min_value, max_value)

@@ -1,1 +1,1 @@
-"""AtNet and its wide branch: layers and features, training, and the files of a trained model."""
+"""AtNet: its layers, its training, and the files of a trained model."""

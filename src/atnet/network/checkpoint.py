@@ -1,4 +1,4 @@
-"""The state of an unfinished training on disk, under a name that its inputs give it."""
+"""The checkpoint of an unfinished training, under a name derived from the training's inputs."""
 
 import hashlib
 import json
@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from atnet.network.training import Epoch, TrainingState
+from atnet.network.training_state import Epoch, TrainingState
 from atnet.storage import whole_file
 
-PARTS = ("weights", "optimizer", "best_weights")
+ARRAY_LISTS = ("weights", "optimizer", "best_weights")
+"""The fields of `TrainingState` that are lists of arrays."""
 
 
 def training_key(settings: str, files: Iterable[Path]) -> str:
-    """Name a training by all it depends on: its settings and the contents of its input files."""
+    """Hash everything that a training depends on: its settings and the contents of its input files."""
     digest = hashlib.sha256(settings.encode())
     for path in files:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -24,20 +25,22 @@ def training_key(settings: str, files: Iterable[Path]) -> str:
 
 
 def save_state(path: Path, state: TrainingState) -> None:
-    """Write the state, whole or not at all, so that a kill at any moment leaves the epoch before."""
-    arrays = {f"{part}_{index:03d}": value for part in PARTS for index, value in enumerate(getattr(state, part))}
+    """Write the state atomically: after a kill the file still holds the previous epoch."""
+    arrays = {f"{name}_{index:03d}": value for name in ARRAY_LISTS for index, value in enumerate(getattr(state, name))}
     history = json.dumps([asdict(epoch) for epoch in state.history])
-    with whole_file(path) as beside, beside.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, history=np.array(history), **arrays)
 
 
 def load_state(path: Path) -> TrainingState:
-    """Read the state; a missing or damaged file is a training that has not begun."""
+    """Read the state; for a missing or damaged file return the state before the first epoch."""
     try:
-        with np.load(path) as arrays:
-            names = sorted(arrays.files)
-            parts = {part: [arrays[name] for name in names if name.startswith(f"{part}_")] for part in PARTS}
-            history = json.loads(str(arrays["history"]))
+        with np.load(path) as archive:
+            names = sorted(archive.files)
+            lists = {
+                prefix: [archive[name] for name in names if name.startswith(f"{prefix}_")] for prefix in ARRAY_LISTS
+            }
+            history = json.loads(str(archive["history"]))
     except (FileNotFoundError, zipfile.BadZipFile, ValueError, KeyError, EOFError):
         return TrainingState()
-    return TrainingState(history=tuple(Epoch(**epoch) for epoch in history), **parts)
+    return TrainingState(history=tuple(Epoch(**epoch) for epoch in history), **lists)

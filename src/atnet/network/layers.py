@@ -1,7 +1,7 @@
 """AtNet's layers.
 
-Shapes: B texts, T tokens, D embedding values, F filters, C labels. A mask is (B, T), true where a token stands and
-false where there is padding; None means that every position counts.
+Shapes: B texts, T tokens, D embedding dimensions, F filters, C labels. A mask is (B, T), true at tokens and false at
+padding; without a mask every position counts.
 """
 
 from typing import Any, Literal
@@ -10,12 +10,12 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-AttentionMode = Literal["seed", "rescaled", "pooled"]
+AttentionMode = Literal["published", "rescaled", "pooled"]
 
 
 @keras.saving.register_keras_serializable(package="atnet")
 class PaddingMask(keras.layers.Layer):
-    """Tell tokens from padding, which is id 0: (B, T) integers -> the mask, (B, T) booleans."""
+    """Compute the mask of tokens: (B, T) integers, where 0 is padding -> (B, T) booleans."""
 
     def call(self, inputs: Any) -> Any:
         return ops.not_equal(inputs, 0)
@@ -26,10 +26,10 @@ class PaddingMask(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="atnet")
 class WordEmbedding(keras.layers.Embedding):
-    """Look up the vectors of tokens: (B, T) integers -> (B, T, D) float32.
+    """Look up word vectors: (B, T) integers -> (B, T, D) float32.
 
-    Keras reads the whole table first, which costs a copy of it in every training step; here only the rows asked for
-    are read.
+    Keras reads the whole table first, which costs a copy of it in every training step; this layer reads only the rows
+    of the batch.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -38,10 +38,11 @@ class WordEmbedding(keras.layers.Embedding):
 
 @keras.saving.register_keras_serializable(package="atnet")
 class MaskedDropout(keras.layers.Layer):
-    """Set the features of padding to zero, and in training some features of each text at all its tokens.
+    """Set the features of padding to zero and, in training, drop whole features of each text at all its tokens.
 
-    (B, T, D) -> (B, T, D). What is kept in training is scaled up, so that the expected sum stays the same. Whole
-    features (Tompson et al. 2015) do as well here as single values, and take B x D random numbers, not B x T x D.
+    (B, T, D) -> (B, T, D). The remaining features are scaled up so that the expected sum does not change. Dropping
+    whole features (Tompson et al. 2015) does as well here as dropping single values, and needs B x D random numbers
+    instead of B x T x D.
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
@@ -52,11 +53,11 @@ class MaskedDropout(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
-        # Both in one factor: over all values of a batch each product costs as much as a part of the convolution.
+        # One factor for both: each product over all values of a batch costs a noticeable part of the convolution.
         factor = 1.0 if mask is None else ops.cast(mask, inputs.dtype)[..., None]
         if training and self.rate > 0:
-            kept = ops.ones_like(inputs[:, :1, :])
-            factor = factor * keras.random.dropout(kept, self.rate, seed=self.seed_generator)
+            ones = ops.ones_like(inputs[:, :1, :])
+            factor = factor * keras.random.dropout(ones, self.rate, seed=self.seed_generator)
         return inputs * factor
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
@@ -74,16 +75,16 @@ class MaskedDropout(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="atnet")
 class AttentionPooling(keras.layers.Layer):
-    """Weigh the tokens of a text and pool them to one vector.
+    """Compute attention over the tokens of a text and pool their features to one vector.
 
-    (B, T, F) -> the pooled text (B, F) or, in mode `pooled`, (B, 2F); and the weights (B, T), which sum to 1.
-    The score of a token is Dense(1, tanh) of its features, the weights are the softmax of the scores over the text.
+    (B, T, F) -> the pooled features (B, F) or, in mode `pooled`, (B, 2F); and the attention (B, T), which sums to 1.
+    The score of a token is Dense(1, tanh) of its features; the attention is the softmax of the scores over the text.
 
     Modes:
-        seed: AtNet as published: weights times features, then the maximum over all positions. No mask is used.
-        rescaled: the same over real tokens only, the weights multiplied by their number, so that what the
-            maximum sees does not shrink with the length of the text.
-        pooled: the weighted sum, joined to the maximum of the unweighted features; real tokens only.
+        published: AtNet as in the article: attention times features, then the maximum over all positions, unmasked.
+        rescaled: the same over real tokens only, the attention multiplied by their number, so that the pooled values
+            do not shrink with the length of the text.
+        pooled: the attention-weighted sum, concatenated with the maximum of the unweighted features; real tokens only.
     """
 
     def __init__(self, mode: AttentionMode, **kwargs: Any) -> None:
@@ -96,19 +97,17 @@ class AttentionPooling(keras.layers.Layer):
         self.score.build(input_shape)
 
     def call(self, inputs: Any, mask: Any = None) -> tuple[Any, Any]:
-        weights = self._weights(inputs, mask)
+        attention = self._attention(inputs, mask)
         if self.mode == "pooled":
-            summed = ops.matmul(ops.cast(weights, inputs.dtype)[:, None, :], inputs)[:, 0, :]
-            return ops.concatenate([summed, _masked_maximum(inputs, mask)], axis=-1), weights
-        weighted = inputs * ops.cast(weights, inputs.dtype)[..., None]
+            weighted_sum = ops.matmul(ops.cast(attention, inputs.dtype)[:, None, :], inputs)[:, 0, :]
+            return ops.concatenate([weighted_sum, _masked_max(inputs, mask)], axis=-1), attention
+        weighted = inputs * ops.cast(attention, inputs.dtype)[..., None]
         if self.mode == "rescaled":
-            pooled = _masked_maximum(weighted * _lengths(inputs, mask), mask)
-        else:
-            pooled = ops.max(weighted, axis=1)
-        return pooled, weights
+            return _masked_max(weighted * _lengths(inputs, mask), mask), attention
+        return ops.max(weighted, axis=1), attention
 
-    def _weights(self, inputs: Any, mask: Any) -> Any:
-        # The softmax runs in float32: eight bits of mantissa do not make weights that sum to 1.
+    def _attention(self, inputs: Any, mask: Any) -> Any:
+        # The softmax runs in float32: with the eight-bit mantissa of bfloat16 the attention would not sum to 1.
         scores = ops.cast(ops.squeeze(self.score(inputs), axis=-1), "float32")
         if mask is not None:
             scores = ops.where(mask, scores, -1e9)
@@ -128,7 +127,7 @@ class AttentionPooling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="atnet")
 class TwoClassLogits(keras.layers.Layer):
-    """Give the single logit z of a sigmoid as the two logits (0, z), whose softmax is (1 - sigmoid(z), sigmoid(z)).
+    """Turn the single logit z of a sigmoid into two logits (0, z), whose softmax is (1 - sigmoid(z), sigmoid(z)).
 
     (B, 1) -> (B, 2).
     """
@@ -142,9 +141,9 @@ class TwoClassLogits(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="atnet")
 class FrequentTokens(keras.layers.Layer):
-    """Take every token from id `limit` on for the unknown word, id 1: (B, T) -> (B, T).
+    """Replace every token id from `limit` on by the unknown word, id 1: (B, T) -> (B, T).
 
-    Token ids are ordered by frequency, so these are the words too rare to have learnt a vector.
+    Token ids are ordered by frequency, so these are the words that are too rare to have a vector.
     """
 
     def __init__(self, limit: int, **kwargs: Any) -> None:
@@ -161,14 +160,15 @@ class FrequentTokens(keras.layers.Layer):
         return {**super().get_config(), "limit": self.limit}
 
 
-def _masked_maximum(features: Any, mask: Any) -> Any:
+def _masked_max(features: Any, mask: Any) -> Any:
+    """Return the maximum over the tokens: (B, T, F) -> (B, F)."""
     if mask is not None:
         features = ops.where(mask[..., None], features, ops.cast(-1e9, features.dtype))
     return ops.max(features, axis=1)
 
 
 def _lengths(features: Any, mask: Any) -> Any:
-    """Number of real tokens of each text, (B, 1, 1)."""
-    # Counted in float32: bfloat16 cannot tell 257 from 256.
-    counted = ops.ones_like(features[..., 0], dtype="float32") if mask is None else ops.cast(mask, "float32")
-    return ops.cast(ops.sum(counted, axis=1), features.dtype)[:, None, None]
+    """Count the real tokens of each text: (B, 1, 1)."""
+    # In float32: bfloat16 cannot distinguish 257 from 256.
+    tokens = ops.ones_like(features[..., 0], dtype="float32") if mask is None else ops.cast(mask, "float32")
+    return ops.cast(ops.sum(tokens, axis=1), features.dtype)[:, None, None]

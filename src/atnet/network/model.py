@@ -1,6 +1,7 @@
-"""AtNet: embedding, convolution, token attention, pooling, dense, output."""
+"""The AtNet model: embedding, convolution, token attention, pooling, dense layer, output."""
 
 import json
+from typing import Any
 
 import keras
 
@@ -13,8 +14,8 @@ from atnet.network.layers import (
     TwoClassLogits,
     WordEmbedding,
 )
-from atnet.network.wide import WideBranch, both_sides
-from atnet.network.wide_layers import BothBranches, WideNgrams
+from atnet.wide.branch import WideBranch, binary_to_two_logits
+from atnet.wide.ngram_layers import TABLES, BlendLogits, WideNgrams
 
 
 def build_model(
@@ -26,56 +27,73 @@ def build_model(
 ) -> keras.Model:
     """Build AtNet: tokens (B, T) int32 -> {"logits": (B, C), "attention": (B, T)}, both float32.
 
-    Id 0 is padding. In mode `seed` it is a token like any other, as published, and two classes share one sigmoid
-    unit; the other modes mask it everywhere and end in one unit per class.
+    Id 0 is padding. Published mode treats it like any other token, as in the article, and two classes share one sigmoid
+    unit; the other modes mask padding everywhere and end in one unit per class.
 
     Args:
-        vocabulary_size: rows of the embedding; every token beyond them is taken for the unknown word.
+        vocabulary_size: rows of the embedding; every token id beyond them is treated as the unknown word.
         precision: a Keras dtype policy; weights are float32 under each of them.
     """
-    seed_mode = config.attention == "seed"
+    published = config.attention == "published"
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    mask = None if seed_mode else PaddingMask(name="mask")(tokens)
+    mask = None if published else PaddingMask(name="mask")(tokens)
     # The embedding stays float32: cast to bfloat16 as a whole, its gradient would no longer be sparse.
     embedding = WordEmbedding(vocabulary_size, config.embedding_dimensions, dtype="float32", name="embedding")
-    embedded = embedding(FrequentTokens(vocabulary_size, name="frequent")(tokens))
-    cleared = MaskedDropout(config.embedding_dropout, dtype=precision, name="embedding_dropout")(embedded, mask=mask)
+    embedded = embedding(FrequentTokens(vocabulary_size, name="frequent_tokens")(tokens))
+    dropped = MaskedDropout(config.embedding_dropout, dtype=precision, name="embedding_dropout")(embedded, mask=mask)
     features = keras.layers.Conv1D(
         config.filters, config.kernel_size, padding="same", activation="relu", dtype=precision, name="convolution"
-    )(cleared)
+    )(dropped)
     pooled, attention = AttentionPooling(config.attention, dtype=precision, name="attention")(features, mask=mask)
-    kept = keras.layers.Dropout(config.dropout, dtype=precision, name="dropout")(pooled)
-    hidden = keras.layers.Dense(config.hidden_units, activation="relu", dtype=precision, name="hidden")(kept)
-    if seed_mode and classes == 2:
+    pooled = keras.layers.Dropout(config.dropout, dtype=precision, name="dropout")(pooled)
+    hidden = keras.layers.Dense(config.hidden_units, activation="relu", dtype=precision, name="hidden")(pooled)
+    if published and classes == 2:
         logits = TwoClassLogits(name="logits")(keras.layers.Dense(1, dtype="float32", name="output")(hidden))
     else:
         logits = keras.layers.Dense(classes, dtype="float32", name="logits")(hidden)
     return keras.Model(tokens, {"logits": logits, "attention": attention}, name="atnet")
 
 
-def with_wide(network: keras.Model, wide: WideBranch, weights: tuple[float, float]) -> keras.Model:
-    """Set the wide branch beside a network: tokens (B, T) -> {"logits", "attention", "wide": (B, T, C)}.
+def add_wide_branch(network: keras.Model, branch: WideBranch, weights: tuple[float, float]) -> keras.Model:
+    """Combine a network with the wide branch: tokens (B, T) -> {"logits", "attention", "wide": (B, T, C)}.
 
     Args:
-        weights: of the network's logits and of the wide branch's.
+        weights: weight of the network's logits, weight of the wide branch's logits.
     """
     classes = network.output["logits"].shape[-1]
-    beside = WideNgrams(len(wide.words), len(wide.runs), classes, wide.longest, dtype="float32", name="wide")
-    both = BothBranches(dtype="float32", name="both")
-    logits, said = both([network.output["logits"], beside(network.input)])
-    for name in ("words", "runs", "numbers", "spelling", "letters"):
-        getattr(beside, name).assign(getattr(wide, name))
-    both.weight.assign(weights)
-    both.intercept.assign(both_sides(wide.intercept[None])[0])
-    outputs = {"logits": logits, "attention": network.output["attention"], "wide": said}
+    wide = WideNgrams(
+        len(branch.word_weights), len(branch.ngram_weights), classes, branch.max_n, dtype="float32", name="wide"
+    )
+    blend = BlendLogits(dtype="float32", name="blend")
+    logits, contributions = blend([network.output["logits"], wide(network.input)])
+    for name in TABLES:
+        getattr(wide, name).assign(getattr(branch, name))
+    blend.weight.assign(weights)
+    blend.intercept.assign(binary_to_two_logits(branch.intercept[None])[0])
+    outputs = {"logits": logits, "attention": network.output["attention"], "wide": contributions}
     return keras.Model(network.input, outputs, name="atnet")
 
 
 def architecture_json(model: keras.Model) -> str:
-    """Describe the network in a canonical form from which `rebuild` makes it again, without its weights."""
-    return json.dumps(json.loads(model.to_json()), indent=2, sort_keys=True) + "\n"
+    """Serialize the architecture, without weights, in a canonical form that `rebuild` reads."""
+    return json.dumps(_without_own_modules(json.loads(model.to_json())), indent=2, sort_keys=True) + "\n"
 
 
 def rebuild(architecture: str) -> keras.Model:
     """Build a network from its `architecture_json`; load its weights afterwards."""
     return keras.models.model_from_json(architecture)
+
+
+def _without_own_modules(node: Any) -> Any:
+    """Set the module names of registered classes to null.
+
+    Keras looks those classes up by their registered name. With the module in the file, moving a class would change the
+    model's hash.
+    """
+    if isinstance(node, list):
+        return [_without_own_modules(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    registered = ">" in (node.get("registered_name") or "")
+    # The key has to stay: without it Keras reads the layer as one of its legacy format.
+    return {key: None if registered and key == "module" else _without_own_modules(value) for key, value in node.items()}

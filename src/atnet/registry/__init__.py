@@ -1,1 +1,1 @@
-"""The door to MLflow's model registry: versions, aliases, the ledger, and moves that survive a kill."""
+"""The adapter to MLflow's model registry: versions, aliases, the ledger, and transactions that survive a kill."""

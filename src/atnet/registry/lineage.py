@@ -1,4 +1,7 @@
-"""Where a version comes from and what came of a file: from file hash to live alias, both ways."""
+"""Lineage: from a file's hash to the live alias, and back.
+
+Everything here is a pure function of what `model_origin` read from the tracking store.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +10,21 @@ from typing import Any
 import yaml
 
 HASH_DIGITS = 12
-"""Shown of a hash; more would only widen the lines."""
+"""Digits shown of a hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRef:
-    """A file at one state."""
+    """A file with one content."""
 
     path: str
     md5: str
-    """As DVC names it."""
+    """As DVC identifies it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What one stage made of which files."""
+class StageRun:
+    """What one stage read and wrote."""
 
     stage: str
     read: tuple[FileRef, ...]
@@ -29,54 +32,54 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """All that is known of where one model comes from."""
+class ModelOrigin:
+    """Everything known about where one model comes from."""
 
     run_id: str
     run_name: str
     commit: str
-    """Empty where the project was in no git repository."""
+    """Empty if the project was not in a git repository."""
     dirty: bool
     sha256: str
-    """Of the model's files."""
+    """Of the model files."""
     datasets: Mapping[str, str]
     """Split -> MD5."""
-    steps: tuple[Step, ...]
+    stages: tuple[StageRun, ...]
     version: int | None
     """None: the run's model was never registered."""
     state: str
     aliases: tuple[str, ...]
 
 
-def steps_of(lock_text: str) -> tuple[Step, ...]:
-    """Read what each stage read and wrote from a dvc.lock; the code is left out."""
+def stage_runs(lock_text: str) -> tuple[StageRun, ...]:
+    """Read from a dvc.lock what each stage read and wrote; source code is omitted."""
     lock = yaml.safe_load(lock_text) or {}
     return tuple(
-        Step(name, tuple(_files(stage.get("deps", []))), tuple(_files(stage.get("outs", []))))
+        StageRun(name, tuple(_files(stage.get("deps", []))), tuple(_files(stage.get("outs", []))))
         for name, stage in lock.get("stages", {}).items()
     )
 
 
-def files_with(origin: Origin, md5: str) -> list[str]:
-    """Name the files of this content that the model comes from."""
-    named = [ref.path for step in origin.steps for ref in (*step.read, *step.wrote) if ref.md5 == md5]
-    named += [f"the {name} split" for name, digest in origin.datasets.items() if digest == md5]
-    return list(dict.fromkeys(named))
+def files_with_md5(origin: ModelOrigin, md5: str) -> list[str]:
+    """List the files with this content that the model comes from."""
+    names = [ref.path for stage in origin.stages for ref in (*stage.read, *stage.wrote) if ref.md5 == md5]
+    names += [f"the {split} split" for split, digest in origin.datasets.items() if digest == md5]
+    return list(dict.fromkeys(names))
 
 
-def chain(origin: Origin) -> list[str]:
-    """Tell the way from the files to the aliases, the files first."""
-    lines = [f"  {step.stage:<10} {_refs(step.read)} -> {_refs(step.wrote)}" for step in origin.steps]
-    if not lines:
-        lines = [
-            f"  {name:<10} {digest[:HASH_DIGITS]} (published without a dvc.lock)"
-            for name, digest in origin.datasets.items()
+def lineage_lines(origin: ModelOrigin) -> list[str]:
+    """Describe the path from the files to the aliases, the files first."""
+    stages = [f"  {stage.stage:<10} {_refs(stage.read)} -> {_refs(stage.wrote)}" for stage in origin.stages]
+    if not stages:
+        stages = [
+            f"  {split:<10} {digest[:HASH_DIGITS]} (published without a dvc.lock)"
+            for split, digest in origin.datasets.items()
         ]
-    state = " with changes not committed" if origin.dirty else ""
-    code = f"commit {origin.commit[:HASH_DIGITS]}{state}" if origin.commit else "not in git"
+    uncommitted = " with uncommitted changes" if origin.dirty else ""
+    code = f"commit {origin.commit[:HASH_DIGITS]}{uncommitted}" if origin.commit else "not in git"
     return [
         "files",
-        *lines,
+        *stages,
         "model",
         f"  sha256     {origin.sha256 or 'unknown'}",
         f"  run        {origin.run_id} ({origin.run_name})",
@@ -86,17 +89,17 @@ def chain(origin: Origin) -> list[str]:
     ]
 
 
-def headline(origin: Origin) -> str:
-    """Name a version with its state and aliases in one line."""
+def headline(origin: ModelOrigin) -> str:
+    """Describe a version with its state and aliases in one line."""
     if origin.version is None:
         return f"run {origin.run_id} ({origin.run_name}): not registered"
-    held = f", alias {', '.join(origin.aliases)}" if origin.aliases else ""
-    return f"version {origin.version}: {origin.state}{held}"
+    aliases = f", alias {', '.join(origin.aliases)}" if origin.aliases else ""
+    return f"version {origin.version}: {origin.state}{aliases}"
 
 
 def _files(entries: Sequence[Mapping[str, Any]]) -> list[FileRef]:
     refs = [FileRef(str(entry["path"]), str(entry.get("md5", ""))) for entry in entries]
-    return [ref for ref in refs if not ref.path.endswith((".py", ".html"))]
+    return [ref for ref in refs if not ref.path.startswith("src/")]
 
 
 def _refs(refs: Sequence[FileRef]) -> str:

@@ -1,4 +1,4 @@
-"""Versions of the registered model and the aliases that say what they are for."""
+"""Versions of the registered model and the aliases that point at them."""
 
 import functools
 import json
@@ -14,35 +14,30 @@ from mlflow.exceptions import MlflowException
 
 from atnet.config import TrackingConfig
 from atnet.errors import ReleaseError
-from atnet.tracking.model import CONTENT_TAG
-from atnet.tracking.runs import MODEL_TAG, finished_run
+from atnet.model_verification import MODEL_ID_TAG, MODEL_TAG
+from atnet.tracking.logged_model import CONTENT_TAG
 from atnet.tracking.store import TrackingStore, open_store, store_faults
+from atnet.tracking.tags import finished_run
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 STATE_TAG = "release.state"
-MODEL_ID_TAG = "model.id"
 LINK_TAG = "mlflow.modelVersions"
-"""By this tag MLflow's page of a logged model leads to its version."""
+"""MLflow's page of a logged model links to its version through this tag."""
 REDACTED = "REDACTED-RUN-ID"
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """One registered model in a store that has answered."""
+    """One registered model in a store that answers."""
 
     store: TrackingStore
     model: str
     config: TrackingConfig
     root: Path
-    """The project's folder."""
-
-    def version_link(self, number: int) -> str:
-        """Say where a version is shown."""
-        path = f"#/models/{self.model}/versions/{number}"
-        return f"{self.store.uri.rstrip('/')}/{path}" if self.store.is_server else f"models:/{self.model}/{number}"
+    """The project folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +46,32 @@ class Version:
 
     number: int
     sha256: str
-    """Of the model's files."""
+    """Of the model files."""
     run_id: str
     model_id: str
-    """Of the logged model whose files it has."""
+    """Id of the logged model that holds its files."""
     created: datetime
     tags: Mapping[str, str]
 
     @property
     def state(self) -> str:
-        """Where the version stands: registered, waiting, rejected, promoted or rolled back."""
+        """registered, pending_approval, rejected, rejected_by_user, promoted or rolled_back."""
         return self.tags.get(STATE_TAG, "registered")
 
 
-def guarded(call: Callable[Concatenate[Registry, P], R]) -> Callable[Concatenate[Registry, P], R]:
-    """Tell the registry's faults in one message, as those of the tracking store."""
+def store_call(call: Callable[Concatenate[Registry, P], R]) -> Callable[Concatenate[Registry, P], R]:
+    """Wrap a function so that an error of the registry becomes one StoreError."""
 
     @functools.wraps(call)
-    def guarded_call(registry: Registry, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapped_call(registry: Registry, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with store_faults(registry.store.uri):
             return call(registry, *args, **kwargs)
 
-    return guarded_call
+    return wrapped_call
 
 
 def open_registry(config: TrackingConfig, root: Path) -> Registry:
-    """Open the store that keeps the registered model.
+    """Open the store of the registered model.
 
     Raises:
         StoreError: if it does not answer.
@@ -84,9 +79,9 @@ def open_registry(config: TrackingConfig, root: Path) -> Registry:
     return Registry(open_store(config, root), config.model_name, config, root)
 
 
-@guarded
+@store_call
 def is_registered(registry: Registry) -> bool:
-    """Tell whether the registered model exists."""
+    """Return whether the registered model exists."""
     try:
         registry.store.client.get_registered_model(registry.model)
     except MlflowException as error:
@@ -96,30 +91,30 @@ def is_registered(registry: Registry) -> bool:
     return True
 
 
-@guarded
+@store_call
 def ensure_registered_model(registry: Registry) -> None:
-    """Make the registered model where there is none."""
+    """Create the registered model if it does not exist."""
     if is_registered(registry):
         return
     try:
         registry.store.client.create_registered_model(registry.model)
     except MlflowException as error:
-        # Another process was faster.
+        # Another process created it first.
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
 
 
-@guarded
+@store_call
 def register(registry: Registry, model_sha256: str) -> Version:
-    """Give the version of a published model, made if there is none: a model has one version, whatever is repeated.
+    """Return the version of a published model; create it if there is none. One model has one version.
 
     Raises:
-        ReleaseError: if the model has not been published whole.
+        ReleaseError: if the model has not been published completely.
     """
-    known = version_of_model(registry, model_sha256)
-    if known is None:
+    registered = version_of_model(registry, model_sha256)
+    if registered is None:
         logged = _logged_model(registry, model_sha256)
-        made = registry.store.client.create_model_version(
+        created = registry.store.client.create_model_version(
             registry.model,
             # Not its "models:/" address: MLflow would look that up in whatever store it thinks is the current one.
             source=logged.artifact_location,
@@ -127,68 +122,68 @@ def register(registry: Registry, model_sha256: str) -> Version:
             tags={MODEL_TAG: model_sha256, MODEL_ID_TAG: logged.model_id, STATE_TAG: "registered"},
             model_id=logged.model_id,
         )
-        known = _version(made)
-    _link(registry, known)
-    return known
+        registered = _version(created)
+    _link(registry, registered)
+    return registered
 
 
-@guarded
+@store_call
 def versions(registry: Registry) -> list[Version]:
     """List all versions, oldest first."""
-    found: list[Version] = []
+    all_versions: list[Version] = []
     token: str | None = None
     while True:
         page = registry.store.client.search_model_versions(
             f"name = '{registry.model}'", max_results=200, page_token=token
         )
-        found += [_version(entry) for entry in page if entry.run_id != REDACTED]
+        all_versions += [_version(entry) for entry in page if entry.run_id != REDACTED]
         token = page.token
         if not token:
-            return sorted(found, key=lambda version: version.number)
+            return sorted(all_versions, key=lambda version: version.number)
 
 
 def version_of_model(registry: Registry, model_sha256: str) -> Version | None:
-    """Find the version with these files, the oldest if there are several."""
+    """Return the version with these model files, the oldest if there are several; None if there is none."""
     return next((version for version in versions(registry) if version.sha256 == model_sha256), None)
 
 
-@guarded
+@store_call
 def version(registry: Registry, number: int) -> Version:
-    """Give a version by its number.
+    """Return a version by its number.
 
     Raises:
-        ReleaseError: if there is none.
+        ReleaseError: if it does not exist.
     """
     try:
         return _version(registry.store.client.get_model_version(registry.model, str(number)))
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        known = ", ".join(str(one.number) for one in versions(registry)) or "none"
-        raise ReleaseError(f"{registry.model} has no version {number}; there are: {known}.") from None
+        numbers = ", ".join(str(existing.number) for existing in versions(registry)) or "none"
+        raise ReleaseError(f"{registry.model} has no version {number}. Existing versions: {numbers}.") from None
 
 
-@guarded
+@store_call
 def aliases(registry: Registry) -> dict[str, int]:
-    """Map each alias to its version; none where the model is not registered yet."""
+    """Map each alias to its version number; empty if the model is not registered yet."""
     try:
-        found = registry.store.client.get_registered_model(registry.model)
+        model = registry.store.client.get_registered_model(registry.model)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return {}
         raise
-    return {str(alias): int(number) for alias, number in found.aliases.items()}
+    return {str(alias): int(number) for alias, number in model.aliases.items()}
 
 
 def aliased(registry: Registry, alias: str) -> Version | None:
-    """Give the version that an alias points at."""
+    """Return the version that an alias points at; None if the alias does not exist."""
     number = aliases(registry).get(alias)
     return None if number is None else version(registry, number)
 
 
-@guarded
+@store_call
 def set_alias(registry: Registry, alias: str, number: int | None) -> None:
-    """Point an alias at a version in one step of the store; None takes the alias away."""
+    """Point an alias at a version in one write to the store; None removes the alias."""
     if aliases(registry).get(alias) == number:
         return
     if number is None:
@@ -197,9 +192,9 @@ def set_alias(registry: Registry, alias: str, number: int | None) -> None:
         registry.store.client.set_registered_model_alias(registry.model, alias, str(number))
 
 
-@guarded
+@store_call
 def set_tags(registry: Registry, number: int, tags: Mapping[str, str]) -> None:
-    """Write tags of a version; an empty value takes the tag away."""
+    """Write tags of a version; an empty value removes the tag."""
     present = version(registry, number).tags
     for name, value in tags.items():
         if value:
@@ -208,40 +203,40 @@ def set_tags(registry: Registry, number: int, tags: Mapping[str, str]) -> None:
             registry.store.client.delete_model_version_tag(registry.model, str(number), name)
 
 
-@guarded
+@store_call
 def describe(registry: Registry, number: int, markdown: str) -> None:
-    """Write what a version's page says."""
+    """Write the description of a version."""
     registry.store.client.update_model_version(registry.model, str(number), markdown)
 
 
-@guarded
+@store_call
 def describe_model(registry: Registry, markdown: str) -> None:
-    """Write what the registered model's page says."""
+    """Write the description of the registered model."""
     registry.store.client.update_registered_model(registry.model, markdown)
 
 
-@guarded
+@store_call
 def model_description(registry: Registry) -> str:
-    """Read what the registered model's page says."""
+    """Read the description of the registered model."""
     return str(registry.store.client.get_registered_model(registry.model).description or "")
 
 
-@guarded
+@store_call
 def delete(registry: Registry, number: int) -> None:
-    """Take a version out of the registry; its run and its files stay.
+    """Delete a version from the registry; its run and its files stay.
 
     Raises:
-        ReleaseError: if an alias points at it: MLflow would drop the alias without a word.
+        ReleaseError: if an alias points at it: MLflow would silently drop the alias.
     """
-    held = [alias for alias, pointed in aliases(registry).items() if pointed == number]
-    if held:
-        raise ReleaseError(f"Version {number} is {', '.join(held)} and cannot be removed. Move the alias first.")
+    pointing = [alias for alias, target in aliases(registry).items() if target == number]
+    if pointing:
+        raise ReleaseError(f"Version {number} is {', '.join(pointing)} and cannot be deleted. Move the alias first.")
     registry.store.client.delete_model_version(registry.model, str(number))
 
 
-@guarded
+@store_call
 def model_tags(registry: Registry) -> dict[str, str]:
-    """Read the tags of the registered model; none where it is not registered yet."""
+    """Read the tags of the registered model; empty if it is not registered yet."""
     try:
         return dict(registry.store.client.get_registered_model(registry.model).tags)
     except MlflowException as error:
@@ -250,9 +245,9 @@ def model_tags(registry: Registry) -> dict[str, str]:
         raise
 
 
-@guarded
+@store_call
 def set_model_tag(registry: Registry, name: str, value: str | None) -> None:
-    """Write a tag of the registered model; None takes it away."""
+    """Write a tag of the registered model; None removes it."""
     if value is not None:
         registry.store.client.set_registered_model_tag(registry.model, name, value)
     elif name in model_tags(registry):
@@ -262,23 +257,24 @@ def set_model_tag(registry: Registry, name: str, value: str | None) -> None:
 def _logged_model(registry: Registry, model_sha256: str) -> LoggedModel:
     run = finished_run(registry.store, model_sha256)
     if run is not None:
-        found = registry.store.client.search_logged_models(
+        models = registry.store.client.search_logged_models(
             [registry.store.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
         )
-        # A model of this project whose upload was completed; the newest has the newest inference code.
-        whole = [one for one in found if one.status == LoggedModelStatus.READY and CONTENT_TAG in one.tags]
-        if whole:
-            return max(whole, key=lambda one: one.creation_timestamp)
-    raise ReleaseError(f"The model {model_sha256[:8]} has not been published whole. Run `atnet publish`.")
+        # Models of this project whose upload was completed; the newest has the newest inference code.
+        complete = [model for model in models if model.status == LoggedModelStatus.READY and CONTENT_TAG in model.tags]
+        if complete:
+            return max(complete, key=lambda model: model.creation_timestamp)
+    raise ReleaseError(f"The model {model_sha256[:8]} has not been published completely. Run `atnet publish`.")
 
 
-def _link(registry: Registry, known: Version) -> None:
-    """Let the logged model's page lead to the version, which a server does by itself."""
-    logged = registry.store.client.get_logged_model(known.model_id)
+def _link(registry: Registry, version: Version) -> None:
+    """Link the logged model's page to the version; an MLflow server does the same without being asked."""
+    logged = registry.store.client.get_logged_model(version.model_id)
     linked = json.loads(logged.tags.get(LINK_TAG, "[]"))
-    if not any(one.get("name") == registry.model and one.get("version") == str(known.number) for one in linked):
-        linked.append({"name": registry.model, "version": str(known.number)})
-        registry.store.client.set_logged_model_tags(known.model_id, {LINK_TAG: json.dumps(linked)})
+    link = {"name": registry.model, "version": str(version.number)}
+    if link not in [{key: entry.get(key) for key in link} for entry in linked]:
+        linked.append(link)
+        registry.store.client.set_logged_model_tags(version.model_id, {LINK_TAG: json.dumps(linked)})
 
 
 def _version(entry: Entry) -> Version:

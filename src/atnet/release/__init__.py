@@ -1,1 +1,4 @@
-"""Release: judge a published model, describe it, and move the aliases that say which model is live."""
+"""Release: register the published model, run the gate, and promote the model if it passes.
+
+`workflow.release` reads top to bottom: register, collect inputs, measure, decide, save, apply.
+"""

@@ -1,55 +1,54 @@
-"""Stage `evaluate`: the exported model and the test split in, numbers and the report out."""
+"""Stage `evaluate`: evaluate the exported model on the test split and write the report."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from atnet import files
 from atnet.config import Params
 from atnet.errors import ModelError
-from atnet.evaluation.answers import gather_answers
+from atnet.evaluation import serialize
+from atnet.evaluation.evaluate import evaluate as evaluate_predictions
 from atnet.evaluation.examples import attention_samples
-from atnet.evaluation.judging import evaluate as judge
-from atnet.evaluation.results import details, metrics, plot_tables, prediction_table, slice_values
+from atnet.evaluation.predictions import collect_predictions
 from atnet.evaluation.slices import count_words, unknown_shares
-from atnet.evaluation.verdict import verdict
-from atnet.globalview.tables import LearntTables
-from atnet.globalview.view import global_view
 from atnet.inference import UNKNOWN_ID, Predictor, UnusableModelError, model_hash
-from atnet.reporting.report import Identity, render_report
+from atnet.report.explanations.global_explanation import global_explanation
+from atnet.report.explanations.learned_weights import LearnedWeights
+from atnet.report.report_page import ModelIdentity, ReportInputs, render_report
+from atnet.report.sentences import summarize
+from atnet.schema import TEXT
 from atnet.stages.command import run_stage
-from atnet.storage import read_json, read_table, write_json, write_table, write_text
-from atnet.table import TEXT
+from atnet.storage import read_json, read_table, write_csv, write_json, write_table, write_text
 
 
-def evaluate(params: Params, model: Path, splits: Path, baseline: Path, evaluation: Path) -> str:
-    """Judge the model as it will be served, and write everything a reviewer needs."""
-    predictor, sha256 = _load(model)
-    table = read_table(splits / "test.parquet")
+def evaluate(params: Params, root: Path) -> str:
+    """Evaluate the model through the inference code that serves it, and write everything a reviewer needs."""
+    config = params.evaluate
+    predictor, sha256 = _load(root / files.MODEL)
+    table = read_table(root / files.split_table("test"))
     texts = table[TEXT].tolist()
-    answers = gather_answers(table, predictor.predict(texts), read_table(baseline / "predictions.parquet"))
-    judged = judge(table, answers, unknown_shares(predictor.encode(texts), UNKNOWN_ID), params.evaluate)
-    numbers = metrics(judged, predictor.temperature)
+    predictions = collect_predictions(table, predictor.predict(texts), read_table(root / files.BASELINE_PREDICTIONS))
+    unknown_share_N = unknown_shares(predictor.encode(texts), UNKNOWN_ID)
+    evaluation = evaluate_predictions(table, predictions, unknown_share_N, config)
+    metrics = serialize.metrics(evaluation, predictor.temperature)
     words = count_words(texts)
-    samples = attention_samples(answers.actual, answers.probabilities, words, params.evaluate.attention_texts)
+    samples = attention_samples(predictions.actual, predictions.probabilities, words, config.explained_texts)
     explanations = predictor.explain([texts[sample.row] for sample in samples])
-    learnt = LearntTables.load(model / "model.weights.h5")
-    overview = global_view(predictor, table, learnt, minimum_rows=params.evaluate.minimum_slice_rows)
-    identity = Identity(sha256, predictor.temperature, read_json(splits / "report.json"))
-    page = render_report(table, answers, judged, numbers, samples, explanations, overview, identity, params.evaluate)
+    learned = LearnedWeights.load(root / files.WEIGHTS)
+    overview = global_explanation(predictor, table, learned, min_slice_rows=config.min_slice_rows)
+    identity = ModelIdentity(sha256, predictor.temperature, read_json(root / files.SPLIT_REPORT))
+    inputs = ReportInputs(table, predictions, evaluation, metrics, samples, explanations, overview, identity)
+    page = render_report(inputs, config)
 
-    write_table(evaluation / "predictions.parquet", prediction_table(table, answers))
-    for name, plotted in plot_tables(judged, answers, words, params.evaluate.length_slices).items():
-        write_text(evaluation / "plots" / f"{name}.csv", plotted.to_csv(index=False, lineterminator="\n"))
-    write_json(evaluation / "slices.json", slice_values(judged))
-    write_json(evaluation / "details.json", details(judged))
-    write_json(evaluation / "metrics.json", numbers)
-    write_text(evaluation / "report.html", page)
-    return verdict(numbers, params.evaluate.confidence)[0]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage from the command line."""
-    return run_stage("evaluate", ("model", "splits", "baseline", "evaluation"), evaluate, argv)
+    write_table(root / files.PREDICTIONS, serialize.prediction_table(table, predictions))
+    for name, plot in serialize.plot_tables(evaluation, predictions, words, config.length_quantiles).items():
+        write_csv(root / files.PLOTS / f"{name}.csv", plot)
+    write_json(root / files.SLICE_METRICS, serialize.slice_values(evaluation))
+    write_json(root / files.METRIC_DETAILS, serialize.details(evaluation))
+    write_json(root / files.METRICS, metrics)
+    write_text(root / files.REPORT, page)
+    return summarize(metrics, config.confidence)[0]
 
 
 def _load(model: Path) -> tuple[Predictor, str]:
@@ -57,6 +56,11 @@ def _load(model: Path) -> tuple[Predictor, str]:
         return Predictor.load(model), model_hash(model)
     except UnusableModelError as error:
         raise ModelError(str(error)) from error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage from the command line."""
+    return run_stage("evaluate", evaluate, argv)
 
 
 if __name__ == "__main__":

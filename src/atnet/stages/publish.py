@@ -1,4 +1,4 @@
-"""Stage `publish`: the model and its evaluation in, a complete MLflow run and a receipt out."""
+"""Stage `publish`: complete the model's MLflow run and write a receipt."""
 
 import sys
 from collections.abc import Sequence
@@ -6,23 +6,23 @@ from pathlib import Path
 
 from atnet import tracking
 from atnet.config import Params
-from atnet.publishing import receipt
+from atnet.files import RECEIPT
 from atnet.stages.command import run_stage
 from atnet.storage import write_json
+from atnet.tracking.run_contents import receipt
 
 
-def publish(params: Params, splits: Path, model: Path, evaluation: Path, published: Path) -> str:
-    """Bring the run up to what the folders hold, then say what it was."""
-    root = Path.cwd()
-    publication = tracking.read_publication(params, tracking.Folders(splits, model, evaluation), root)
-    run = tracking.publish(params, publication, root)
-    write_json(published / "receipt.json", receipt(publication))
-    return f"{publication.run_name}, {'a new run' if run.created else 'its run completed'}: {run.link}"
+def publish(params: Params, root: Path) -> str:
+    """Bring the run up to date with the files, then record what was published."""
+    contents = tracking.collect_run_contents(params, root)
+    run = tracking.publish(params, contents, root)
+    write_json(root / RECEIPT, receipt(contents))
+    return f"{contents.run_name}, {'a new run' if run.created else 'its run completed'}: {run.link}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage."""
-    return run_stage("publish", ("splits", "model", "evaluation", "published"), publish, argv)
+    """Run the stage from the command line."""
+    return run_stage("publish", publish, argv)
 
 
 if __name__ == "__main__":

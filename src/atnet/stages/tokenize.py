@@ -1,29 +1,31 @@
-"""Stage `tokenize`: the splits in, a tokenizer fitted on train and the encoded splits out."""
+"""Stage `tokenize`: fit the tokenizer on the training split and encode all three splits."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from atnet.config import SPLITS, Params
+from atnet.files import LABELS, TOKENIZE_REPORT, TOKENIZER, encoded_split, split_table
 from atnet.stages.command import run_stage
 from atnet.storage import read_table, write_arrow, write_json, write_text
-from atnet.text.tokenization import summarise, tokenize_splits
+from atnet.text.tokenization import summarize, tokenize_splits
 
 
-def tokenize(params: Params, splits: Path, tokens: Path) -> str:
-    """Fit, encode and write; the report last."""
-    tokenized = tokenize_splits({name: read_table(splits / f"{name}.parquet") for name in SPLITS}, params.tokenize)
-    write_text(tokens / "tokenizer.json", tokenized.tokenizer.to_str(pretty=True) + "\n")
-    write_json(tokens / "labels.json", tokenized.labels)
+def tokenize(params: Params, root: Path) -> str:
+    """Fit the tokenizer, encode the splits and write both, the report last."""
+    splits = {name: read_table(root / split_table(name)) for name in SPLITS}
+    tokenized = tokenize_splits(splits, params.tokenize)
+    write_text(root / TOKENIZER, tokenized.tokenizer.to_str(pretty=True) + "\n")
+    write_json(root / LABELS, tokenized.labels)
     for name, table in tokenized.tables.items():
-        write_arrow(tokens / f"{name}.arrow", table)
-    write_json(tokens / "report.json", tokenized.report)
-    return summarise(tokenized)
+        write_arrow(root / encoded_split(name), table)
+    write_json(root / TOKENIZE_REPORT, tokenized.report)
+    return summarize(tokenized)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from the command line."""
-    return run_stage("tokenize", ("splits", "tokens"), tokenize, argv)
+    return run_stage("tokenize", tokenize, argv)
 
 
 if __name__ == "__main__":

@@ -1,33 +1,43 @@
-"""Stage `validate`: the data file in, good rows, bad rows and their report out."""
+"""Stage `validate`: separate valid rows from invalid ones, with a report."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from atnet.config import Params
-from atnet.data.expectations import Judge
-from atnet.data.source import load_source
-from atnet.data.validation import report, require_passed, summary, validate_table
+from atnet.data.expectations import ExpectationRunner
+from atnet.data.label_checks import check_label_source
+from atnet.data.quality_report import quality_report, require_passed, summarize
+from atnet.data.reader import read_labeled_texts
+from atnet.data.validation import validate_table
+from atnet.files import DATA_DOCS, DATA_DOCS_PAGES, QUARANTINE, VALIDATED_TABLE, VALIDATION_PAGE, VALIDATION_REPORT
+from atnet.report.data_docs import render_data_docs
+from atnet.report.validation_page import render_validation_page
 from atnet.stages.command import run_stage
-from atnet.storage import write_folder, write_json, write_table
+from atnet.storage import write_json, write_table, write_text
+
+
+def validate(params: Params, root: Path) -> str:
+    """Write the reports first, then the table if no critical check failed."""
+    for path in (VALIDATED_TABLE, QUARANTINE, VALIDATION_REPORT, VALIDATION_PAGE, *DATA_DOCS_PAGES):
+        (root / path).unlink(missing_ok=True)
+    check_label_source(params.data.columns, params.validate_)
+    runner = ExpectationRunner()
+    texts = read_labeled_texts(root / params.data.path, params.data)
+    result = validate_table(texts.table, params.validate_, runner)
+    write_table(root / QUARANTINE, result.quarantine)
+    write_json(root / VALIDATION_REPORT, quality_report(result, texts.source))
+    write_text(root / VALIDATION_PAGE, render_validation_page(result, texts.source, params.data))
+    for name, page in render_data_docs(runner.suite_runs).items():
+        write_text(root / DATA_DOCS / name, page)
+    require_passed(result, VALIDATION_REPORT)
+    write_table(root / VALIDATED_TABLE, result.valid)
+    return summarize(result, texts.source)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage on the data file and the folder that argv names."""
-    return run_stage("validate", ("source", "validated"), validate, argv)
-
-
-def validate(params: Params, source: Path, validated: Path) -> str:
-    """Write the evidence first; the table only when nothing critical failed."""
-    (validated / "table.parquet").unlink(missing_ok=True)
-    judge = Judge()
-    outcome = validate_table(load_source(source, params.data), params.validate_, judge)
-    write_table(validated / "quarantine.parquet", outcome.quarantine)
-    write_json(validated / "report.json", report(outcome))
-    write_folder(validated / "docs", judge.pages())
-    require_passed(outcome, validated / "report.json")
-    write_table(validated / "table.parquet", outcome.kept)
-    return summary(outcome)
+    """Run the stage from the command line."""
+    return run_stage("validate", validate, argv)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""From rows to tokens: what a word is, the tokenizer, the encoded splits, word vectors."""
+"""From text to token ids: word splitting, the tokenizer, encoded splits, word vectors, n-grams."""

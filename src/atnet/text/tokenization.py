@@ -1,6 +1,6 @@
-"""Fit a tokenizer to the training split and write texts as token ids.
+"""Fit the tokenizer to the training split and encode texts as token ids.
 
-Ids: 0 padding, 1 unknown, then by frequency (word), order of learning (bpe) or likelihood (unigram).
+Ids: 0 padding, 1 unknown, then by frequency (word), merge order (bpe) or likelihood (unigram).
 Letters in array names: N texts.
 """
 
@@ -19,12 +19,19 @@ from tokenizers.models import Model, WordLevel
 
 from atnet.config import SplitName, TokenizeConfig
 from atnet.errors import DataContractError
-from atnet.table import ID, LABEL, RATING, TEXT, TEXT_HASH, WEIGHT
-from atnet.text.subwords import alphabet_of, bpe_model, subword_normaliser, subword_splitter, unigram_model
-from atnet.text.words import PADDING, UNKNOWN, count_words, text_normaliser, word_splitter
+from atnet.schema import ID, LABEL, RATING, TEXT, TEXT_HASH, WEIGHT
+from atnet.text.subwords import bpe_model, frequent_characters, subword_normalizer, subword_splitter, unigram_model
+from atnet.text.word_splitting import (
+    PADDING,
+    PADDING_ID,
+    UNKNOWN,
+    UNKNOWN_ID,
+    count_words,
+    text_normalizer,
+    word_splitter,
+)
 
-UNKNOWN_ID = 1
-BATCH = 10_000
+BATCH_TEXTS = 10_000
 """Texts encoded at once."""
 REPORTED_QUANTILES = (0.25, 0.75, 0.9, 0.95, 0.99)
 
@@ -41,64 +48,64 @@ class TokenizedSplits:
 
 
 def tokenize_splits(splits: Mapping[SplitName, pd.DataFrame], config: TokenizeConfig) -> TokenizedSplits:
-    """Fit on train, choose the maximum length by train, encode all splits.
+    """Fit the tokenizer and choose the maximum length on train, then encode all splits.
 
     Raises:
-        DataContractError: if no word of train is frequent enough, or a label never stands in train.
+        DataContractError: if no word of train is frequent enough, or a label never occurs in train.
     """
     tokenizer = fit_tokenizer(splits["train"][TEXT].tolist(), config)
     labels = sorted(splits["train"][LABEL].unique().tolist())
     tokens = {name: encode(tokenizer, split[TEXT].tolist()) for name, split in splits.items()}
-    longest = choose_max_length(_lengths(tokens["train"]), config)
-    tokenizer.enable_truncation(max_length=longest)
+    max_length = choose_max_length(_lengths(tokens["train"]), config)
+    tokenizer.enable_truncation(max_length=max_length)
     return TokenizedSplits(
         tokenizer=tokenizer,
         labels=labels,
-        tables={name: _encoded_table(split, tokens[name], labels, longest) for name, split in splits.items()},
+        tables={name: _encoded_table(split, tokens[name], labels, max_length) for name, split in splits.items()},
         report={
             "kind": config.kind,
             "vocabulary_size": tokenizer.get_vocab_size(),
-            "max_length": longest,
-            "splits": {name: _describe(tokens[name], longest) for name in splits},
+            "max_length": max_length,
+            "splits": {name: _describe(tokens[name], max_length) for name in splits},
         },
     )
 
 
 def fit_tokenizer(texts: Sequence[str], config: TokenizeConfig) -> Tokenizer:
-    """Learn a vocabulary; the same texts give the same bytes, in any process.
+    """Fit a vocabulary; the same texts give the same bytes in any process.
 
     Raises:
         DataContractError: if no word is frequent enough.
     """
-    tokenizer = Tokenizer(WordLevel({PADDING: 0, UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
-    normaliser = text_normaliser(lowercase=config.lowercase, strip_accents=config.strip_accents)
-    whole_words = config.kind == "word"
-    tokenizer.normalizer = normaliser if whole_words else subword_normaliser(normaliser)
-    tokenizer.pre_tokenizer = word_splitter() if whole_words else subword_splitter()
+    tokenizer = Tokenizer(WordLevel({PADDING: PADDING_ID, UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
+    normalizer = text_normalizer(lowercase=config.lowercase, strip_accents=config.strip_accents)
+    by_word = config.kind == "word"
+    tokenizer.normalizer = normalizer if by_word else subword_normalizer(normalizer)
+    tokenizer.pre_tokenizer = word_splitter() if by_word else subword_splitter()
     tokenizer.model = _fit_model(tokenizer, texts, config)
     if tokenizer.get_vocab_size() <= UNKNOWN_ID + 1:
         raise DataContractError(
-            f"No word stands {config.minimum_frequency} times in the {len(texts)} training texts. "
-            "Lower tokenize.minimum_frequency or bring more texts."
+            f"No word occurs {config.min_frequency} times in the {len(texts)} training texts. "
+            "Lower tokenize.min_frequency or add texts."
         )
     return tokenizer
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> pa.ListArray:
-    """Write texts as lists of int32 ids, as inference does; a text without any token is one unknown token."""
-    batches = (texts[start : start + BATCH] for start in range(0, len(texts), BATCH))
+    """Encode texts as lists of int32 ids, as inference does; a text without tokens becomes one unknown token."""
+    batches = (texts[start : start + BATCH_TEXTS] for start in range(0, len(texts), BATCH_TEXTS))
     return pa.concat_arrays([_encode_batch(tokenizer, batch) for batch in batches] or [_lists([])])
 
 
 def choose_max_length(lengths_N: NDArray[np.int64], config: TokenizeConfig) -> int:
-    """Take the stated maximum length, or the quantile of the lengths, rounded up to a length that occurs."""
+    """Return the configured maximum length, or the quantile of the lengths, rounded up to a length that occurs."""
     if config.max_length is not None:
         return config.max_length
     return min(int(np.quantile(lengths_N, config.max_length_quantile, method="higher")), config.max_length_limit)
 
 
-def summarise(tokenized: TokenizedSplits) -> str:
-    """Say in one line how large the vocabulary is and what it misses."""
+def summarize(tokenized: TokenizedSplits) -> str:
+    """Return in one line the size of the vocabulary and the share of unknown tokens."""
     report = tokenized.report
     unknown = report["splits"]["validation"]["unknown_rate"]
     return (
@@ -111,12 +118,14 @@ def _fit_model(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizeConfi
     size = config.vocabulary_size
     words = count_words(texts, tokenizer.normalizer, tokenizer.pre_tokenizer)
     if config.kind == "word":
-        frequent = (word for word, count in words.items() if count >= config.minimum_frequency)
+        frequent = (word for word, count in words.items() if count >= config.min_frequency)
         ordered = sorted(frequent, key=lambda word: (-words[word], word))[: size - 2]
-        return WordLevel({word: number for number, word in enumerate([PADDING, UNKNOWN, *ordered])}, unk_token=UNKNOWN)
-    alphabet = alphabet_of(words, size)
+        return WordLevel(
+            {word: word_id for word_id, word in enumerate([PADDING, UNKNOWN, *ordered])}, unk_token=UNKNOWN
+        )
+    alphabet = frequent_characters(words, size)
     if config.kind == "bpe":
-        return bpe_model(tokenizer, texts, alphabet=alphabet, size=size, minimum=config.minimum_frequency)
+        return bpe_model(tokenizer, texts, alphabet=alphabet, size=size, min_frequency=config.min_frequency)
     return unigram_model(words, alphabet=alphabet, size=size)
 
 
@@ -125,9 +134,9 @@ def _encode_batch(tokenizer: Tokenizer, texts: Sequence[str]) -> pa.ListArray:
 
 
 def _lists(rows: list[list[int]]) -> pa.ListArray:
-    filled = [row or [UNKNOWN_ID] for row in rows]
-    offsets = np.cumsum([0, *map(len, filled)], dtype=np.int32)
-    values = np.fromiter(chain.from_iterable(filled), dtype=np.int32, count=offsets[-1])
+    non_empty = [row or [UNKNOWN_ID] for row in rows]
+    offsets = np.cumsum([0, *map(len, non_empty)], dtype=np.int32)
+    values = np.fromiter(chain.from_iterable(non_empty), dtype=np.int32, count=offsets[-1])
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
 
 
@@ -135,24 +144,24 @@ def _lengths(tokens: pa.ListArray) -> NDArray[np.int64]:
     return np.asarray(pc.list_value_length(tokens), dtype=np.int64)
 
 
-def _encoded_table(split: pd.DataFrame, tokens: pa.ListArray, labels: list[str], longest: int) -> pa.Table:
-    numbers = pd.Index(labels).get_indexer(pd.Index(split[LABEL]))
-    if (numbers < 0).any():
+def _encoded_table(split: pd.DataFrame, tokens: pa.ListArray, labels: list[str], max_length: int) -> pa.Table:
+    class_ids = pd.Index(labels).get_indexer(pd.Index(split[LABEL]))
+    if (class_ids < 0).any():
         unseen = sorted(set(split[LABEL]) - set(labels))
         raise DataContractError(
-            f"Labels that never stand in train: {', '.join(unseen)}. Run `dvc repro`, which parts the rows anew."
+            f"Labels that never occur in train: {', '.join(unseen)}. Run `dvc repro` to split the rows again."
         )
     columns = {
         ID: pa.array(split[ID], pa.string()),
-        "tokens": pc.list_slice(tokens, 0, longest),
-        LABEL: pa.array(numbers, pa.int32()),
+        "tokens": pc.list_slice(tokens, 0, max_length),
+        LABEL: pa.array(class_ids, pa.int32()),
         TEXT_HASH: pa.array(split[TEXT_HASH], pa.string()),
     }
-    given = [column for column in (RATING, WEIGHT) if column in split.columns]
-    return pa.table(columns | {column: pa.array(split[column], pa.float32(), from_pandas=True) for column in given})
+    optional = [column for column in (RATING, WEIGHT) if column in split.columns]
+    return pa.table(columns | {column: pa.array(split[column], pa.float32(), from_pandas=True) for column in optional})
 
 
-def _describe(tokens: pa.ListArray, longest: int) -> dict[str, Any]:
+def _describe(tokens: pa.ListArray, max_length: int) -> dict[str, Any]:
     """Describe the tokens of one split before truncation."""
     lengths_N = _lengths(tokens)
     if len(lengths_N) == 0:
@@ -169,5 +178,5 @@ def _describe(tokens: pa.ListArray, longest: int) -> dict[str, Any]:
             "max": int(lengths_N.max()),
             **quantiles,
         },
-        "truncated_rate": round(float((lengths_N > longest).mean()), 6),
+        "truncated_rate": round(float((lengths_N > max_length).mean()), 6),
     }

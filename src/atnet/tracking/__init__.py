@@ -1,24 +1,23 @@
-"""The door to MLflow's tracking store: the live run of a training, and the complete run of a finished one.
+"""The adapter to MLflow's tracking store: the run of a training in progress, and the complete run of a finished one.
 
 One MLflow run is one trained model, found by the hash of the model's files and never by a run id on disk.
 """
 
-from atnet.publishing import PublishedRun
-from atnet.tracking.files import Folders, read_publication
-from atnet.tracking.live import LiveRun, live_run
-from atnet.tracking.publication import publish, publish_from_files
+from atnet.tracking.collect import collect_run_contents
+from atnet.tracking.publishing import publish, publish_from_files
+from atnet.tracking.run_contents import PublishedRun
 from atnet.tracking.store import TrackingStore, open_store, ui_address, ui_command
+from atnet.tracking.training_run import TrainingRun, training_run
 
 __all__ = [
-    "Folders",
-    "LiveRun",
     "PublishedRun",
     "TrackingStore",
-    "live_run",
+    "TrainingRun",
+    "collect_run_contents",
     "open_store",
     "publish",
     "publish_from_files",
-    "read_publication",
+    "training_run",
     "ui_address",
     "ui_command",
 ]

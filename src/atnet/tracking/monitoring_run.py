@@ -7,20 +7,20 @@ from pathlib import Path
 from mlflow.entities import Metric
 
 from atnet.config import TrackingConfig
-from atnet.tracking.runs import MODEL_TAG
 from atnet.tracking.store import TrackingStore, open_store, store_faults
+from atnet.tracking.tags import MODEL_TAG
 
 VERSION_TAG = "model.version"
 MONITORING_TAG = "monitoring.of"
-"""Hash of the model that the run watches. Not MODEL_TAG alone: that names the run of a training."""
+"""Hash of the monitored model. Not MODEL_TAG alone: it identifies the run of a training."""
 STEP_METRIC = "rows/window"
 """A metric that every window has."""
-METRICS_AT_ONCE = 500
+METRICS_PER_REQUEST = 500
 
 
 @dataclass(frozen=True, slots=True)
 class WindowMetrics:
-    """The numbers of one window."""
+    """The metrics of one window."""
 
     step: int
     """Number of the window among those of the model, from 1."""
@@ -30,7 +30,7 @@ class WindowMetrics:
 
 @dataclass(frozen=True, slots=True)
 class MonitoredModel:
-    """The model that a monitoring run belongs to."""
+    """The version that a monitoring run belongs to."""
 
     name: str
     version: int
@@ -52,9 +52,9 @@ def log_windows(
 
     Args:
         config: `experiment` is that of the monitoring runs.
-        root: the project's folder.
-        model: named by tags.
-        windows: all of the model's.
+        root: the project folder.
+        model: the monitored version.
+        windows: all windows of the model.
         changed: steps to log again.
         artifacts: path in the run -> file.
 
@@ -71,8 +71,8 @@ def log_windows(
             if window.step not in logged or window.step in changed
             for name, value in window.metrics.items()
         ]
-        for start in range(0, len(points), METRICS_AT_ONCE):
-            store.client.log_batch(run_id, metrics=points[start : start + METRICS_AT_ONCE])
+        for start in range(0, len(points), METRICS_PER_REQUEST):
+            store.client.log_batch(run_id, metrics=points[start : start + METRICS_PER_REQUEST])
         for target, path in (artifacts or {}).items():
             store.client.log_artifact(run_id, str(path), target)
         store.client.set_terminated(run_id, "FINISHED")

@@ -1,8 +1,6 @@
-"""Where runs are kept: found, asked whether it answers, and kept quiet."""
+"""Open the tracking store within a time limit, and turn its errors into one message."""
 
 import contextlib
-import errno
-import logging
 import os
 import re
 import sqlite3
@@ -15,6 +13,7 @@ from typing import TypeVar
 
 from atnet.config import TrackingConfig
 from atnet.errors import StoreError
+from atnet.file_system import file_system_message, is_file_system_error
 from atnet.storage import project_root
 
 QUIET = {
@@ -33,6 +32,9 @@ import sqlalchemy.exc  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 
+from atnet.tracking.sqlite_store import ForeignDatabaseError, ensure_database  # noqa: E402
+from atnet.tracking.tool_log import log_error, log_to_file  # noqa: E402
+
 T = TypeVar("T")
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -40,8 +42,10 @@ SQLITE = "sqlite:///"
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 MODEL_TRAINING_PAGE = "?workflowType=machine_learning"
 """Without these two MLflow's pages are laid out for prompts and agents."""
+INCOMPLETE_SCHEMA = re.compile(r"duplicate column name|_alembic_tmp_|no such (index|table)|table \w+ already exists")
+"""Errors of a database whose tables were not all created or migrated."""
 STORE_FAULTS = (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, requests.RequestException)
-"""What MLflow lets through when its store fails."""
+"""What MLflow raises when its store fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class TrackingStore:
 
     @property
     def is_server(self) -> bool:
-        """Tell whether runs are kept by an MLflow server."""
+        """Return whether the store is an MLflow server."""
         return self.uri.startswith(("http://", "https://"))
 
     def run_link(self, run_id: str) -> str:
@@ -64,27 +68,28 @@ class TrackingStore:
 
 
 def open_store(config: TrackingConfig, root: Path | None = None) -> TrackingStore:
-    """Find the tracking store, see that it answers, and make the experiment where it is missing.
+    """Open the tracking store and create the experiment if it does not exist.
 
     Raises:
-        StoreError: if the store is locked, out of reach or silent for `timeout_seconds`, or if its experiment
-            cannot be used.
+        StoreError: if the store is locked, cannot be reached or does not answer within `timeout_seconds`, or if its
+            experiment cannot be used.
     """
-    _quieten(config.timeout_seconds)
+    _limit_requests(config.timeout_seconds)
     anchor = project_root(root)
+    log_to_file(anchor, shown)
     uri = resolve_uri(config, anchor)
     with store_faults(uri):
         if uri.startswith(SQLITE):
-            _probe_sqlite(Path(uri.removeprefix(SQLITE)), config.timeout_seconds)
+            ensure_database(Path(uri.removeprefix(SQLITE)), config.timeout_seconds)
             return _open(config, uri, anchor)
         return _within(config.timeout_seconds, uri, lambda: _open(config, uri, anchor))
 
 
 def resolve_uri(config: TrackingConfig, anchor: Path) -> str:
-    """Name the tracking store: the environment's, else the configured one; a relative SQLite path is anchored.
+    """Return the address of the store: of the environment, else of params.yaml; a SQLite path becomes absolute.
 
     Raises:
-        StoreError: for a plain folder, which MLflow no longer keeps runs in.
+        StoreError: for a plain folder, which MLflow no longer supports.
     """
     uri = os.environ.get(URI_VARIABLE) or config.uri
     if uri.startswith(SQLITE):
@@ -120,19 +125,20 @@ def ui_address(config: TrackingConfig, root: Path | None = None, *, host: str = 
 
 @contextlib.contextmanager
 def store_faults(uri: str) -> Iterator[None]:
-    """Tell any fault of the store in one message.
+    """Turn any error of the store into one message; the traceback goes to the log file.
 
     Raises:
-        StoreError: with the store's own words and the next step.
+        StoreError: with the store's own message and the next step.
     """
     try:
         yield
     except STORE_FAULTS as error:
-        raise StoreError(_explain(uri, error)) from error
+        raise StoreError(_with_log_file(_explain(uri, error), error)) from error
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise
-        raise StoreError(_explain(uri, error)) from error
+        if is_file_system_error(error):
+            where = f"The tracking store {shown(uri)}"
+            raise StoreError(f"{where} cannot be written: {file_system_message(error)}") from error
+        raise StoreError(_with_log_file(_explain(uri, error), error)) from error
 
 
 def shown(uri: str) -> str:
@@ -141,12 +147,19 @@ def shown(uri: str) -> str:
 
 
 def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
-    client = MlflowClient(tracking_uri=uri)
+    # Both, or MLFLOW_REGISTRY_URI in the environment would choose another registry.
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None:
         # Without a server MLflow would put artifacts below whatever folder the command runs in.
         location = None if uri.startswith("http") else _artifact_location(config, anchor)
-        created = client.create_experiment(config.experiment, artifact_location=location, tags=MODEL_TRAINING)
+        try:
+            created = client.create_experiment(config.experiment, artifact_location=location, tags=MODEL_TRAINING)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            # Another process created it first.
+            return _open(config, uri, anchor)
         return TrackingStore(client, uri, created)
     if experiment.lifecycle_stage != "active":
         raise StoreError(
@@ -158,9 +171,9 @@ def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
 
 
 def _artifact_location(config: TrackingConfig, anchor: Path) -> str:
-    if "://" in config.artifacts:
-        return config.artifacts
-    folder = (anchor / config.artifacts).resolve()
+    if "://" in config.artifact_location:
+        return config.artifact_location
+    folder = (anchor / config.artifact_location).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)
 
@@ -174,42 +187,29 @@ def _check_artifacts(location: str, uri: str) -> None:
         )
 
 
-def _probe_sqlite(path: Path, seconds: int) -> None:
-    """Take SQLite's write lock for a moment, waiting for it at most `seconds`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        return
-    connection = sqlite3.connect(path, timeout=seconds, isolation_level=None)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()
-
-
 def _within(seconds: int, uri: str, call: Callable[[], T]) -> T:
-    """Wait for an answer at most `seconds`, whatever the network below does."""
-    answers: list[T] = []
-    faults: list[BaseException] = []
+    """Wait for a result at most `seconds`, whatever the network does."""
+    results: list[T] = []
+    errors: list[BaseException] = []
 
-    def ask() -> None:
+    def run() -> None:
         try:
-            answers.append(call())
+            results.append(call())
         except BaseException as error:
-            faults.append(error)
+            errors.append(error)
 
-    # A daemon: a call that never comes back must not keep the process alive.
-    thread = threading.Thread(target=ask, daemon=True)
+    # A daemon: a call that never returns must not keep the process alive.
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
-    if faults:
-        raise faults[0]
-    if not answers:
+    if errors:
+        raise errors[0]
+    if not results:
         raise StoreError(
             f"The tracking store {shown(uri)} did not answer within {seconds} s. See that it runs and can be reached "
             f"from here, or point {URI_VARIABLE} (or tracking.uri) at another; tracking.timeout_seconds sets the wait."
         )
-    return answers[0]
+    return results[0]
 
 
 def _explain(uri: str, error: Exception) -> str:
@@ -220,6 +220,15 @@ def _explain(uri: str, error: Exception) -> str:
             f"{where} is locked by another process. Close what holds it open (a database browser, a backup, another "
             "command of the project) and run the command again."
         )
+    if isinstance(error, ForeignDatabaseError):
+        return (
+            f"{where} belongs to another program (it {reason}). Set tracking.uri (or {URI_VARIABLE}) to another file."
+        )
+    if INCOMPLETE_SCHEMA.search(reason):
+        return (
+            f"{where} was not created or upgraded completely ({_first_line(reason)}). Restore a backup, or move the "
+            "file aside and run `atnet publish`: it rebuilds the run from the files."
+        )
     if "not a database" in reason or "malformed" in reason:
         return (
             f"{where} is not a readable SQLite database. Move the file aside and run `atnet publish`: "
@@ -227,15 +236,25 @@ def _explain(uri: str, error: Exception) -> str:
         )
     if "out-of-date database schema" in reason:
         return f"{where} was made by another version of MLflow. Back it up, then run `mlflow db upgrade <its URI>`."
+    if "readonly database" in reason:
+        return (
+            f"{where} is read-only. Give this user write permission to the file and its folder, or point "
+            f"{URI_VARIABLE} (or tracking.uri) at another store."
+        )
     if "disk is full" in reason:
         return f"{where} cannot be written: the disk is full. Free some space and run the command again."
     cause = _first_cause(error)
-    words = _first_line(str(cause)) or type(cause).__name__
-    return f"{where} cannot be used ({words}). See that it runs and can be reached."
+    message = _first_line(str(cause)) or type(cause).__name__
+    return f"{where} cannot be used ({message}). See that it runs and can be reached."
+
+
+def _with_log_file(message: str, error: Exception) -> str:
+    path = log_error(error)
+    return f"{message} Details: {path}" if path else message
 
 
 def _first_cause(error: BaseException) -> BaseException:
-    # MLflow wraps "Connection refused" in five layers of its own words.
+    # MLflow wraps "Connection refused" in five exceptions of its own.
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
     return error
@@ -246,9 +265,7 @@ def _first_line(reason: str) -> str:
     return shown(line if len(line) <= 300 else f"{line[:300]}...")
 
 
-def _quieten(timeout_seconds: int) -> None:
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # MLflow's own patience is 120 s, seven times over; a training would hang for it at every epoch.
+def _limit_requests(timeout_seconds: int) -> None:
+    # By default MLflow waits 120 s and retries seven times; a training would hang for so long at every epoch.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_seconds))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")

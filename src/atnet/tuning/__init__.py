@@ -1,1 +1,1 @@
-"""The search for better training parameters: what is tried, by whom, what came of it, and its way into params.yaml."""
+"""Hyperparameter search on the validation split: the study, its workers, its results, and the edit of params.yaml."""

@@ -1,27 +1,28 @@
-"""The search itself: hand out trials, take in epochs, give up what is worse, end in time."""
+"""The search loop: start trials, handle their epochs, prune, and stop when the budget is used."""
 
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from atnet.config import TrainConfig
 from atnet.errors import AtnetError
-from atnet.tuning.crew import Crew, Said
+from atnet.subprocesses import JsonMessage
 from atnet.tuning.space import Settings, with_settings
-from atnet.tuning.study import Asked, Study, repeated
-from atnet.tuning.trials import Tried
+from atnet.tuning.study import Study, TrialRequest, same_settings
+from atnet.tuning.trials import TrialResult, TrialStatus
+from atnet.tuning.worker_pool import WorkerMessage, WorkerPool
 
-FAILURES_IN_A_ROW = 3
-"""After so many the fault is not in the settings."""
-REPEATS_IN_A_ROW = 20
-"""After so many draws of settings already tried there is hardly anything left to try."""
+MAX_CONSECUTIVE_FAILURES = 3
+"""After so many, the cause is not the settings."""
+MAX_CONSECUTIVE_REPEATS = 20
+"""After so many samples of settings that were tried before, hardly anything is left to try."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When the search ends: whichever comes first; None: no such limit."""
+    """When the search stops: whichever limit is reached first; None: no such limit."""
 
     trials: int | None
     """Complete and pruned trials of the whole study, those of earlier calls included."""
@@ -29,46 +30,46 @@ class Budget:
     """Of this call."""
 
 
-class Watcher(Protocol):
-    """Whoever is told how the search goes."""
+class Callback(Protocol):
+    """Follows the search."""
 
-    def started(self, number: int, settings: Settings) -> None:
-        """A trial begins."""
+    def on_trial_begin(self, number: int, settings: Settings) -> None:
+        """Handle the start of a trial."""
 
-    def epoch(self, number: int, epoch: Mapping[str, float]) -> None:
-        """A trial has done an epoch."""
+    def on_epoch_end(self, number: int, epoch: Mapping[str, float]) -> None:
+        """Handle the metrics of a trial's epoch."""
 
-    def ended(self, trial: Tried) -> None:
-        """A trial has ended."""
+    def on_trial_end(self, trial: TrialResult) -> None:
+        """Handle the end of a trial."""
 
-    def cut_short(self, number: int) -> None:
-        """A trial was stopped before its end; it will be tried again when the search goes on."""
+    def on_trial_interrupt(self, number: int) -> None:
+        """Handle a trial that was interrupted; its settings are tried again when the search continues."""
 
 
 @dataclass(slots=True)
-class _Running:
-    asked: Asked
-    since: float
-    curve: list[dict[str, float]] = field(default_factory=list)
+class _RunningTrial:
+    request: TrialRequest
+    started: float
+    history: list[dict[str, float]] = field(default_factory=list)
 
 
 class Search:
-    """One call of the search over a study."""
+    """One call of the search on a study."""
 
     def __init__(
         self,
         study: Study,
         train: TrainConfig,
-        crew: Crew,
-        watcher: Watcher,
+        pool: WorkerPool,
+        callback: Callback,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._study, self._train, self._crew, self._watcher, self._clock = study, train, crew, watcher, clock
-        self._running: dict[int, _Running] = {}
+        self._study, self._train, self._pool, self._callback, self._clock = study, train, pool, callback, clock
+        self._running: dict[int, _RunningTrial] = {}
         self._failures = self._repeats = 0
 
     def run(self, budget: Budget) -> None:
-        """Search until the budget is used; what is cut short then, or by an interrupt, is tried again next time.
+        """Search until the budget is used; trials that are interrupted then, or by Ctrl-C, are queued again.
 
         Raises:
             AtnetError: if trials fail one after another.
@@ -76,77 +77,79 @@ class Search:
         end = None if budget.minutes is None else self._clock() + 60 * budget.minutes
         try:
             while True:
-                self._hand_out(budget.trials, end)
+                self._start_trials(budget.trials, end)
                 if not self._running:
                     return
-                said = self._crew.wait(None if end is None else max(0.0, end - self._clock()))
-                if said is None:
+                message = self._pool.wait(None if end is None else max(0.0, end - self._clock()))
+                if message is None:
                     return
-                self._take_in(said)
+                self._handle(message)
         finally:
-            self._cut_short()
+            self._interrupt_running()
 
-    def _hand_out(self, trials: int | None, end: float | None) -> None:
-        for worker in range(self._crew.size):
+    def _start_trials(self, trials: int | None, end: float | None) -> None:
+        for worker in range(self._pool.size):
             while worker not in self._running:
-                if trials is not None and self._counted() + len(self._running) >= trials:
+                if trials is not None and self._counted_trials() + len(self._running) >= trials:
                     return
-                if self._repeats >= REPEATS_IN_A_ROW or (end is not None and self._clock() >= end):
+                if self._repeats >= MAX_CONSECUTIVE_REPEATS or (end is not None and self._clock() >= end):
                     return
-                self._begin(worker)
+                self._start_trial(worker)
 
-    def _counted(self) -> int:
-        return sum(trial.state != "failed" for trial in self._study.ended())
+    def _counted_trials(self) -> int:
+        return sum(trial.status != "failed" for trial in self._study.results())
 
-    def _begin(self, worker: int) -> None:
-        asked = self._study.ask()
-        self._watcher.started(asked.number, asked.settings)
-        same = repeated(asked, self._study.ended())
-        self._repeats = 0 if same is None else self._repeats + 1
-        if same is not None:
-            self._end(same)
+    def _start_trial(self, worker: int) -> None:
+        request = self._study.ask()
+        self._callback.on_trial_begin(request.number, request.settings)
+        repeated = same_settings(request, self._study.results())
+        self._repeats = 0 if repeated is None else self._repeats + 1
+        if repeated is not None:
+            self._store(repeated)
             return
-        self._running[worker] = _Running(asked, self._clock())
-        self._crew.train(worker, with_settings(self._train, asked.settings))
+        self._running[worker] = _RunningTrial(request, self._clock())
+        self._pool.start_training(worker, with_settings(self._train, request.settings))
 
-    def _take_in(self, said: Said) -> None:
-        running = self._running.get(said.worker)
+    def _handle(self, message: WorkerMessage) -> None:
+        running = self._running.get(message.worker)
         if running is None:
             return
-        if said.message is None:
-            self._leave(said.worker, "failed", f"its process ended: {self._crew.last_words(said.worker)}")
-        elif "error" in said.message:
-            self._leave(said.worker, "failed", str(said.message["error"]))
-        elif "done" in said.message:
-            self._leave(said.worker, "complete")
+        if message.content is None:
+            self._end_trial(message.worker, "failed", f"its process ended: {self._pool.end_reason(message.worker)}")
+        elif "error" in message.content:
+            self._end_trial(message.worker, "failed", str(message.content["error"]))
+        elif "done" in message.content:
+            self._end_trial(message.worker, "complete")
         else:
-            self._take_epoch(said.worker, running, said.message)
+            self._handle_epoch(message.worker, running, message.content)
 
-    def _take_epoch(self, worker: int, running: _Running, message: dict[str, Any]) -> None:
-        running.curve.append(message["epoch"])
-        self._watcher.epoch(running.asked.number, message["epoch"])
-        finite = math.isfinite(message["epoch"]["validation_loss"])
-        # At its last epoch there is nothing left to save, and its value is worth knowing.
-        worse = self._study.should_prune(running.asked.number, tuple(running.curve)) and not message["last"]
-        self._crew.answer(worker, go=finite and not worse)
-        if not finite or worse:
-            self._leave(worker, "pruned", "" if finite else "the loss is no number any more")
+    def _handle_epoch(self, worker: int, running: _RunningTrial, content: JsonMessage) -> None:
+        running.history.append(content["epoch"])
+        self._callback.on_epoch_end(running.request.number, content["epoch"])
+        finite = math.isfinite(content["epoch"]["validation_loss"])
+        # Pruning the last epoch would save nothing, and the value of a complete trial is worth knowing.
+        prune = self._study.should_prune(running.request.number, tuple(running.history)) and not content["last"]
+        self._pool.reply(worker, proceed=finite and not prune)
+        if not finite or prune:
+            self._end_trial(worker, "pruned", "" if finite else "the loss is not a finite number")
 
-    def _leave(self, worker: int, state: Any, note: str = "") -> None:
+    def _end_trial(self, worker: int, status: TrialStatus, note: str = "") -> None:
         running = self._running.pop(worker)
-        seconds = round(self._clock() - running.since, 1)
-        asked = running.asked
-        self._end(Tried(asked.number, asked.settings, state, tuple(running.curve), seconds, note))
+        seconds = round(self._clock() - running.started, 1)
+        request = running.request
+        self._store(TrialResult(request.number, request.settings, status, tuple(running.history), seconds, note))
 
-    def _end(self, trial: Tried) -> None:
+    def _store(self, trial: TrialResult) -> None:
         self._study.tell(trial)
-        self._watcher.ended(trial)
-        self._failures = self._failures + 1 if trial.state == "failed" else 0
-        if trial.state == "failed" and (trial.number == 0 or self._failures >= FAILURES_IN_A_ROW):
-            raise AtnetError(f"Trial {trial.number} failed: {trial.note} The search stops; run it again when mended.")
+        self._callback.on_trial_end(trial)
+        self._failures = self._failures + 1 if trial.status == "failed" else 0
+        if trial.status == "failed" and (trial.number == 0 or self._failures >= MAX_CONSECUTIVE_FAILURES):
+            raise AtnetError(
+                f"Trial {trial.number} failed: {trial.note} The search stops. Fix the cause and run `atnet tune` again."
+            )
 
-    def _cut_short(self) -> None:
+    def _interrupt_running(self) -> None:
         for running in self._running.values():
-            self._watcher.cut_short(running.asked.number)
+            self._callback.on_trial_interrupt(running.request.number)
         self._running.clear()
-        self._study.put_back()
+        self._study.requeue_interrupted()

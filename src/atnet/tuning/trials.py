@@ -1,4 +1,4 @@
-"""What was tried and what it gave, best first."""
+"""The results of trials, and which is best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,54 +7,55 @@ from typing import Any, Literal
 from atnet.tuning.space import Settings
 
 Objective = Literal["validation_loss", "validation_accuracy"]
-State = Literal["complete", "pruned", "failed"]
-Curve = tuple[Mapping[str, float], ...]
-"""What each epoch gave, in their order; the keys are those of `atnet.network.training.Epoch`."""
+TrialStatus = Literal["complete", "pruned", "failed"]
+EpochHistory = tuple[Mapping[str, float], ...]
+"""The metrics of each epoch, in order; the keys are the fields of `atnet.network.training.Epoch`."""
 HIGHER_IS_BETTER: dict[Objective, bool] = {"validation_loss": False, "validation_accuracy": True}
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TrialResult:
     """A trial that has ended."""
 
     number: int
     settings: Settings
-    state: State
-    curve: Curve
+    status: TrialStatus
+    history: EpochHistory
     seconds: float
     note: str = ""
-    """Why it failed, or which trial it repeats."""
+    """Why it failed or was pruned, or which trial had the same settings."""
 
     @property
-    def kept(self) -> Mapping[str, float]:
-        """The epoch whose weights training keeps: the lowest validation loss, the first of equals."""
-        return kept_epoch(self.curve)
+    def best_epoch(self) -> Mapping[str, float]:
+        """Return the epoch whose weights training keeps."""
+        return best_epoch(self.history)
 
     @classmethod
-    def from_record(cls, number: int, record: Mapping[str, Any]) -> "Tried":
-        """Read a trial from what `record` gave."""
-        return cls(**{**record, "number": number, "curve": tuple(record["curve"])})
+    def from_record(cls, number: int, record: Mapping[str, Any]) -> "TrialResult":
+        """Build a trial from what `to_record` returned."""
+        return cls(**{**record, "number": number, "history": tuple(record["history"])})
 
-    def record(self) -> dict[str, Any]:
-        """Give the trial as JSON, without its number."""
-        fields = ("settings", "state", "curve", "seconds", "note")
+    def to_record(self) -> dict[str, Any]:
+        """Return the trial as JSON values, without its number."""
+        fields = ("settings", "status", "history", "seconds", "note")
         return {name: getattr(self, name) for name in fields}
 
 
-def kept_epoch(curve: Curve) -> Mapping[str, float]:
-    """Choose the epoch that training keeps."""
-    return min(curve, key=lambda epoch: epoch["validation_loss"])
+def best_epoch(history: EpochHistory) -> Mapping[str, float]:
+    """Return the epoch with the lowest validation loss, the first of several."""
+    return min(history, key=lambda epoch: epoch["validation_loss"])
 
 
-def ranking(trials: Sequence[Tried], objective: Objective) -> list[Tried]:
-    """Order the complete trials, best first; of equals the lower validation loss, then the earlier trial."""
+def ranking(trials: Sequence[TrialResult], objective: Objective) -> list[TrialResult]:
+    """Sort the complete trials, best first; ties go to the lower validation loss, then to the earlier trial."""
     sign = -1 if HIGHER_IS_BETTER[objective] else 1
-    complete = [trial for trial in trials if trial.state == "complete"]
+    complete = [trial for trial in trials if trial.status == "complete"]
     return sorted(
-        complete, key=lambda trial: (sign * trial.kept[objective], trial.kept["validation_loss"], trial.number)
+        complete,
+        key=lambda trial: (sign * trial.best_epoch[objective], trial.best_epoch["validation_loss"], trial.number),
     )
 
 
-def current_trial(trials: Sequence[Tried], current: Settings) -> Tried | None:
-    """Find the complete trial of the current settings: the search begins with it, and a repeated one counts too."""
-    return next((trial for trial in trials if trial.settings == current and trial.state == "complete"), None)
+def current_trial(trials: Sequence[TrialResult], current: Settings) -> TrialResult | None:
+    """Return the complete trial that has the current settings, None if there is none yet."""
+    return next((trial for trial in trials if trial.settings == current and trial.status == "complete"), None)

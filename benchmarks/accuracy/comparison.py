@@ -1,0 +1,104 @@
+"""From predictions to the rows of the table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from atnet.evaluation.bootstrap import Interval
+from benchmarks.accuracy.models import ATNET, BASELINES
+from benchmarks.accuracy.runs import Runs, SplitName
+from benchmarks.accuracy.scores import ModelScores, accuracy_difference, score_models
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineComparison:
+    """Accuracy of default AtNet minus that of a baseline on the same texts."""
+
+    model: str
+    accuracy: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """A model's scores on a dataset; fractions, not percent."""
+
+    set: str
+    model: str
+    seeds: tuple[int, ...]
+    rows: int
+    """Texts scored."""
+    accuracy: Interval
+    macro_f1: Interval
+    calibration_error: float
+    seconds: float
+    """Of one training, mean over the seeds."""
+    parameters: int
+    against: BaselineComparison | None = None
+    """Of default AtNet: the comparison with the baseline of the highest accuracy on these texts."""
+
+    def as_result(self) -> dict[str, Any]:
+        """Return what the ledger records besides dataset, model and seeds."""
+        return {name: value for name, value in asdict(self).items() if name not in ("set", "model", "seeds")}
+
+
+def row_from_result(dataset: str, model: str, seeds: tuple[int, ...], result: Mapping[str, Any]) -> ResultRow:
+    """Build a row from what the ledger records."""
+    against = result["against"]
+    return ResultRow(
+        set=dataset,
+        model=model,
+        seeds=seeds,
+        **{
+            **result,
+            "accuracy": Interval(**result["accuracy"]),
+            "macro_f1": Interval(**result["macro_f1"]),
+            "against": against and BaselineComparison(against["model"], Interval(**against["accuracy"])),
+        },
+    )
+
+
+def result_rows(dataset: str, runs: Runs, split: SplitName) -> list[ResultRow]:
+    """Score all models of a dataset on the same rows."""
+    scores, rows = _scores(runs, split)
+    baselines = [name for name in scores if name in BASELINES]
+    best = max(baselines, key=lambda name: scores[name].accuracy.value, default=None)
+    table = []
+    for model, model_runs in runs.items():
+        score, facts = scores[model.name], [run.facts for run in model_runs]
+        against = None
+        if model.name == ATNET and best is not None:
+            against = BaselineComparison(best, accuracy_difference(score, scores[best]))
+        table.append(
+            ResultRow(
+                set=dataset,
+                model=model.name,
+                seeds=model.seeds,
+                rows=rows,
+                accuracy=score.accuracy,
+                macro_f1=score.macro_f1,
+                calibration_error=score.calibration_error,
+                seconds=float(np.mean([fact["seconds"] for fact in facts])),
+                parameters=int(facts[0]["parameters"]),
+                against=against,
+            )
+        )
+    return table
+
+
+def variant_differences(runs: Runs, split: SplitName) -> dict[str, tuple[Interval, Interval]]:
+    """Return each variant's accuracy and its difference from the first variant's."""
+    scores, _ = _scores(runs, split, paired_seeds=True)
+    first = next(iter(scores.values()))
+    return {name: (score.accuracy, accuracy_difference(score, first)) for name, score in scores.items()}
+
+
+def _scores(runs: Runs, split: SplitName, *, paired_seeds: bool = False) -> tuple[dict[str, ModelScores], int]:
+    actual_N = np.zeros(0, np.int64)
+    predicted: dict[str, Sequence[np.ndarray]] = {}
+    for model, model_runs in runs.items():
+        predictions = [run.predictions(split) for run in model_runs]
+        actual_N = predictions[0][0]
+        predicted[model.name] = [values_NC for _, values_NC in predictions]
+    return score_models(actual_N, predicted, paired_seeds=paired_seeds), len(actual_N)

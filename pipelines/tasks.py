@@ -1,0 +1,75 @@
+"""What every flow needs: a task's state from a library call, and one message for every error."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import httpx
+from prefect import Flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from atnet.errors import AtnetError, StoreError
+from atnet.file_system import file_system_errors
+
+SERVER_MESSAGES = {
+    "ephemeral Prefect API server": "Prefect's temporary server did not start in time; the machine is very busy. "
+    "Nothing was run. Run it again, raise PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, or start a server with "
+    "`prefect server start` and set PREFECT_API_URL.",
+    "Failed to reach API": "The Prefect server that PREFECT_API_URL names does not answer. Start it, correct the "
+    "address, or remove the variable: then a temporary server is used.",
+}
+"""Part of Prefect's own message -> the message for the user."""
+
+
+def state_of(call: Callable[[], str]) -> State:
+    """Call the library and return Completed with its message, or Failed with the error's message."""
+    try:
+        with file_system_errors():
+            return Completed(message=call())
+    except AtnetError as error:
+        return Failed(message=str(error))
+
+
+def require_completed(state: State) -> None:
+    """Raise a failed task's message.
+
+    Raises:
+        AtnetError: if the state is not a completed one.
+    """
+    if not state.is_completed():
+        raise AtnetError(state.message or f"A task ended in the state {state.name}.")
+
+
+@contextlib.contextmanager
+def prefect_errors() -> Iterator[None]:
+    """Turn errors of Prefect's server into one message.
+
+    Raises:
+        StoreError: with the next step.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        message = next((text for part, text in SERVER_MESSAGES.items() if part in str(error)), None)
+        if message is None:
+            raise
+        raise StoreError(message) from error
+    except httpx.HTTPError as error:
+        raise StoreError(
+            f"The Prefect server stopped answering ({error or type(error).__name__}). Check that it runs, then run the "
+            "flow again: DVC skips the stages that are done."
+        ) from error
+
+
+def run_flow(flow: Flow[..., Any], name: str) -> State | None:
+    """Run a flow in this process and print its message; None if it could not be run."""
+    try:
+        with file_system_errors(), prefect_errors():
+            state = cast(State, flow(return_state=True))
+    except AtnetError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return None
+    print(f"{name}: {state.message}", file=sys.stdout if state.is_completed() else sys.stderr)
+    return state

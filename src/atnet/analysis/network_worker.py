@@ -1,0 +1,109 @@
+"""The process that trains AtNet for an analysis: `python -m atnet.analysis.network_worker <folder>`.
+
+For each task it does what the stages tokenize, vectors and train do, with the same functions, but without MLflow and
+without the export. Messages are JSON lines: `{"task": 0, "seeds": […]}` in, `{"done": 0}` or `{"error": …}` out.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tokenizers import Tokenizer
+
+from atnet.config import Params
+from atnet.errors import AtnetError
+from atnet.inference import softmax
+from atnet.network.compiled_steps import computation_precision
+from atnet.network.training import Trainer
+from atnet.network.training_inputs import TrainingData, vocabulary
+from atnet.network.training_state import TrainingState
+from atnet.schema import TEXT
+from atnet.storage import cpu_flags, load_params, read_table, whole_file, write_arrow
+from atnet.subprocesses import JsonLineChannel
+from atnet.text.encoded_split import EncodedSplit, ordered_batches
+from atnet.text.tokenization import encode, tokenize_splits
+from atnet.text.word_vectors import word_vectors
+from atnet.wide.blending import fit_temperature
+from atnet.wide.branch import fit_wide_branch
+
+BATCH_TEXTS = 32
+
+
+def run_task(folder: Path, params: Params, seeds: Sequence[int]) -> None:
+    """Fit the tokenizer and the vectors once, train once per seed, and write the predictions."""
+    train, validation, texts = (read_table(folder / f"{name}.parquet") for name in ("train", "validation", "texts"))
+    tokenized = tokenize_splits({"train": train, "validation": validation}, params.tokenize)
+    for name, table in tokenized.tables.items():
+        write_arrow(folder / f"{name}.arrow", table)
+    splits = {name: EncodedSplit.load(folder / f"{name}.arrow") for name in ("train", "validation")}
+    encoded = _encode(tokenized.tokenizer, texts)
+    probabilities = [
+        _predict(_trainer(params, seed, splits, tokenized.tokenizer, tokenized.labels), encoded) for seed in seeds
+    ]
+    with whole_file(folder / "predictions.npz") as part, part.open("wb") as file:
+        np.savez(file, labels=np.array(tokenized.labels), probabilities=np.stack(probabilities))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the tasks that the parent asks for, until it closes the input."""
+    folder = Path((argv or sys.argv[1:])[0])
+    channel = JsonLineChannel()
+    while True:
+        request = channel.receive()
+        try:
+            run_task(folder / str(request["task"]), load_params(folder / "params.json"), request["seeds"])
+        except AtnetError as error:
+            channel.send({"error": str(error)})
+        else:
+            channel.send({"done": request["task"]})
+
+
+def _trainer(
+    params: Params, seed: int, splits: dict[str, EncodedSplit], tokenizer: Tokenizer, labels: Sequence[str]
+) -> Trainer:
+    config, train, validation = params.train.model_copy(update={"seed": seed}), splits["train"], splits["validation"]
+    assert tokenizer.truncation is not None
+    words = vocabulary(tokenizer)
+    data = TrainingData(
+        train=train,
+        validation=validation,
+        vocabulary_size=tokenizer.get_vocab_size(),
+        classes=len(labels),
+        pad_to=tokenizer.truncation["max_length"] if config.attention == "published" else None,
+        vectors=word_vectors(train, params.vectors, dimensions=config.embedding_dimensions),
+        wide=fit_wide_branch(config, train=train, validation=validation, words=words, classes=len(labels)),
+    )
+    return Trainer(config, data, precision=computation_precision(config, cpu_flags()))
+
+
+def _predict(trainer: Trainer, encoded: EncodedSplit) -> np.ndarray:
+    """Train, calibrate on the validation rows and predict: (N, C)."""
+    state = trainer.run(TrainingState(), on_epoch=lambda state: None, on_step=lambda *step: None)
+    network = trainer.network(state)
+
+    def logits(split: EncodedSplit) -> np.ndarray:
+        logits_NC = np.zeros((len(split), trainer.targets.shape[1]), np.float32)
+        for rows in ordered_batches(split.lengths, BATCH_TEXTS):
+            logits_NC[rows] = network(split.padded(rows, trainer.data.pad_to), training=False)["logits"]
+        return logits_NC
+
+    temperature = fit_temperature(logits(trainer.data.validation), trainer.data.validation.labels)
+    return softmax(logits(encoded) / temperature)
+
+
+def _encode(tokenizer: Tokenizer, texts: pd.DataFrame) -> EncodedSplit:
+    tokens = encode(tokenizer, texts[TEXT].tolist())
+    return EncodedSplit(
+        tokens=tokens.values.to_numpy(),
+        offsets=tokens.offsets.to_numpy(),
+        labels=np.zeros(len(texts), np.int32),
+        text_hashes=[],
+        ratings=None,
+        weights=None,
+    )
+
+
+if __name__ == "__main__":
+    main()

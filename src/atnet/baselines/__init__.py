@@ -1,0 +1,1 @@
+"""The baselines that AtNet must beat: the majority class and linear models."""

@@ -1,0 +1,1 @@
+"""The commands of `atnet`, one module per command."""

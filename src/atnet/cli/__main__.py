@@ -1,0 +1,5 @@
+"""Run `python -m atnet.cli`."""
+
+from atnet.cli.app import main
+
+main()

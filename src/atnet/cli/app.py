@@ -1,0 +1,79 @@
+"""The command `atnet`: one file per command, imported only when the command is called.
+
+To add a command, write `cli/NAME.py` with a Typer named `app` and add a line to COMMANDS.
+"""
+
+import importlib
+import sys
+from typing import NoReturn
+
+import typer
+
+from atnet.cli.terminal import configure_logging
+from atnet.errors import AtnetError
+from atnet.file_system import file_system_errors
+
+COMMANDS = {
+    "check": "Check parameters and data before DVC deletes any output.",
+    "publish": "Complete the MLflow run of the model on disk; safe to repeat.",
+    "refresh": "Bring in new data: update imports, add a changed data file again.",
+    "summary": "Summarize the last pipeline run.",
+    "doctor": "Check Python, packages, disk, locks, the MLflow store and Prefect.",
+    "ui": "Open MLflow's UI on the project's runs.",
+    "release": "Run the gate on the published model; promote it if it passes.",
+    "approve": "Promote the version that waits for approval.",
+    "reject": "Reject the version that waits for approval.",
+    "rollback": "Make the previous champion live again.",
+    "history": "Show the ledger: who did what to which version, when and why.",
+    "prune": "Delete old versions that no alias points at.",
+    "lineage": "Show where a version comes from, or what came of a file or text.",
+    "serve": "Serve the champion over HTTP and follow its promotions.",
+    "monitor": "Compare recent texts with held-out rows of the champion: drift, alarm, accuracy.",
+    "review": "List rows worth labeling; merge the corrected list into the data.",
+    "tune": "Search for better training parameters on the validation split.",
+    "analyze": "Analyze the data: learning curve, label issues.",
+}
+"""Command -> help. The command is the module of this name in this package."""
+
+
+def command_line(called: str | None) -> typer.Typer:
+    """Build the command line, importing only the module of the command that is called.
+
+    Importing all of them would take several seconds, also for `atnet --help`.
+    """
+    line = typer.Typer(
+        name="atnet",
+        help="Keep a text classifier trained, checked, tracked and released. Run it in the project folder.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    line.callback()(configure_logging)
+    for name, description in COMMANDS.items():
+        if name == called:
+            line.add_typer(importlib.import_module(f"atnet.cli.{name}").app)
+        else:
+            line.command(name, help=description)(_not_imported)
+    return line
+
+
+def _not_imported() -> None:
+    raise AssertionError("a command was called whose module was not imported")
+
+
+def main() -> None:
+    """Run a command; an error that the user can fix ends in one message and exit code 1."""
+    try:
+        with file_system_errors():
+            command_line(next((argument for argument in sys.argv[1:] if argument in COMMANDS), None))()
+    except AtnetError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"atnet: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""`atnet approve`: promote the version that waits for approval."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from atnet.release.approval import UserDecision, approve_version
+from atnet.storage import load_params
+
+app = typer.Typer()
+
+
+@app.command()
+def approve(
+    version: Annotated[
+        int | None, typer.Argument(help="Number of the version; by default the one that waits for approval.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", "-m", help="For the ledger.")] = "",
+) -> None:
+    """Promote the version that waits for approval."""
+    message = approve_version(load_params(), Path.cwd(), UserDecision(version, reason), now=datetime.now(UTC))
+    print(f"approve: {message}")

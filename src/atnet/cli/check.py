@@ -1,0 +1,161 @@
+"""`atnet check`: find what would make a stage fail, before DVC deletes the stage's outputs."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import typer
+
+from atnet.config import Params
+from atnet.data.check_results import PlainRunner
+from atnet.data.column_settings import propose_label_settings, propose_settings
+from atnet.data.columns import MissingColumnsError
+from atnet.data.encodings import check_encoding
+from atnet.data.label_checks import check_label_settings, check_label_source, check_labels
+from atnet.data.label_mapping import expected_labels, fold_label_settings, map_labels
+from atnet.data.quality_report import describe_failures, notes, top_reasons
+from atnet.data.reader import LabeledTexts, read_labeled_texts
+from atnet.data.validation import ValidationResult, validate_table
+from atnet.diagnosis.foreign_files import require_no_foreign_files
+from atnet.diagnosis.pipeline import require_runnable
+from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataError, DataFileError
+from atnet.files import DATA_FOLDERS, DEFAULT_DATA, RAW
+from atnet.schema import LABEL
+from atnet.storage import load_params
+
+app = typer.Typer()
+MAX_LABELS = 10
+"""Labels listed in the summary."""
+LABEL_CHECKS = frozenset({"label_count", "mean_rows_per_label", "rows_per_label", "class_balance"})
+"""Table checks that fail too where `check_labels` finds a problem."""
+
+
+@app.command()
+def check() -> None:
+    """Check parameters and data before DVC deletes any output."""
+    params = load_params()
+    require_runnable(Path.cwd())
+    require_no_foreign_files(Path.cwd(), default_data=Path(params.data.path) == DEFAULT_DATA)
+    for line in check_inputs(params):
+        print(f"check: {line}")
+
+
+def check_inputs(params: Params) -> list[str]:
+    """Check the parameters and the data file for everything that would make a stage fail.
+
+    Paths are relative to the current folder.
+
+    Returns:
+        Lines that summarize the data file, and notes.
+
+    Raises:
+        AtnetError: with every problem and its next step.
+    """
+    path = Path(params.data.path)
+    problems = _problems(
+        lambda: check_path(path),
+        lambda: check_encoding(params.data.encoding),
+        lambda: check_label_settings(fold_label_settings(params.validate_)),
+    )
+    if not path.exists() and path != DEFAULT_DATA:
+        problems.append(missing_file_error(path))
+    _raise(problems)
+    if not path.exists():
+        return [f"{path} does not exist yet: the sample stage will download the default data."]
+    texts = _read(params)
+    _raise(_problems(lambda: check_label_source(params.data.columns, params.validate_)))
+    result = validate_table(texts.table, params.validate_, PlainRunner())
+    _raise(list(_data_problems(path, texts, result, params)))
+    return [
+        _summary(path, result),
+        *(f"note: {note}" for note in notes(result, texts.source)),
+        *(f"note: {note}" for note in setting_notes(params, len(result.statistics.labels))),
+    ]
+
+
+def setting_notes(params: Params, labels: int) -> Iterator[str]:
+    """Yield settings that have no effect because of others."""
+    train = params.train
+    if train.soft_target_slope is not None and (params.data.columns.rating is None or labels != 2):
+        yield "train.soft_target_slope has no effect: it needs data.columns.rating and two labels. null is the same."
+    if train.attention == "published" and train.wide:
+        yield "train.wide has no effect with train.attention: published. false is the same."
+    if params.tokenize.max_length is not None and params.tokenize.max_length > params.tokenize.max_length_limit:
+        yield "tokenize.max_length_limit has no effect beside tokenize.max_length."
+
+
+def check_path(path: Path) -> None:
+    """Check that the data file is not inside the folder of a stage, which would delete or depend on it.
+
+    Raises:
+        ConfigurationError: with the folder.
+    """
+    # Not resolve(): DVC may link data files into its cache, and what counts is where the user put them.
+    absolute = Path(os.path.abspath(path))
+    for folder in DATA_FOLDERS:
+        if folder != RAW and absolute.is_relative_to(os.path.abspath(folder)):
+            raise ConfigurationError(
+                f"data.path {path} is inside {folder}, where the pipeline writes. Move the file to {RAW}."
+            )
+
+
+def missing_file_error(path: Path) -> DataFileError:
+    """Return the error for a missing data file, with the way to get it."""
+    if Path(f"{path}.dvc").exists():
+        return DataFileError(f"{path} is missing, but DVC tracks it. Run `dvc checkout {path}`, or `dvc pull {path}`.")
+    return DataFileError(f"{path} is missing. Put your file there, or set data.path in params.yaml.")
+
+
+def _read(params: Params) -> LabeledTexts:
+    try:
+        return read_labeled_texts(Path(params.data.path), params.data)
+    except MissingColumnsError as error:
+        settings = [
+            *propose_settings(error.present, params.data.columns),
+            *propose_label_settings(error.present, params.data.columns, params.validate_),
+        ]
+        lines = "\n".join(f"  {setting}  # {setting.reason}" for setting in settings)
+        raise DataContractError(f"{str(error).partition('. ')[0]}. Set in params.yaml:\n{lines}") from error
+
+
+def _data_problems(path: Path, texts: LabeledTexts, result: ValidationResult, params: Params) -> Iterator[AtnetError]:
+    """Yield what `validate` and `split` would refuse."""
+    config = fold_label_settings(params.validate_)
+    labeled = map_labels(texts.table, config).table
+    labeled = labeled[labeled[LABEL].notna()]
+    expected = expected_labels(config, list(labeled[LABEL].unique()))
+    problems = _problems(lambda: check_labels(path, labeled, expected))
+    yield from problems
+    known = LABEL_CHECKS if problems else frozenset()
+    if not known.issuperset(failure.check.name for failure in result.failed):
+        yield DataContractError(
+            f"{path}: {describe_failures(result)}. Fix the data, or change the limits under validate in params.yaml."
+        )
+    if problems or result.failed:
+        yield from (DataContractError(f"note: {note}") for note in notes(result, texts.source))
+
+
+def _problems(*checks: Callable[[], None]) -> list[AtnetError]:
+    """Run every check and return the errors."""
+    problems: list[AtnetError] = []
+    for run in checks:
+        try:
+            run()
+        except (ConfigurationError, DataError) as error:
+            problems.append(error)
+    return problems
+
+
+def _raise(problems: Sequence[AtnetError]) -> None:
+    """Raise all problems as one error, of the type of the first."""
+    if problems:
+        raise type(problems[0])("\n".join(map(str, problems)))
+
+
+def _summary(path: Path, result: ValidationResult) -> str:
+    statistics = result.statistics
+    excluded = "".join(f", {rows:,} excluded by {rule}" for rule, rows in result.excluded.items())
+    quarantined = f", {statistics.quarantined:,} quarantined ({top_reasons(result)})" if statistics.quarantined else ""
+    labels = sorted(statistics.labels)
+    names = ", ".join(labels[:MAX_LABELS]) + (", …" if len(labels) > MAX_LABELS else "")
+    return f"{path}: {statistics.read:,} rows{excluded}{quarantined}, {len(labels)} labels ({names})."

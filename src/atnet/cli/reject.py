@@ -1,0 +1,24 @@
+"""`atnet reject`: reject the version that waits for approval."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from atnet.release.approval import UserDecision, reject_version
+from atnet.storage import load_params
+
+app = typer.Typer()
+
+
+@app.command()
+def reject(
+    version: Annotated[
+        int | None, typer.Argument(help="Number of the version; by default the one that waits for approval.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", "-m", help="For the ledger.")] = "",
+) -> None:
+    """Reject the version that waits for approval."""
+    message = reject_version(load_params(), Path.cwd(), UserDecision(version, reason), now=datetime.now(UTC))
+    print(f"reject: {message}")

@@ -1,1 +1,0 @@
-"""What stands behind `atnet …`: the commands that have modules of their own, and the acts of the smaller ones."""

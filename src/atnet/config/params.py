@@ -1,0 +1,112 @@
+"""Read params.yaml, with messages that name each invalid key."""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError, model_validator
+
+from atnet.config.analyze import AnalyzeConfig
+from atnet.config.monitoring import MonitorConfig
+from atnet.config.release import ReleaseConfig
+from atnet.config.serving import ServeConfig
+from atnet.config.stages import StageParams
+from atnet.config.tracking import TrackingConfig
+from atnet.config.tune import TuneConfig, check_vector_dimensions
+from atnet.errors import ConfigurationError
+from atnet.files import PARAMS_FILE
+
+
+class Params(StageParams):
+    """All of params.yaml: the sections of the stages, then those of the commands."""
+
+    tracking: TrackingConfig
+    release: ReleaseConfig
+    serve: ServeConfig
+    monitor: MonitorConfig
+    analyze: AnalyzeConfig
+    tune: TuneConfig
+
+    @model_validator(mode="after")
+    def _has_labels(self) -> "Params":
+        columns, rule = self.data.columns, self.validate_.label_from_rating
+        if rule is None and columns.label is None:
+            raise ValueError(
+                "data.columns.label is null: set it to the label column, or set validate.label_from_rating"
+            )
+        if rule is not None and columns.rating is None:
+            raise ValueError("validate.label_from_rating needs data.columns.rating")
+        return self
+
+    @model_validator(mode="after")
+    def _search_space_is_valid(self) -> "Params":
+        check_vector_dimensions(self.tune.space, self.train)
+        return self
+
+
+def load_params(path: Path | str = PARAMS_FILE) -> Params:
+    """Read params.yaml.
+
+    Raises:
+        ConfigurationError: if it is missing or invalid.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} is missing. Run the command in the project's folder.") from None
+    return parse_params(text, source=str(path))
+
+
+def parse_params(text: str, *, source: str = "params.yaml") -> Params:
+    """Parse the text of params.yaml into typed sections.
+
+    Raises:
+        ConfigurationError: with every invalid key and, for an unknown key, the closest known one.
+    """
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{source} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{source} has no sections. Restore it with `git checkout {source}`.")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        problems = "\n".join(f"  {describe_problem(problem, Params)}" for problem in error.errors())
+        raise ConfigurationError(
+            f"{source} is invalid:\n{problems}\n"
+            "Edit the file; docs/parameters.md lists every key with its type and meaning."
+        ) from error
+
+
+def describe_problem(problem: Any, root: type[BaseModel]) -> str:
+    """Describe one problem of a pydantic ValidationError; for an unknown key, suggest the nearest known one."""
+    key = ".".join(str(part) for part in problem["loc"]) or "file"
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key{_suggestion(problem['loc'], root)}"
+    if problem["type"] == "missing":
+        return f"{key}: missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message} (found {problem['input']!r})" if problem["type"] != "value_error" else f"{key}: {message}"
+
+
+def _suggestion(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    keys = list(_section_keys(root, location[:-1]))
+    closest = difflib.get_close_matches(str(location[-1]), keys, n=1, cutoff=0.5)
+    return f" (did you mean {closest[0]}?)" if closest else f" (keys of this section: {', '.join(keys)})"
+
+
+def _section_keys(section: type[BaseModel], path: tuple[int | str, ...]) -> Iterator[str]:
+    for part in path:
+        field = next((f for n, f in section.model_fields.items() if (f.alias or n) == part), None)
+        inner = field and next((t for t in (field.annotation, *get_args(field.annotation)) if _is_section(t)), None)
+        if inner is None:
+            return
+        section = inner
+    yield from (field.alias or name for name, field in section.model_fields.items())
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,0 +1,164 @@
+"""Map the columns of the data file to the canonical table (see `atnet.schema`): names, types and missing columns."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from atnet.config import ColumnsConfig, SplitName
+from atnet.data.column_settings import column_settings, listed_columns, propose_settings
+from atnet.errors import DataContractError
+from atnet.schema import BUILT_IN_SLICES, CANONICAL, ID, LABEL, RATING, SPLIT, TEXT, WEIGHT
+
+SPLIT_NAMES: Mapping[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+
+
+class MissingColumnsError(DataContractError):
+    """A file lacks configured columns; carries the columns that it has."""
+
+    def __init__(self, message: str, present: Sequence[str]) -> None:
+        super().__init__(message)
+        self.present = tuple(present)
+
+
+def required_columns(columns: ColumnsConfig) -> list[str]:
+    """Return the names of the file's columns that the pipeline reads, each once."""
+    return list(dict.fromkeys(name for _, name in column_settings(columns)))
+
+
+def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Path) -> None:
+    """Check that a file has every required column exactly once.
+
+    Raises:
+        DataContractError: if a column is missing (with the columns of the file and the closest name), occurs twice, or
+            if a slice column has a reserved name.
+    """
+    missing = [name for name in required_columns(columns) if name not in present]
+    if missing:
+        settings = propose_settings(present, columns)
+        proposed = [setting.value for setting in settings if setting.value in present]
+        hint = f" Did you mean {', '.join(map(repr, proposed))}?" if proposed else ""
+        plural = "s" if len(missing) > 1 else ""
+        raise MissingColumnsError(
+            f"{source} has no column{plural} {', '.join(map(repr, missing))} (its columns: {listed_columns(present)})."
+            f"{hint} Set {'; '.join(map(str, settings))} in params.yaml.",
+            present,
+        )
+    repeated = [name for name in required_columns(columns) if present.count(name) > 1]
+    if repeated:
+        raise DataContractError(f"{source} has two columns {repeated[0]!r}. Rename one of them in the file.")
+    reserved = (*CANONICAL, *BUILT_IN_SLICES)
+    for name in columns.slices:
+        if name in reserved:
+            raise DataContractError(
+                f"{source}: the slice column {name!r} has a name that the pipeline uses itself "
+                f"({', '.join(reserved)}). Rename it in the file, or remove it from data.columns.slices."
+            )
+
+
+def to_canonical(raw: pd.DataFrame, columns: ColumnsConfig, *, first_row: int = 1) -> pd.DataFrame:
+    """Return the canonical table: canonical columns first, then the slice columns, indexed by row position.
+
+    A row without an id is named after its position (row-000001), an empty label is null, an empty slice value "".
+
+    Args:
+        raw: columns of the file, all strings.
+        columns: which column is which.
+        first_row: position of the first row, if `raw` is a later batch of a file.
+
+    Raises:
+        DataContractError: if a rating or weight is not a number, or a split name is unknown; with all such columns.
+    """
+    rows = pd.RangeIndex(first_row, first_row + len(raw))
+    raw = raw.set_axis(rows, axis="index")
+    canonical: dict[str, pd.Series] = {ID: _ids(raw, columns.id), TEXT: raw[columns.text]}
+    if columns.label is not None:
+        canonical[LABEL] = _blank_to_null(raw[columns.label])
+    problems = []
+    conversions = (
+        (SPLIT, columns.split, _splits),
+        (RATING, columns.rating, _ratings),
+        (WEIGHT, columns.weight, _weights),
+    )
+    for key, name, convert in conversions:
+        if name is not None:
+            try:
+                canonical[key] = convert(raw[name])
+            except DataContractError as error:
+                problems.append(str(error))
+    if problems:
+        raise DataContractError(" Also: ".join(problems))
+    for name in columns.slices:
+        canonical[name] = raw[name].fillna("")
+    return pd.DataFrame(canonical, index=rows)
+
+
+def _blank_to_null(values: pd.Series) -> pd.Series:
+    """Replace empty and blank cells by nulls; all other values stay as they are."""
+    return values.where(values.str.strip() != "")
+
+
+def _ids(raw: pd.DataFrame, column: str | None) -> pd.Series:
+    numbered = pd.Series([f"row-{row:06d}" for row in raw.index], index=raw.index, dtype="str")
+    if column is None:
+        return numbered
+    ids = _blank_to_null(raw[column])
+    return ids.where(ids.notna(), numbered)
+
+
+def _numbers(values: pd.Series, role: str) -> pd.Series:
+    filled = _blank_to_null(values)
+    numbers = pd.to_numeric(filled, errors="coerce").astype("float64")
+    invalid = filled.notna() & ~numbers.abs().lt(math.inf)
+    if invalid.any():
+        row, value = _first_invalid(values, invalid)
+        raise DataContractError(
+            f"the {role} of data row {row:,} is {value!r}, which is not a number "
+            f"({int(invalid.sum()):,} such rows). Fix the column {values.name!r} (decimals take a point), "
+            f"or set data.columns.{role} to another column."
+        )
+    return numbers
+
+
+def _ratings(values: pd.Series) -> pd.Series:
+    return _numbers(values, "rating")
+
+
+def _weights(values: pd.Series) -> pd.Series:
+    numbers = _numbers(values, "weight")
+    invalid = ~numbers.gt(0)
+    if invalid.any():
+        row, value = _first_invalid(values, invalid)
+        raise DataContractError(
+            f"the weight of data row {row:,} is {value!r}; a weight is a number above 0 "
+            f"({int(invalid.sum()):,} such rows). Fix the column {values.name!r}, or set data.columns.weight: null."
+        )
+    return numbers
+
+
+def _splits(values: pd.Series) -> pd.Series:
+    splits = values.str.strip().str.lower().map(SPLIT_NAMES)
+    invalid = splits.isna()
+    if invalid.any():
+        row, value = _first_invalid(values, invalid)
+        raise DataContractError(
+            f"the split of data row {row:,} is {value!r} ({int(invalid.sum()):,} such rows); "
+            "allowed are train, validation (or dev, valid, val) and test. Fix the column, or set "
+            "data.columns.split: null to let the pipeline split the rows."
+        )
+    return splits.astype("str")
+
+
+def _first_invalid(values: pd.Series, invalid: pd.Series) -> tuple[int, str]:
+    """Return the position of the first invalid row and its value."""
+    position = int(invalid.to_numpy().argmax())
+    return int(values.index[position]), values.iloc[position]

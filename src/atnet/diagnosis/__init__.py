@@ -1,0 +1,1 @@
+"""What `atnet doctor` checks: the machine, DVC, MLflow and Prefect. Each check returns findings with a next step."""

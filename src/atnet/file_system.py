@@ -1,0 +1,59 @@
+"""Errors of the file system that the user can fix, as one message with the next step."""
+
+import contextlib
+import errno
+from collections.abc import Iterator
+
+from atnet.errors import AtnetError
+
+_FREE_SPACE = "Free some space and run the command again."
+_PERMISSION = "Give this user write permission, or run the command as the owner."
+_MOVE_AWAY = "Move it away and run the command again."
+MESSAGES = {
+    errno.ENOSPC: ("the disk is full", _FREE_SPACE),
+    errno.EDQUOT: ("your disk quota is used up", _FREE_SPACE),
+    errno.EROFS: ("the file system is read-only", "Mount it writable, or move the project."),
+    errno.EACCES: ("permission denied", _PERMISSION),
+    errno.EPERM: ("operation not permitted", _PERMISSION),
+    errno.EFBIG: ("the file is too large", "The file system or `ulimit -f` limits it."),
+    errno.EIO: ("the disk reports an input/output error", "Check the disk before anything else."),
+    errno.ENXIO: ("the disk does not respond", "Check that it is connected and mounted."),
+    errno.ENODEV: ("the disk does not respond", "Check that it is connected and mounted."),
+    errno.ESTALE: ("the network file system has changed", "Mount it again and run the command again."),
+    errno.EMFILE: ("too many files are open", "Raise the limit (`ulimit -n 4096`) and run the command again."),
+    errno.ENFILE: ("too many files are open on this machine", "Close other programs and run the command again."),
+    errno.ENAMETOOLONG: ("the path is too long", "Move the project to a shorter path."),
+    errno.ELOOP: ("symbolic links point at each other", "Correct the links."),
+    errno.EISDIR: ("a folder is in the place of a file", _MOVE_AWAY),
+    errno.ENOTDIR: ("a file is in the place of a folder", _MOVE_AWAY),
+    errno.EEXIST: ("a file is in the place of a folder", _MOVE_AWAY),
+}
+"""Error number -> problem and next step. Other errors are likely to be our own and keep their traceback."""
+
+
+def is_file_system_error(error: OSError) -> bool:
+    """Return whether the user can fix the error by changing disk, permissions or limits."""
+    return error.errno in MESSAGES
+
+
+def file_system_message(error: OSError) -> str:
+    """Return what happened, where, and the next step, for an error that the user can fix."""
+    assert error.errno is not None
+    problem, next_step = MESSAGES[error.errno]
+    where = f": {error.filename}" if error.filename else ""
+    return f"{problem}{where}. {next_step}"
+
+
+@contextlib.contextmanager
+def file_system_errors() -> Iterator[None]:
+    """Turn errors of the file system into one message.
+
+    Raises:
+        AtnetError: naming the file and the next step.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_file_system_error(error):
+            raise
+        raise AtnetError(file_system_message(error)) from error

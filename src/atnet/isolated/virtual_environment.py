@@ -1,0 +1,49 @@
+"""A virtual environment with only the packages that a model version declares."""
+
+import hashlib
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock
+
+from atnet.errors import StoreError
+
+INSTALL_SECONDS = 900
+DONE = ".installed"
+
+
+def isolated_python(requirements: str) -> str:
+    """Return the interpreter of a virtual environment with these requirements; the same ones are installed once.
+
+    Raises:
+        StoreError: if they cannot be installed, for example without a package index.
+    """
+    key = hashlib.sha256(f"{sys.version}\n{requirements}".encode()).hexdigest()[:16]
+    folder = Path(platformdirs.user_cache_dir("atnet")) / "environments" / key
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    with FileLock(f"{folder}.lock"):
+        # Written last, so that an interrupted installation is repeated from the start.
+        if not (folder / DONE).exists():
+            _install(folder, python, requirements)
+            (folder / DONE).touch()
+    return str(python)
+
+
+def _install(folder: Path, python: Path, requirements: str) -> None:
+    venv.create(folder, clear=True, with_pip=False)
+    requirements_file = folder / "requirements.txt"
+    requirements_file.write_text(requirements, encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    command += ["--disable-pip-version-check", "--retries", "1", "-r", str(requirements_file)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise StoreError(f"the requirements were not installed within {INSTALL_SECONDS} s") from None
+    if done.returncode != 0:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = errors[0].removeprefix("ERROR: ") if errors else f"exit code {done.returncode}"
+        raise StoreError(f"the requirements cannot be installed ({reason})")

@@ -1,0 +1,101 @@
+"""The model folder: everything that defines a trained model, without dates or run ids."""
+
+import csv
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import keras
+import numpy as np
+from tokenizers import Tokenizer
+
+from atnet.inference import Predictor, create_session
+from atnet.network.export import check_export, run_exported, to_onnx
+from atnet.network.model import architecture_json
+from atnet.network.training import Trainer
+from atnet.network.training_state import Epoch, TrainingState
+from atnet.storage import whole_file, write_json, write_text
+from atnet.text.encoded_split import EncodedSplit, ordered_batches
+from atnet.wide.blending import fit_temperature
+
+HISTORY_DECIMALS = 6
+CHECKED_TEXTS, CHECK_BATCH = 256, 16
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A finished training, with the tokenizer and the labels that its network needs for inference."""
+
+    trainer: Trainer
+    state: TrainingState
+    tokenizer: str
+    """The tokenizer's JSON."""
+    labels: Sequence[str]
+
+
+def save_model(folder: Path, trained: TrainedModel) -> None:
+    """Export the network, check the export, calibrate it on the validation split and write the model folder.
+
+    Raises:
+        ModelError: if the outputs of the exported network differ from those of Keras; nothing is written then.
+    """
+    data, network = trained.trainer.data, trained.trainer.network(trained.state)
+    exported = to_onnx(network)
+    _check(network, exported, data.validation, data.pad_to)
+    tokenizer, session = Tokenizer.from_str(trained.tokenizer), create_session(exported)
+    predictor = Predictor(tokenizer, session, labels=trained.labels, temperature=1.0, pad_to=data.pad_to)
+    config = {
+        "labels": list(trained.labels),
+        "temperature": _temperature(predictor, data.validation),
+        "pad_to": data.pad_to,
+    }
+    _write_bytes(folder / "model.weights.h5", _weights_file(network))
+    _write_bytes(folder / "model.onnx", exported)
+    write_text(folder / "architecture.json", architecture_json(network))
+    write_text(folder / "tokenizer.json", trained.tokenizer)
+    write_json(folder / "inference_config.json", config)
+    write_text(folder / "train_hashes.txt", "".join(f"{text}\n" for text in sorted(set(data.train.text_hashes))))
+    write_text(folder / "history.csv", history_csv(trained.state.history))
+
+
+def history_csv(history: Sequence[Epoch]) -> str:
+    """Return the training curves as CSV, one line per epoch."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, [field.name for field in fields(Epoch)], lineterminator="\n")
+    writer.writeheader()
+    for epoch in history:
+        writer.writerow({name: _rounded(value) for name, value in asdict(epoch).items()})
+    return file.getvalue()
+
+
+def _check(network: keras.Model, exported: bytes, validation: EncodedSplit, pad_to: int | None) -> None:
+    """Compare the exported network with Keras on evenly spaced validation texts."""
+    run = run_exported(exported)
+    rows = np.linspace(0, len(validation) - 1, min(CHECKED_TEXTS, len(validation))).astype(np.int64)
+    for batch in ordered_batches(validation.lengths[rows], CHECK_BATCH):
+        check_export(network, run, validation.padded(rows[batch], pad_to))
+
+
+def _temperature(predictor: Predictor, validation: EncodedSplit) -> float:
+    bounds = zip(validation.offsets[:-1].tolist(), validation.offsets[1:].tolist(), strict=True)
+    logits = predictor.logits([validation.tokens[start:end].tolist() for start, end in bounds])
+    return fit_temperature(logits, validation.labels)
+
+
+def _weights_file(network: keras.Model) -> bytes:
+    # Keras requires this file name, so it cannot write a temporary file next to the final one.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.weights.h5"
+        network.save_weights(path)
+        return path.read_bytes()
+
+
+def _rounded(value: float | int) -> float | int:
+    return value if isinstance(value, int) else round(value, HISTORY_DECIMALS)
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)

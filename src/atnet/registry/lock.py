@@ -1,0 +1,106 @@
+"""The registry lock: held for about a second while aliases move.
+
+Running the gate takes minutes and does not hold this lock, so a rollback never waits for it.
+"""
+
+import contextlib
+import getpass
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import filelock
+
+from atnet.errors import ReleaseError
+from atnet.registry.versions import Registry, is_registered, model_tags, set_model_tag
+from atnet.tracking.store import SQLITE, shown
+
+LOCK_TAG = "release.lock"
+WAIT_SECONDS = 20.0
+STALE = timedelta(seconds=60)
+"""An older lock was left by a process that was killed: no command holds it for so long."""
+SETTLE_SECONDS = 0.5
+"""Longer than the time between reading the tag and writing it, in any process that read it as free."""
+
+
+@contextlib.contextmanager
+def registry_lock(registry: Registry, *, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+    """Lock the registered model for a transaction.
+
+    Raises:
+        ReleaseError: if another process holds the lock for too long, or nothing is registered yet.
+    """
+    if not is_registered(registry):
+        raise ReleaseError(f"{registry.model} has no released version yet. Run `atnet release` first.")
+    if registry.store.uri.startswith(SQLITE):
+        with _file_lock(registry, wait_seconds):
+            yield
+        return
+    token = _acquire(registry, wait_seconds)
+    try:
+        yield
+    finally:
+        if model_tags(registry).get(LOCK_TAG) == token:
+            set_model_tag(registry, LOCK_TAG, None)
+
+
+@contextlib.contextmanager
+def _file_lock(registry: Registry, wait_seconds: float) -> Iterator[None]:
+    # Beside the database: every project folder that uses it finds the same lock, and a kill releases it.
+    path = Path(f"{registry.store.uri.removeprefix(SQLITE)}.{registry.model}.lock")
+    try:
+        with filelock.FileLock(path, timeout=wait_seconds):
+            yield
+    except filelock.Timeout:
+        raise ReleaseError(
+            f"Another command is moving aliases of {registry.model} in {shown(registry.store.uri)}: it has held "
+            f"{path.name} for over {wait_seconds:.0f} s. Run this command again when it has finished."
+        ) from None
+
+
+def _acquire(registry: Registry, wait_seconds: float) -> str:
+    """Acquire the lock that is a tag: MLflow has no compare-and-set, so write, wait, and read who won."""
+    end = time.monotonic() + wait_seconds
+    while True:
+        holder = model_tags(registry).get(LOCK_TAG)
+        if holder is None or _is_stale(holder):
+            token = _new_token()
+            set_model_tag(registry, LOCK_TAG, token)
+            time.sleep(SETTLE_SECONDS)
+            holder = model_tags(registry).get(LOCK_TAG)
+            if holder == token:
+                return token
+        if time.monotonic() > end:
+            user = json.loads(holder)["user"] if holder else "another process"
+            raise ReleaseError(
+                f"{user} is moving aliases of {registry.model}. Run this command again in a minute: "
+                f"a lock left by a killed process expires after {STALE.seconds} s."
+            )
+        time.sleep(0.5)
+
+
+def this_user() -> str:
+    """Return who runs this process, as user@machine."""
+    # The user of a container may have no name.
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = f"user {os.getuid()}"
+    return f"{name}@{socket.gethostname()}"
+
+
+def _new_token() -> str:
+    return json.dumps({"user": this_user(), "since": datetime.now(UTC).isoformat(), "id": secrets.token_hex(8)})
+
+
+def _is_stale(holder: str) -> bool:
+    try:
+        since = datetime.fromisoformat(json.loads(holder)["since"])
+    except (ValueError, KeyError, TypeError):
+        return True
+    return datetime.now(UTC) - since > STALE

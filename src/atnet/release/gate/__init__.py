@@ -1,0 +1,1 @@
+"""The gate: measure the challenger, then decide whether it may become the champion."""

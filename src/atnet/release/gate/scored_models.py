@@ -1,0 +1,66 @@
+"""What the gate looks at: the predictions of challenger and champion, and what else was collected about them.
+
+Letters in array names: N rows, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from atnet.release.behavior.runner import BehaviorResult
+from atnet.release.gate.result import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPredictions:
+    """What one model predicted for the rows of a table."""
+
+    model: str
+    """SHA-256 of the model files."""
+    labels: tuple[str, ...]
+    ids: Sequence[str]
+    """(N,) ids of the rows, in the table's order."""
+    probabilities: np.ndarray
+    """(N, C) calibrated; columns in the order of `labels`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredModel:
+    """One version with its predictions on the test rows."""
+
+    predictions: ModelPredictions
+    train_hashes: frozenset[str]
+    """Hashes of the normalized texts the model was trained on."""
+    latency_ms: float | None
+    """Median time of one text, in a process of its own; None if it was not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenPredictions:
+    """The golden set with both models' predictions."""
+
+    table: pd.DataFrame
+    """Columns id, text, label; `text_hash` if known."""
+    challenger: ModelPredictions
+    champion: ModelPredictions | None
+
+
+@dataclass(frozen=True, slots=True)
+class GateInputs:
+    """Everything the gate looks at."""
+
+    test: pd.DataFrame
+    """The challenger's test split (canonical table)."""
+    challenger: ScoredModel
+    champion: ScoredModel | None
+    baselines: Mapping[str, Sequence[str]]
+    """Baseline -> predicted labels, in the order of `test`."""
+    behavior: BehaviorResult
+    """Of the challenger."""
+    size_bytes: int
+    """Of the challenger's files together."""
+    servable: CheckResult
+    """Whether the challenger loads and predicts in a fresh process."""
+    golden: GoldenPredictions | None = None

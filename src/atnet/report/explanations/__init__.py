@@ -1,0 +1,1 @@
+"""What the model has learned, over many texts: n-gram contributions, attention and word vectors."""

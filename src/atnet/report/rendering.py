@@ -1,0 +1,41 @@
+"""The templates of reports, model cards and analyses, and how they write numbers."""
+
+from collections.abc import Callable, Mapping
+
+import jinja2
+
+from atnet.formatting import count, fixed, interval, p_value, percent, points, signed, with_interval
+from atnet.report.sentences import display_name
+
+
+def _with_minus(form: Callable[[float], str]) -> Callable[[float], str]:
+    """Write a real minus sign in place of the hyphen, which is hard to see in a page."""
+    return lambda value: form(value).replace("-", "−")
+
+
+FORMATS = {"percent": percent, "fixed": fixed, "points": _with_minus(points), "signed": _with_minus(signed)}
+FILTERS: dict[str, Callable[..., str]] = {
+    **FORMATS,
+    "count": count,
+    "p_value": p_value,
+    "display_name": display_name,
+    # {{ value | number("percent") }}: the format as an argument.
+    "number": lambda value, form: FORMATS[form](value),
+    # {{ score | interval("percent") }} writes '81.5% to 84.9%'.
+    "interval": lambda score, form: interval(score, FORMATS[form]),
+    "with_interval": lambda score, form: with_interval(score, FORMATS[form]),
+}
+
+
+def page_template(name: str, filters: Mapping[str, Callable[..., str]] | None = None) -> jinja2.Template:
+    """Load a template; HTML is escaped, and a missing variable is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("atnet.report", "templates"),
+        autoescape=name.endswith(".html"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update({**FILTERS, **(filters or {})})
+    return environment.get_template(name)

@@ -1,0 +1,190 @@
+"""The wide branch: a linear model of words, word n-grams and character n-grams, fitted before the network is trained.
+
+NB-SVM (Wang & Manning 2012) with the logistic loss, extended by the character n-grams of each word. After the fit the
+weights of a word's character n-grams are summed into one number per word, so that inference needs token ids only.
+
+Shapes: N texts, V vocabulary entries, R slots for word n-grams, F features, K weight columns (see `weight_columns`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sparse
+
+from atnet.config import TrainConfig
+from atnet.text.encoded_split import EncodedSplit, check_splits, class_targets, row_weights
+from atnet.text.ngrams import (
+    CHUNK_TEXTS,
+    MIN_DOCUMENT_FREQUENCY,
+    NgramHashTable,
+    char_ngram_matrix,
+    count_distinct_ngrams,
+    document_term_matrix,
+    ngram_hash_table,
+    weight_columns,
+)
+from atnet.wide.blending import fit_temperature, log_loss
+from atnet.wide.logistic import LogisticFit, fit_logistic
+from atnet.wide.ngram_features import frequent_char_ngrams, log_count_ratios, sqrt_column, wide_features
+
+
+@dataclass(frozen=True, slots=True)
+class WideBranch:
+    """The weights of the wide branch, which the layer `WideNgrams` holds."""
+
+    word_weights: np.ndarray
+    """(V, K) float32."""
+    ngram_weights: np.ndarray
+    """(R, K) float32, the weights of the word n-gram in each slot."""
+    ngram_ids: np.ndarray
+    """(R,) int64, the word n-gram in each slot; -1 for an empty slot."""
+    char_ngram_weights: np.ndarray
+    """(V, K) float32, the summed weights of a word's character n-grams."""
+    char_ngram_counts: np.ndarray
+    """(V,) float32, the number of those n-grams."""
+    intercept: np.ndarray
+    """(K,) float32."""
+
+    @property
+    def max_n(self) -> int:
+        """Words of the longest n-gram."""
+        return NgramHashTable(self.ngram_ids).max_n
+
+    def logits(self, split: EncodedSplit) -> np.ndarray:
+        """Return the logits (N, C) of a split, as the layer computes them."""
+        weights = np.concatenate([self.word_weights, self.ngram_weights])
+        rows = np.arange(len(split))
+        chunks = (rows[start : start + CHUNK_TEXTS] for start in range(0, len(rows), CHUNK_TEXTS))
+        return np.concatenate([self._chunk_logits(split.taken(chunk), weights) for chunk in chunks])
+
+    def _chunk_logits(self, split: EncodedSplit, weights: np.ndarray) -> np.ndarray:
+        table = NgramHashTable(self.ngram_ids)
+        terms = document_term_matrix(split, len(self.word_weights), table)
+        words = terms[:, : len(self.word_weights)]
+        logits = (terms @ weights) / sqrt_column(count_distinct_ngrams(split, table.max_n))
+        logits += (words @ self.char_ngram_weights) / sqrt_column(words @ self.char_ngram_counts)
+        return binary_to_two_logits(logits + self.intercept)
+
+
+class Candidate(NamedTuple):
+    """A fit with one regularization, and its calibrated validation loss."""
+
+    fit: LogisticFit
+    regularization: float
+    loss: float
+
+
+def fit_wide_branch(
+    config: TrainConfig, *, train: EncodedSplit, validation: EncodedSplit, words: Sequence[str], classes: int
+) -> WideBranch | None:
+    """Fit the branch that section train configures, on at most `wide_max_tokens` tokens of each split.
+
+    Args:
+        words: the vocabulary by token id.
+
+    Returns:
+        The branch, or None where it is switched off.
+
+    Raises:
+        DataContractError: if a split is empty or train has fewer than two labels.
+    """
+    check_splits(train, validation)
+    if not config.wide or config.attention == "published":
+        return None
+    train, validation = train.sampled(config.wide_max_tokens), validation.sampled(config.wide_max_tokens)
+    return select_branch(
+        train,
+        validation,
+        words=words,
+        targets=class_targets(train, classes=classes, soft_target_slope=config.soft_target_slope),
+        row_weights=row_weights(train, classes=classes, balanced=config.class_weights == "balanced"),
+        regularization=config.wide_regularization,
+    )
+
+
+def select_branch(
+    train: EncodedSplit,
+    validation: EncodedSplit,
+    *,
+    words: Sequence[str],
+    targets: np.ndarray,
+    row_weights: np.ndarray,
+    regularization: Sequence[float],
+) -> WideBranch:
+    """Fit with and without character n-grams for each regularization; return the fit with the lowest validation loss.
+
+    Character n-grams help short texts, in which most words are rare, and harm long ones.
+
+    Args:
+        words: the vocabulary by token id.
+        targets: (N, C) class probabilities.
+        regularization: values of C, the inverse strength.
+    """
+    table = ngram_hash_table(train, weight_columns(targets.shape[1]))
+    terms = document_term_matrix(train, len(words), table)
+    columns = np.flatnonzero(np.diff(terms.tocsc().indptr) >= MIN_DOCUMENT_FREQUENCY)
+    char_ngrams = frequent_char_ngrams(char_ngram_matrix(words), terms[:, : len(words)])
+    features = wide_features(train, terms, columns, char_ngrams, table.max_n)
+    validation_terms = document_term_matrix(validation, len(words), table)
+    validation_features = wide_features(validation, validation_terms, columns, char_ngrams, table.max_n)
+    del terms, validation_terms
+    with_chars = log_count_ratios(features, targets)
+    words_only = with_chars.copy()
+    words_only[len(columns) :] = 0
+
+    def candidates(
+        prior_scale_FK: np.ndarray, values: Sequence[float], start: LogisticFit | None
+    ) -> Iterator[Candidate]:
+        for value in values:
+            start = fit_logistic(
+                features,
+                targets,
+                prior_scale_FK=prior_scale_FK,
+                regularization=value,
+                row_weights_N=row_weights,
+                start=start,
+            )
+            logits = binary_to_two_logits(start.logits(validation_features))
+            yield Candidate(start, value, _calibrated_loss(logits, validation.labels))
+
+    best = _first_minimum(candidates(with_chars, sorted(regularization), None))
+    weaker = [value for value in sorted(regularization) if value >= best.regularization]
+    without = _first_minimum(candidates(words_only, weaker, best.fit))
+    return _branch(min(best, without, key=lambda candidate: candidate.loss).fit, columns, char_ngrams, table)
+
+
+def _first_minimum(candidates: Iterator[Candidate]) -> Candidate:
+    """Fit candidates until the loss no longer falls."""
+    best = next(candidates)
+    for candidate in candidates:
+        if candidate.loss >= best.loss:
+            break
+        best = candidate
+    return best
+
+
+def _calibrated_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    # The blend calibrates later, so the confidence of the branch alone does not matter.
+    return log_loss(logits / fit_temperature(logits, labels), labels)
+
+
+def binary_to_two_logits(logits: np.ndarray) -> np.ndarray:
+    """Return logits (N, C); a single column z becomes (-z/2, z/2)."""
+    return logits if logits.shape[1] > 1 else np.concatenate([-logits / 2, logits / 2], axis=1)
+
+
+def _branch(fit: LogisticFit, columns: np.ndarray, char_ngrams: sparse.csr_array, table: NgramHashTable) -> WideBranch:
+    term_w, char_w = np.split(fit.weights_FK, [len(columns)])
+    vocabulary_size = char_ngrams.shape[0]
+    weights = np.zeros((vocabulary_size + len(table), term_w.shape[1]), np.float32)
+    weights[columns] = term_w
+    return WideBranch(
+        word_weights=weights[:vocabulary_size],
+        ngram_weights=weights[vocabulary_size:],
+        ngram_ids=table.ngram_ids,
+        char_ngram_weights=(char_ngrams @ char_w).astype(np.float32),
+        char_ngram_counts=np.asarray(char_ngrams.sum(axis=1)).ravel().astype(np.float32),
+        intercept=fit.intercept_K,
+    )

@@ -1,0 +1,104 @@
+"""Logistic regression with a prior scale per weight, for features that are sparse or known only by matrix products.
+
+Shapes: N texts, F features, K weight columns. One column is fitted with a sigmoid, several with a softmax.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.optimize import minimize
+
+MAX_ITERATIONS = 120
+TOLERANCE = 1e-5
+"""Relative decrease of the objective below which the optimizer stops."""
+CORRECTIONS = 10
+"""Gradient differences that L-BFGS keeps to approximate the Hessian."""
+
+
+class FeatureMatrix(Protocol):
+    """A matrix (N, F) known by its products."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return N and F."""
+
+    def matmul(self, weights_FK: np.ndarray) -> np.ndarray:
+        """Multiply the matrix by weights: (N, K)."""
+
+    def rmatmul(self, gradients_NK: np.ndarray) -> np.ndarray:
+        """Multiply the transposed matrix by gradients: (F, K)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogisticFit:
+    """A fitted logistic regression."""
+
+    weights_FK: np.ndarray
+    intercept_K: np.ndarray
+    unscaled_FK: np.ndarray
+    """The weights divided by their prior scale; the fit of another regularization can start from them."""
+
+    def logits(self, features: FeatureMatrix) -> np.ndarray:
+        """Return the logits (N, K)."""
+        logits: np.ndarray = features.matmul(self.weights_FK) + self.intercept_K
+        return logits
+
+
+def fit_logistic(
+    features: FeatureMatrix,
+    targets_NC: np.ndarray,
+    *,
+    prior_scale_FK: np.ndarray,
+    regularization: float,
+    row_weights_N: np.ndarray,
+    start: LogisticFit | None = None,
+) -> LogisticFit:
+    """Minimize C * weighted log-loss + half the sum of (weight / prior scale)^2 with L-BFGS.
+
+    With the naive-Bayes log-count ratios as prior scales this is NB-SVM with the logistic loss (Wang & Manning 2012).
+    The intercept is not regularized. The same inputs give the same bytes.
+
+    Args:
+        targets_NC: class probabilities, rows that sum to 1; two classes have one column of weights.
+        regularization: C, the inverse strength.
+        row_weights_N: weight of each text in the loss.
+        start: a fit of the same features to start from.
+    """
+    count, columns = prior_scale_FK.shape
+    binary = columns == 1
+    targets = targets_NC[:, 1:] if binary else targets_NC
+
+    def objective(point: np.ndarray) -> tuple[float, np.ndarray]:
+        unscaled = point[: count * columns].reshape(count, columns)
+        logits = features.matmul((unscaled * prior_scale_FK).astype(np.float32)) + point[count * columns :]
+        losses, gradients = _sigmoid_loss(logits, targets) if binary else _softmax_loss(logits, targets)
+        gradients *= regularization * row_weights_N[:, None]
+        weight_gradient = prior_scale_FK * features.rmatmul(gradients.astype(np.float32)) + unscaled
+        loss = regularization * float(losses @ row_weights_N) + 0.5 * float((unscaled**2).sum())
+        return loss, np.concatenate([weight_gradient.ravel(), gradients.sum(axis=0)])
+
+    initial = np.zeros(count * columns + columns)
+    if start is not None:
+        initial = np.concatenate([start.unscaled_FK.ravel(), start.intercept_K]).astype(np.float64)
+    options = {"maxiter": MAX_ITERATIONS, "ftol": TOLERANCE, "gtol": 0.0, "maxcor": CORRECTIONS}
+    optimum = minimize(objective, initial, jac=True, method="L-BFGS-B", options=options).x
+    unscaled_FK = optimum[: count * columns].reshape(count, columns)
+    return LogisticFit(
+        weights_FK=(unscaled_FK * prior_scale_FK).astype(np.float32),
+        intercept_K=optimum[count * columns :].astype(np.float32),
+        unscaled_FK=unscaled_FK,
+    )
+
+
+def _sigmoid_loss(logits_N1: np.ndarray, targets_N1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    losses = np.logaddexp(0, logits_N1) - targets_N1 * logits_N1
+    return losses[:, 0], np.exp(-np.logaddexp(0, -logits_N1)) - targets_N1
+
+
+def _softmax_loss(logits_NK: np.ndarray, targets_NK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    shifted = logits_NK - logits_NK.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    totals = exponentials.sum(axis=1, keepdims=True)
+    losses = np.log(totals[:, 0]) - (targets_NK * shifted).sum(axis=1)
+    return losses, exponentials / totals - targets_NK

@@ -1,0 +1,196 @@
+"""The checks of `atnet doctor`."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from atnet.cli.app import command_line
+from atnet.config import Params
+from atnet.diagnosis import machine, pipeline, services
+from atnet.errors import StoreError
+from atnet.git_dvc import run_dvc
+from atnet.storage import write_json
+from atnet.tracking.store import open_store
+from atnet.tracking.tags import PROCESS_TAG
+
+ABSENT_PROCESS = 2**22 + 1
+"""Above the largest process id of Linux."""
+
+
+def test_a_python_version_that_is_not_tested_is_noted() -> None:
+    assert machine.check_python((3, 11, 9)).level == "ok"
+    assert machine.check_python((3, 13, 0)).level == "note"
+
+
+def test_a_full_disk_is_a_fault(tmp_path: Path) -> None:
+    assert machine.check_disk(tmp_path, required_bytes=1).level == "ok"
+    assert machine.check_disk(tmp_path, required_bytes=2**60).level == "fault"
+
+
+def test_a_project_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / ".atnet").mkdir()
+    assert machine.check_disk(tmp_path, required_bytes=1).level == "ok"
+    if subprocess.run(["chattr", "+i", str(tmp_path / ".atnet")], capture_output=True, check=False).returncode != 0:
+        pytest.skip("folders cannot be made immutable here")
+    try:
+        finding = machine.check_disk(tmp_path, required_bytes=1)
+    finally:
+        subprocess.run(["chattr", "-i", str(tmp_path / ".atnet")], check=False)
+    assert finding.is_fault
+    assert ".atnet cannot be written: operation not permitted" in finding.message
+
+
+def test_a_running_dvc_command_is_named(tmp_path: Path) -> None:
+    assert pipeline.check_locks(tmp_path).level == "ok"
+    holders = {
+        "write": {"data": {"pid": 1, "cmd": "dvc repro"}},
+        "read": {"data": [{"pid": ABSENT_PROCESS, "cmd": "dvc status"}]},
+    }
+    write_json(tmp_path / pipeline.RWLOCK, holders)
+    finding = pipeline.check_locks(tmp_path)
+    assert finding.level == "note"
+    assert finding.message == "DVC is running: dvc repro (process 1)"
+
+
+def test_a_lock_file_of_a_real_dvc_command_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
+    run_dvc(["init", "--quiet", "--no-scm"], tmp_path)
+    stage = {"cmd": f"{sys.executable} -c \"import shutil; shutil.copy('.dvc/tmp/rwlock', 'seen')\"", "outs": ["seen"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"copy": stage}}))
+    run_dvc(["repro"], tmp_path)
+    locks = json.loads((tmp_path / "seen").read_text())
+    # The process has ended: one that is still alive takes its place.
+    (holder,) = locks["write"].values()
+    text = (tmp_path / "seen").read_text().replace(str(holder["pid"]), str(os.getpid()))
+    (tmp_path / pipeline.RWLOCK).write_text(text)
+    assert f"process {os.getpid()}" in pipeline.check_locks(tmp_path).message
+
+
+@pytest.mark.parametrize("content", ["", '{"write": {"data/07', '{"write": {"data": 3}}', "[]"])
+def test_a_damaged_lock_file_of_dvc_is_a_fault_that_names_the_command(tmp_path: Path, content: str) -> None:
+    path = tmp_path / pipeline.RWLOCK
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    finding = pipeline.check_locks(tmp_path)
+    assert finding.is_fault
+    assert "rm .dvc/tmp/rwlock" in finding.message
+
+
+@pytest.mark.parametrize("content", ["", "schema: '2.0'\nstages:\n  train: {cmd: 'pyth", "just text", b"\xff\xfe"])
+def test_a_damaged_dvc_lock_is_a_fault_that_names_the_command(tmp_path: Path, content: str | bytes) -> None:
+    path = tmp_path / "dvc.lock"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    (finding,) = pipeline.check_dvc_lock(tmp_path)
+    assert finding.is_fault
+    assert "git checkout dvc.lock" in finding.message
+    path.write_text("schema: '2.0'\nstages: {}\n")
+    (finding,) = pipeline.check_dvc_lock(tmp_path)
+    assert finding.level == "ok"
+
+
+def test_a_project_without_git_is_a_fault_unless_dvc_is_set_to_work_without(tmp_path: Path) -> None:
+    finding = pipeline.check_git(tmp_path)
+    assert finding.is_fault
+    assert "git init" in finding.message
+    with pytest.raises(StoreError, match=r"git: .* is not a git repository.*no_scm true"):
+        pipeline.require_runnable(tmp_path)
+    run_dvc(["init", "--quiet", "--no-scm"], tmp_path)
+    assert pipeline.check_git(tmp_path).level == "ok"
+    pipeline.require_runnable(tmp_path)
+
+
+def test_check_refuses_what_makes_every_dvc_command_fail(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(project / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run_dvc(["init", "--quiet", "--no-scm"], tmp_path)
+    (tmp_path / "dvc.lock").touch()
+    with pytest.raises(StoreError, match=r"dvc\.lock: is empty or cut short.*git checkout dvc\.lock"):
+        CliRunner().invoke(command_line("check"), ["check"], catch_exceptions=False)
+    (tmp_path / "dvc.lock").unlink()
+    assert CliRunner().invoke(command_line("check"), ["check"]).exit_code == 0
+
+
+def test_a_deployment_that_no_process_serves_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {
+        "deployments/filter": [
+            {"name": "training", "status": "NOT_READY", "work_pool_name": "atnet"},
+            {"name": "scoring", "status": "READY", "work_pool_name": None},
+            {"name": "monitoring", "status": "READY", "work_pool_name": "gpu"},
+        ],
+        "flow_runs/filter": [{"id": "1"}],
+        "work_pools/filter": [{"name": "atnet", "status": "NOT_READY"}, {"name": "gpu", "status": "NOT_READY"}],
+    }
+    monkeypatch.setattr(services, "_query", lambda address, path, body: answers[path])
+    findings = services.check_prefect("http://127.0.0.1:1/api")
+    messages = [finding.message for finding in findings if finding.level == "fault"]
+    assert len(messages) == 3
+    assert "prefect worker start --pool atnet" in messages[0]
+    assert "--pool gpu" in messages[1]
+    assert "Late" in messages[2]
+
+
+def test_a_missing_prefect_server_is_noted() -> None:
+    (finding,) = services.check_prefect("http://127.0.0.1:9/api")
+    assert finding.level == "note"
+
+
+def test_runs_left_open_by_killed_commands_are_noted(
+    params: Params, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    assert [finding.level for finding in services.check_store(tmp_path, params.tracking)] == ["ok"]
+    store = open_store(params.tracking, tmp_path)
+    for name, process in (("killed", ABSENT_PROCESS), ("active", os.getppid())):
+        tags = {PROCESS_TAG: f"{socket.gethostname()}:{process}"}
+        store.client.create_run(store.experiment_id, run_name=name, tags=tags)
+    _, finding = services.check_store(tmp_path, params.tracking)
+    assert finding.level == "note"
+    assert finding.message.startswith("left open by killed commands: killed. ")
+
+
+@pytest.mark.parametrize("content", ["another program's", "read-only"])
+def test_a_database_that_cannot_hold_runs_is_a_fault(
+    params: Params, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    path = tmp_path / "mlflow.db"
+    if content == "read-only":
+        shutil.copy(empty_store, path)
+        immutable = subprocess.run(["chattr", "+i", str(path)], capture_output=True, check=False)
+        if immutable.returncode != 0:
+            pytest.skip("files cannot be made immutable here")
+    else:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE studies (study_id INTEGER)")
+    before = path.read_bytes()
+    try:
+        (finding,) = services.check_store(tmp_path, params.tracking)
+    finally:
+        subprocess.run(["chattr", "-i", str(path)], capture_output=True, check=False)
+    assert finding.is_fault
+    assert ("is read-only" if content == "read-only" else "belongs to another program") in finding.message
+    assert path.read_bytes() == before
+
+
+def test_a_store_that_cannot_be_reached_is_a_fault(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise StoreError("the store is locked")
+
+    monkeypatch.setattr(services, "open_store", unreachable)
+    (finding,) = services.check_store(tmp_path, params.tracking)
+    assert (finding.level, finding.message) == ("fault", "the store is locked")
