@@ -1,4 +1,4 @@
-"""`atnet serve` against `mlflow models serve`, and LitServe where it is installed, on the same model and texts.
+"""`atnet serve` against `mlflow models serve`, and LitServe if it is installed, on the same model and texts.
 
 python -m benchmarks.serving [--workers 2] [--litserve-python PATH] [--service-python PATH]
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 import orjson
 import pandas as pd
 
-from atnet.storage import load_params
-from benchmarks.measure import busy, machine, table, versions
+from atnet.files import MODEL, split_table
+from benchmarks.measure import machine, markdown_table, system_load, versions
 from benchmarks.serving_load import Load, memory_megabytes, run_load
 from benchmarks.serving_project import LONGEST, release_model
 from benchmarks.serving_servers import Running, Server, servers, started
@@ -50,19 +50,18 @@ def main() -> None:
     parser.add_argument("--service-python", default=sys.executable, help="interpreter of the service's environment")
     parser.add_argument("--litserve-python", help="interpreter of an environment with litserve")
     options = parser.parse_args()
-    folders = load_params().folders
-    texts = pd.read_parquet(Path(folders.splits, "test.parquet"))["text"].head(1024).tolist()
-    print(f"{machine()}; {busy()}; {versions('uvicorn', 'starlette', 'onnxruntime', 'mlflow')}\n")
+    texts = pd.read_parquet(split_table("test"))["text"].head(1024).tolist()
+    print(f"{machine()}; {system_load()}; {versions('uvicorn', 'starlette', 'onnxruntime', 'mlflow')}\n")
     with tempfile.TemporaryDirectory() as temporary:
-        project = release_model(Path(temporary), Path(folders.model))
-        compared = servers(project, Path(folders.model).resolve(), options.service_python, options.litserve_python)
+        project = release_model(Path(temporary), MODEL)
+        compared = servers(project, MODEL.resolve(), options.service_python, options.litserve_python)
         for server in compared:
-            # The first start downloads the model; those that are timed find what it has left.
+            # The first start downloads the model; the timed ones find its copy.
             with started(server, project, options.workers) as running:
                 print(f"first start of {server.name}: {running.start_seconds:.1f} s", file=sys.stderr)
         rounds: dict[str, list[Round]] = {server.name: [] for server in compared}
         for number in range(options.rounds):
-            # Each begins a round in turn: the machine's other work must not always meet the same one.
+            # A different one begins each round, so that other work of the machine does not always hit the same one.
             for server in [*compared[number % len(compared) :], *compared[: number % len(compared)]]:
                 rounds[server.name].append(_measure(server, project, texts, options))
                 print(f"round {number + 1}: {server.name} done", file=sys.stderr)
@@ -107,10 +106,10 @@ def _post(running: Running, server: Server, texts: Sequence[str]) -> None:
 def _report(rounds: dict[str, list[Round]]) -> None:
     header = ["server", "texts/s", "p50 (ms)", "p99 (ms)", f"p99 at {PACED:.0%} (ms)", f"texts/s in lists of {LIST}"]
     header += ["explained/s", "start (s)", "memory (MB)", "after the longest texts (MB)", "failed"]
-    print(table(header, [_row(name, measured) for name, measured in rounds.items()]))
+    print(markdown_table(header, [_row(name, measured) for name, measured in rounds.items()]))
     print()
     header = ["CPU time per text (ms)", "single", f"in lists of {LIST}", "explained"]
-    print(table(header, [_cpu_row(name, measured) for name, measured in rounds.items()]))
+    print(markdown_table(header, [_cpu_row(name, measured) for name, measured in rounds.items()]))
     (first, base), *others = rounds.items()
     for name, measured in others:
         pairs = list(zip(base, measured, strict=True))
@@ -118,8 +117,8 @@ def _report(rounds: dict[str, list[Round]]) -> None:
         lists = _median([a.lists.requests_per_second / b.lists.requests_per_second for a, b in pairs])
         cpu = _median([b.single.cpu_ms / a.single.cpu_ms for a, b in pairs])
         print(
-            f"\n{first} answers {rate:.1f} times the single texts of {name} per second and {lists:.1f} times its texts "
-            f"in lists; {name} spends {cpu:.1f} times the CPU time on a single text."
+            f"\n{first} predicts {rate:.1f} times the single texts of {name} per second and {lists:.1f} times its "
+            f"texts in lists; {name} spends {cpu:.1f} times the CPU time on a single text."
         )
 
 

@@ -9,7 +9,7 @@ from atnet.inference import Predictions, Predictor
 
 
 class TextClassifier(litserve.LitAPI):
-    """Answers a list of texts."""
+    """Classifies lists of texts."""
 
     def setup(self, device: str) -> None:
         """Load the model in the worker."""
@@ -20,7 +20,7 @@ class TextClassifier(litserve.LitAPI):
         return list(request["texts"])
 
     def predict(self, texts: list[str]) -> Predictions:
-        """Answer the texts of one request."""
+        """Predict the texts of one request."""
         return self.predictor.predict(texts)
 
     def encode_response(self, output: Predictions) -> dict[str, Any]:

@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 from atnet.inference import model_hash
+from atnet.model_verification import MODEL_TAG
 from atnet.registry import versions
 from atnet.registry.versions import CHAMPION, Version, open_registry
 from atnet.storage import load_params
-from atnet.tracking.model import ensure_logged_model
-from atnet.tracking.runs import MODEL_TAG
+from atnet.tracking.logged_model import ModelContents, ensure_logged_model
 
 LONGEST = ["word number " * 1600] * 16
 """Texts of the most characters that params.yaml allows."""
@@ -20,8 +20,8 @@ def release_model(project: Path, model: Path, *, max_length: int | None = None) 
 
     Args:
         project: an empty folder.
-        model: what the stage `train` has written.
-        max_length: let the tokenizer keep as many tokens per text, in place of what it was trained with.
+        model: the folder that the stage `train` writes.
+        max_length: let the tokenizer keep this many tokens per text.
     """
     shutil.copy("params.yaml", project / "params.yaml")
     copied = project / "model"
@@ -39,15 +39,8 @@ def register(project: Path, model: Path) -> Version:
     registry = open_registry(load_params(project / "params.yaml").tracking, project)
     store, sha256 = registry.store, model_hash(model)
     run_id = store.client.create_run(store.experiment_id, tags={MODEL_TAG: sha256}).info.run_id
-    ensure_logged_model(
-        store,
-        run_id,
-        name=registry.model,
-        model_sha256=sha256,
-        files=sorted(model.iterdir()),
-        params={},
-        example=["A good film.", "Awful."],
-    )
+    contents = ModelContents(registry.model, sha256, sorted(model.iterdir()), {}, ["A good film.", "Awful."])
+    ensure_logged_model(store, run_id, contents)
     store.client.set_terminated(run_id, "FINISHED")
     versions.ensure_registered_model(registry)
     version = versions.register(registry, sha256)

@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started and asked."""
+"""The servers that are compared: how each is started, and its request format."""
 
 import contextlib
 import os
@@ -85,7 +85,7 @@ def servers(project: Path, model: Path, python: str, litserve_python: str | None
 
 @contextlib.contextmanager
 def started(server: Server, folder: Path, workers: int) -> Iterator[Running]:
-    """Run a server as long as the block lasts.
+    """Run a server while the block runs.
 
     Raises:
         SystemExit: with what the server printed, if it does not become ready.

@@ -2,7 +2,7 @@
 
 python -m benchmarks.serving_soak --minutes 30 [--promote-seconds 5] [--max-length 2048]
 
-Ends with exit code 1 if a request failed, an answer was not that of the version it names, or memory grew.
+Ends with exit code 1 if a request failed, a prediction was not that of the version it names, or memory grew.
 """
 
 import argparse
@@ -22,16 +22,19 @@ import httpx
 import pandas as pd
 
 from atnet.config import parse_params
+from atnet.files import MODEL, split_table
 from atnet.inference import Predictor
 from atnet.registry import versions
 from atnet.registry.versions import CHAMPION, open_registry
 from atnet.storage import load_params
-from benchmarks.measure import busy, machine, table
+from benchmarks.measure import machine, markdown_table, system_load
 from benchmarks.serving_load import resident_megabytes
 from benchmarks.serving_project import LONGEST, register, release_model
 from benchmarks.serving_servers import ROOT, Running, Server, started
 
 CLIENTS = 4
+KINDS = ("probe", "single", "list", "explain", "longest", "bad", "leaves")
+WEIGHTS = (8, 8, 4, 2, 1, 1, 1)
 PROBE = "The acting is wonderful but the story is dull."
 GROWTH = 1.05
 """Largest allowed ratio of the memory in the last third to that in the second."""
@@ -51,7 +54,7 @@ class Soak:
 
 
 def main() -> None:
-    """Run the soak and print what was seen."""
+    """Run the soak and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--workers", type=int, default=1)
@@ -59,11 +62,10 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=2048, help="tokens per text that the model reads")
     parser.add_argument("--service-python", default=sys.executable)
     options = parser.parse_args()
-    folders = load_params().folders
-    texts = pd.read_parquet(Path(folders.splits, "test.parquet"))["text"].tolist()
-    print(f"{machine()}; {busy()}\n")
+    texts = pd.read_parquet(split_table("test"))["text"].tolist()
+    print(f"{machine()}; {system_load()}\n")
     with tempfile.TemporaryDirectory() as temporary:
-        project = release_model(Path(temporary), Path(folders.model), max_length=options.max_length)
+        project = release_model(Path(temporary), MODEL, max_length=options.max_length)
         expected = _two_versions(project)
         command = [options.service_python, "-m", "atnet.cli", "serve", "--port", "{port}", "--workers", "{workers}"]
         server = Server("atnet serve", command, "/ready", "/v1/predict", {"PYTHONPATH": str(ROOT / "src")})
@@ -98,7 +100,7 @@ def _poll_quickly(project: Path) -> None:
 def _run(
     soak: Soak, running: Running, project: Path, options: argparse.Namespace
 ) -> tuple[dict[str, list[float]], int]:
-    """Load the service, promote in turn, and note the memory of its processes every few seconds."""
+    """Load the service, promote in turn, and record the memory of its processes every few seconds."""
     registry = open_registry(load_params(project / "params.yaml").tracking, project)
     clients = [threading.Thread(target=_client, args=(soak, seed)) for seed in range(CLIENTS)]
     for client in clients:
@@ -124,11 +126,9 @@ def _client(soak: Soak, seed: int) -> None:
     rng = random.Random(seed)
     with httpx.Client(base_url=soak.address, timeout=60) as client:
         while not soak.stop.is_set():
-            kind = rng.choices(["probe", "one", "list", "explain", "longest", "bad", "leaves"], [8, 8, 4, 2, 1, 1, 1])[
-                0
-            ]
+            (kind,) = rng.choices(KINDS, WEIGHTS)
             try:
-                _ask(soak, client, kind, rng)
+                _send(soak, client, kind, rng)
             except httpx.ReadTimeout:
                 if kind != "leaves":
                     soak.failures.append(f"{kind}: no answer")
@@ -137,10 +137,10 @@ def _client(soak: Soak, seed: int) -> None:
             soak.answers[kind] += 1
 
 
-def _ask(soak: Soak, client: httpx.Client, kind: str, rng: random.Random) -> None:
+def _send(soak: Soak, client: httpx.Client, kind: str, rng: random.Random) -> None:
     bodies = {
         "probe": {"texts": [PROBE] * 20},
-        "one": {"text": rng.choice(soak.texts)},
+        "single": {"text": rng.choice(soak.texts)},
         "list": {"texts": rng.choices(soak.texts, k=32)},
         "explain": {"text": rng.choice(soak.texts), "explain": True},
         "longest": {"texts": LONGEST[:8]},
@@ -150,13 +150,13 @@ def _ask(soak: Soak, client: httpx.Client, kind: str, rng: random.Random) -> Non
     timeout = 0.01 if kind == "leaves" else 60
     answer = client.post("/v1/predict", json=bodies[kind], timeout=timeout)
     if answer.status_code != (422 if kind == "bad" else 200):
-        # Refused for want of room is the right answer to too much.
+        # 429 and 503 are the right responses to overload.
         if answer.status_code not in (429, 503):
             soak.failures.append(f"{kind}: {answer.status_code} {answer.text[:200]}")
         soak.answers[f"refused with {answer.status_code}"] += 1
     elif kind == "probe":
         body = answer.json()
-        scores = {one["score"] for one in body["predictions"]}
+        scores = {prediction["score"] for prediction in body["predictions"]}
         if any(abs(score - soak.expected[body["model"]["version"]]) > 1e-5 for score in scores):
             soak.failures.append(f"version {body['model']['version']} answered {scores}")
 
@@ -172,7 +172,7 @@ def _report(soak: Soak, memory: dict[str, list[float]], promotions: int) -> int:
         parts = [max(values[:third]), max(values[third : 2 * third]), max(values[2 * third :])]
         grew = grew or parts[2] > GROWTH * parts[1] + 2
         rows.append([name, *(f"{part:.0f}" for part in parts)])
-    print(table(["process: most resident memory (MB)", "first third", "second third", "last third"], rows))
+    print(markdown_table(["process: most resident memory (MB)", "first third", "second third", "last third"], rows))
     print(f"\n{promotions} promotions and rollbacks; requests: {dict(soak.answers)}")
     print(f"failures: {len(soak.failures)}; {soak.failures[:5]}")
     return 1 if soak.failures or grew else 0

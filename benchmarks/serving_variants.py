@@ -1,7 +1,7 @@
-"""What the choice of HTTP server and framework costs: the same service behind each, one worker.
+"""Measure the cost of the HTTP server and framework: the same service behind each, one worker.
 
-python -m benchmarks.serving_variants compares them; `--run NAME SETTINGS PORT` is what it starts.
-FastAPI and Granian are used where they are installed.
+python -m benchmarks.serving_variants compares them; `--run NAME SETTINGS PORT` runs one.
+FastAPI and Granian are used if they are installed.
 """
 
 import argparse
@@ -20,11 +20,11 @@ import pandas as pd
 import uvicorn
 from pydantic import BaseModel
 
-from atnet.serving.app import Service, make_app
-from atnet.serving.batching import Job
-from atnet.serving.metrics import WorkerMetrics
-from atnet.serving.settings import ServiceSettings
-from benchmarks.measure import busy, machine, table, versions
+from atnet.serving.application import Service, make_app
+from atnet.serving.prediction_jobs import PredictionJob
+from atnet.serving.service_metrics import WorkerMetrics
+from atnet.serving.service_settings import ServiceSettings
+from benchmarks.measure import machine, markdown_table, system_load, versions
 from benchmarks.serving_load import Load, run_load
 from benchmarks.serving_servers import ROOT, Server, started
 
@@ -60,7 +60,8 @@ def main() -> None:
 
 def _compare(names: Sequence[str], options: argparse.Namespace) -> None:
     texts = pd.read_parquet(options.texts)["text"].head(1024).tolist()
-    print(f"{machine()}; {busy()}; {versions('uvicorn', 'uvloop', 'httptools', 'starlette', 'fastapi', 'granian')}\n")
+    packages = versions("uvicorn", "uvloop", "httptools", "starlette", "fastapi", "granian")
+    print(f"{machine()}; {system_load()}; {packages}\n")
     loads: dict[str, list[Load]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary)
@@ -94,7 +95,7 @@ def _compare(names: Sequence[str], options: argparse.Namespace) -> None:
         "CPU time (ms)",
         "ratio of CPU time to the first",
     ]
-    print(table(header, rows))
+    print(markdown_table(header, rows))
 
 
 def _downloaded(project: Path, model: Path) -> Path:
@@ -137,22 +138,22 @@ def starlette_app() -> Any:
 
 
 class Request(BaseModel):
-    """What FastAPI is told of a request."""
+    """The request, as FastAPI declares it."""
 
     text: str
     explain: bool = False
 
 
 class Prediction(BaseModel):
-    """What it is told of a prediction."""
+    """A prediction, as FastAPI declares it."""
 
     label: str
     score: float
     probabilities: dict[str, float]
 
 
-class Answer(BaseModel):
-    """What it is told of an answer."""
+class Predictions(BaseModel):
+    """The response, as FastAPI declares it."""
 
     predictions: list[Prediction]
     version: int
@@ -160,21 +161,22 @@ class Answer(BaseModel):
 
 
 def fastapi_app() -> Any:
-    """Return the same service with its request and its answer declared to FastAPI."""
+    """Return the same service with its request and its response declared to FastAPI."""
     import fastapi
 
     service = _service()
     app = fastapi.FastAPI(lifespan=service.lifespan)
 
     @app.post("/v1/predict")
-    async def predict(body: Request) -> Answer:
-        job = Job([body.text], body.explain, asyncio.get_running_loop().create_future(), "id", time.perf_counter())
+    async def predict(body: Request) -> Predictions:
+        done = asyncio.get_running_loop().create_future()
+        job = PredictionJob([body.text], body.explain, done, "id", time.perf_counter())
         service.inference.submit(job)
         await job.done
         service.inference.release(job)
         assert job.model is not None
-        predictions = [Prediction.model_validate(answer) for answer in job.answers]
-        return Answer(predictions=predictions, version=job.model.version, request_id=job.request_id)
+        predictions = [Prediction.model_validate(prediction) for prediction in job.predictions]
+        return Predictions(predictions=predictions, version=job.model.version, request_id=job.request_id)
 
     @app.get("/ready")
     async def ready() -> dict[str, bool]:

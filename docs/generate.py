@@ -168,7 +168,9 @@ def _columns(inputs: Mapping[str, Sequence[str]]) -> dict[str, int]:
 
 
 def _outputs(stage: Mapping[str, Any]) -> list[str]:
-    return [*stage.get("outs", []), *stage.get("metrics", [])]
+    # An output with options is a mapping from its path to them.
+    entries = [*stage.get("outs", []), *stage.get("metrics", [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
 def _folder(stage: Mapping[str, Any]) -> str:

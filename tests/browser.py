@@ -54,16 +54,16 @@ class Browser:
     def keys(self, *keys: str) -> None:
         """Press keys where the focus is; a key after CONTROL is pressed together with it."""
         actions: list[dict[str, str]] = []
-        held = ""
+        pressed = ""
         for key in keys:
             actions.append({"type": "keyDown", "value": key})
             if key == CONTROL:
-                held = key
+                pressed = key
                 continue
             actions.append({"type": "keyUp", "value": key})
-            if held:
-                actions.append({"type": "keyUp", "value": held})
-                held = ""
+            if pressed:
+                actions.append({"type": "keyUp", "value": pressed})
+                pressed = ""
         self.do("/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
 
     def wait_for(self, script: str, seconds: float = 15) -> None:
@@ -85,7 +85,7 @@ class Browser:
 
 @contextlib.contextmanager
 def chromium(language: str = "en-US") -> Iterator[Browser]:
-    """Run a browser as long as the block lasts; skip the test where there is none."""
+    """Run a browser while the block runs; skip the test if Chromium is not installed."""
     driver, browser = shutil.which("chromedriver"), shutil.which("chromium")
     if driver is None or browser is None:
         pytest.skip("chromium and chromium-driver are not installed")

@@ -1,4 +1,4 @@
-"""Which texts are computed together, and that every job gets all of its answers."""
+"""Which texts are computed together, and that every job gets all of its predictions."""
 
 import asyncio
 from collections import deque
@@ -11,24 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atnet.inference import Predictor, softmax
-from atnet.serving.batching import TURN_TEXTS, Job, padded_groups, take_batch
-from atnet.serving.inference_thread import InferenceError, InferenceThread, ScoredText
+from atnet.serving.batching import TURN_TEXTS, padded_groups, take_batch
+from atnet.serving.inference_thread import InferenceThread
 from atnet.serving.loaded_model import LoadedModel
-from atnet.serving.metrics import WorkerMetrics
+from atnet.serving.prediction_jobs import InferenceError, PredictionJob, ScoredText
+from atnet.serving.service_metrics import WorkerMetrics
 from tests.tinymodel import write_tiny_model
 
 A, B = cast(LoadedModel, object()), cast(LoadedModel, object())
 
 
-def _job(texts: list[str], *, explain: bool = False, model: LoadedModel = A) -> Job:
+def _job(texts: list[str], *, explain: bool = False, model: LoadedModel = A) -> PredictionJob:
     loop = asyncio.new_event_loop()
-    job = Job(texts, explain, loop.create_future(), "id", 0.0, model=model)
+    job = PredictionJob(texts, explain, loop.create_future(), "id", 0.0, model=model)
     loop.close()
     return job
 
 
 @given(st.lists(st.integers(1, 300), max_size=200), st.integers(1, 1000))
-def test_groups_hold_every_text_once_sorted_and_within_the_padded_tokens(lengths: list[int], limit: int) -> None:
+def test_groups_contain_every_text_once_sorted_and_within_the_padded_tokens(lengths: list[int], limit: int) -> None:
     groups = list(padded_groups(lengths, limit))
     assert sorted(row for group in groups for row in group) == list(range(len(lengths)))
     ordered = [lengths[row] for group in groups for row in group]
@@ -97,10 +98,10 @@ class _Failing:
         return self._model.probabilities(ids)
 
 
-async def _answer(thread: InferenceThread, *lists: list[str]) -> list[Job | BaseException]:
+async def _predict(thread: InferenceThread, *lists: list[str]) -> list[PredictionJob | BaseException]:
     jobs = []
     for texts in lists:
-        job = Job(texts, False, asyncio.get_running_loop().create_future(), "id", 0.0)
+        job = PredictionJob(texts, False, asyncio.get_running_loop().create_future(), "id", 0.0)
         thread.submit(job)
         jobs.append(job)
     done = await asyncio.gather(*(job.done for job in jobs), return_exceptions=True)
@@ -109,21 +110,23 @@ async def _answer(thread: InferenceThread, *lists: list[str]) -> list[Job | Base
     return [job if error is None else error for job, error in zip(jobs, done, strict=True)]
 
 
-def test_the_thread_answers_every_job_and_counts_what_is_queued(tmp_path: Path) -> None:
+def test_the_thread_predicts_every_job_and_counts_what_is_queued(tmp_path: Path) -> None:
     model, seen = _model(tmp_path), list[ScoredText]()
 
-    async def run() -> list[Job | BaseException]:
+    async def run() -> list[PredictionJob | BaseException]:
         thread = InferenceThread(WorkerMetrics(), 64, lambda _, scored: seen.extend(scored))
         thread.model = model
         thread.start()
         try:
-            return await _answer(thread, ["good"], ["bad"] * 50, ["good bad " * 20, "awful"])
+            return await _predict(thread, ["good"], ["bad"] * 50, ["good bad " * 20, "awful"])
         finally:
             assert thread.queued_texts == 0
             await asyncio.get_running_loop().run_in_executor(None, thread.stop)
 
     jobs = asyncio.run(run())
-    assert [[answer["label"] for answer in cast(Job, job).answers if answer] for job in jobs] == [
+    assert [
+        [prediction["label"] for prediction in cast(PredictionJob, job).predictions if prediction] for job in jobs
+    ] == [
         ["positive"],
         ["negative"] * 50,
         ["negative", "negative"],
@@ -139,12 +142,12 @@ def test_an_error_of_the_model_reaches_its_requests_only(tmp_path: Path, caplog:
         thread.model = model
         thread.start()
         try:
-            return await _answer(thread, ["poison"]), await _answer(thread, ["good"])
+            return await _predict(thread, ["poison"]), await _predict(thread, ["good"])
         finally:
             await asyncio.get_running_loop().run_in_executor(None, thread.stop)
 
-    (failed,), (answered,) = asyncio.run(run())
+    (failed,), (predicted,) = asyncio.run(run())
     assert isinstance(failed, InferenceError)
-    assert answered.answers[0]["label"] == "positive"
+    assert predicted.predictions[0]["label"] == "positive"
     assert "ValueError" in caplog.text
     assert "must not be in the log" not in caplog.text

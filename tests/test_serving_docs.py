@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from atnet.config import Params
-from atnet.serving.metrics import RegistryMetrics, SupervisorMetrics, WorkerMetrics
 from atnet.serving.openapi import ERRORS
 from atnet.serving.page import FILES
 from atnet.serving.prediction_files import SCHEMA
+from atnet.serving.service_metrics import RegistryMetrics, SupervisorMetrics, WorkerMetrics
 from tests.settings import ROOT
 
 GUIDE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 SOURCE = "\n".join(
     path.read_text(encoding="utf-8")
-    for folder in ("serving", "registry", "commands")
+    for folder in ("serving", "registry", "cli", ".")
     for path in (ROOT / "src" / "atnet" / folder).glob("*.py")
 )
 
@@ -65,7 +65,7 @@ def test_every_parameter_that_the_guide_names_exists(params: Params) -> None:
 
 
 def test_every_message_that_the_guide_explains_is_one_of_the_service() -> None:
-    section = GUIDE.partition("## When it does not work")[2]
+    section = GUIDE.partition("## Messages")[2]
     messages = re.findall(r"^\| `(.+?)` \|", section, re.MULTILINE)
     assert len(messages) == 9
     source = re.sub(r'"\n\s+f?"|`', "", SOURCE)

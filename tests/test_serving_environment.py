@@ -33,11 +33,11 @@ import atnet.serving.{module}
 
 
 def _locked(name: str) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if match := re.match(r"([A-Za-z0-9._-]+)==(\S+)", line):
-            found.setdefault(match[1].lower(), set()).add(match[2])
-    return found
+            versions.setdefault(match[1].lower(), set()).add(match[2])
+    return versions
 
 
 def test_the_lock_of_the_service_is_light_and_hashed() -> None:
@@ -53,7 +53,7 @@ def test_the_service_has_the_versions_that_the_project_is_tested_with() -> None:
         assert versions <= main.get(name, versions), name
 
 
-@pytest.mark.parametrize("module", ["worker", "supervisor", "registry_process"])
+@pytest.mark.parametrize("module", ["http_worker", "supervisor", "registry_process"])
 def test_the_processes_start_where_the_heavy_packages_are_missing(module: str) -> None:
     names = ["tensorflow", "keras", "pandas", "sklearn", "scipy", "matplotlib", "dvc", "prefect", "great_expectations"]
     if module != "registry_process":

@@ -1,4 +1,4 @@
-"""What a client of the service sees: answers, limits, errors, and what bad input and bad connections get."""
+"""The service over HTTP: predictions, limits, errors, bad input and bad connections."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ import pytest
 from atnet.inference import Predictor
 from atnet.serving.page import FILES, STATIC
 from atnet.serving.prediction_files import read_predictions
-from tests.service import ServedProject, Service, make_project, running_service, wait_for
+from tests.service import RunningService, ServedProject, make_project, running_service, wait_for
 
 STACK_OR_PATH = re.compile(r"Traceback|\.py\b|site-packages|/[a-z]+/[a-z]+")
 
@@ -30,7 +30,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Serve
 
 
 @pytest.fixture(scope="module")
-def service(served: ServedProject) -> Iterator[Service]:
+def service(served: ServedProject) -> Iterator[RunningService]:
     with running_service(served.root) as service:
         yield service
 
@@ -50,7 +50,7 @@ def _error(answer: httpx.Response) -> str:
 # Answers
 
 
-def test_one_text_gets_label_score_and_all_probabilities(service: Service, predictor: Predictor) -> None:
+def test_one_text_gets_label_score_and_all_probabilities(service: RunningService, predictor: Predictor) -> None:
     answer = service.predict(text="A good, fine film")
     expected = predictor.predict(["A good, fine film"])
     body = answer.json()
@@ -62,25 +62,25 @@ def test_one_text_gets_label_score_and_all_probabilities(service: Service, predi
     assert prediction["score"] == prediction["probabilities"]["positive"] == expected.scores[0]
 
 
-def test_a_list_is_answered_in_order_with_what_the_predictor_says(service: Service, predictor: Predictor) -> None:
+def test_a_list_is_predicted_in_order_as_the_predictor_does(service: RunningService, predictor: Predictor) -> None:
     texts = [" ".join([["good", "bad", "awful", "fine"][row % 4]] * (1 + row % 7)) for row in range(90)]
-    found = service.predict(texts=texts).json()["predictions"]
+    predictions = service.predict(texts=texts).json()["predictions"]
     expected = predictor.predict(texts)
-    assert [one["label"] for one in found] == expected.predicted
-    assert [one["score"] for one in found] == pytest.approx(expected.scores.tolist(), abs=1e-9)
+    assert [prediction["label"] for prediction in predictions] == expected.predicted
+    assert [prediction["score"] for prediction in predictions] == pytest.approx(expected.scores.tolist(), abs=1e-9)
 
 
-def test_an_explanation_has_each_word_with_its_place_and_contribution(service: Service) -> None:
+def test_an_explanation_has_each_word_with_its_place_and_contribution(service: RunningService) -> None:
     text = "😀 Good but awful"
     (prediction,) = service.predict(text=text, explain=True).json()["predictions"]
-    words = {one["word"]: one["contribution"] for one in prediction["words"]}
+    words = {word["word"]: word["contribution"] for word in prediction["words"]}
     assert prediction["label"] == "negative"
     assert words == pytest.approx({"😀": 0, "Good": -2, "but": 0, "awful": 4})
-    for one in prediction["words"]:
-        assert text[one["start"] : one["end"]] == one["word"]
+    for word in prediction["words"]:
+        assert text[word["start"] : word["end"]] == word["word"]
 
 
-def test_many_clients_at_once_get_their_own_answers(service: Service, predictor: Predictor) -> None:
+def test_many_clients_at_once_get_their_own_answers(service: RunningService, predictor: Predictor) -> None:
     texts = [f"{'good ' * (row % 9)}{'awful ' * (row % 5)}" for row in range(200)]
     expected = predictor.predict(texts)
     with ThreadPoolExecutor(16) as pool:
@@ -106,7 +106,7 @@ def test_many_clients_at_once_get_their_own_answers(service: Service, predictor:
         "good\x00bad",
     ],
 )
-def test_any_text_is_answered(service: Service, text: str) -> None:
+def test_any_text_is_answered(service: RunningService, text: str) -> None:
     for explain in (False, len(text) <= 1000):
         answer = service.predict(text=text, explain=explain)
         assert answer.status_code == 200, answer.text
@@ -117,7 +117,7 @@ def test_any_text_is_answered(service: Service, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
         (b"", 400, "not valid JSON"),
         (b"good", 400, "not valid JSON"),
@@ -150,39 +150,39 @@ def test_any_text_is_answered(service: Service, text: str) -> None:
         (json.dumps({"texts": ["good"] * 10_000}).encode(), 422, "10000 texts"),
     ],
 )
-def test_a_bad_body_gets_a_clear_error(service: Service, body: bytes, status: int, said: str) -> None:
+def test_a_bad_body_gets_a_clear_error(service: RunningService, body: bytes, status: int, message: str) -> None:
     answer = service.client.post("/v1/predict", content=body, headers={"content-type": "application/json"})
-    assert (answer.status_code, said in answer.json()["error"]["message"]) == (status, True), answer.text
+    assert (answer.status_code, message in answer.json()["error"]["message"]) == (status, True), answer.text
     _error(answer)
 
 
 @pytest.mark.parametrize(
     "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
-def test_another_content_type_is_refused(service: Service, content_type: str | None) -> None:
+def test_another_content_type_is_refused(service: RunningService, content_type: str | None) -> None:
     headers = {"content-type": content_type} if content_type else {}
     answer = service.client.post("/v1/predict", content=b'{"text": "good"}', headers=headers)
     assert (answer.status_code, _error(answer)) == (415, "unsupported_media_type")
 
 
-def test_json_with_a_charset_is_taken(service: Service) -> None:
+def test_json_with_a_charset_is_taken(service: RunningService) -> None:
     headers = {"content-type": "application/json; charset=utf-8"}
     assert service.client.post("/v1/predict", content=b'{"text": "good"}', headers=headers).status_code == 200
 
 
-def test_a_body_in_chunks_that_grows_too_large_is_refused(service: Service) -> None:
+def test_a_body_in_chunks_that_grows_too_large_is_refused(service: RunningService) -> None:
     chunks = iter([b'{"text": "', *[b"a" * 10_000] * 15, b'"}'])
     answer = service.client.post("/v1/predict", content=chunks, headers={"content-type": "application/json"})
     assert (answer.status_code, _error(answer)) == (413, "body_too_large")
 
 
-def test_unknown_paths_and_methods_are_told_in_json(service: Service) -> None:
+def test_unknown_paths_and_methods_get_json_errors(service: RunningService) -> None:
     assert (service.client.get("/nothing").status_code, _error(service.client.get("/nothing"))) == (404, "not_found")
     answer = service.client.get("/v1/predict")
     assert (answer.status_code, _error(answer), answer.headers["allow"]) == (405, "method_not_allowed", "POST")
 
 
-def test_a_request_keeps_its_id_unless_it_is_harmful(service: Service) -> None:
+def test_a_request_keeps_its_id_unless_it_is_harmful(service: RunningService) -> None:
     sent = service.client.post("/v1/predict", json={"text": "a"}, headers={"x-request-id": "order-7"})
     assert (sent.headers["x-request-id"], sent.json()["request_id"]) == ("order-7", "order-7")
     harmful = service.client.post("/v1/predict", json={"text": "a"}, headers={"x-request-id": 'a"}\t{"level'})
@@ -192,11 +192,11 @@ def test_a_request_keeps_its_id_unless_it_is_harmful(service: Service) -> None:
 # Connections
 
 
-def _connect(service: Service) -> socket.socket:
+def _connect(service: RunningService) -> socket.socket:
     return socket.create_connection(("127.0.0.1", service.port), timeout=10)
 
 
-def test_a_hundred_silent_connections_are_closed_and_disturb_nobody(service: Service) -> None:
+def test_a_hundred_silent_connections_are_closed_and_disturb_nobody(service: RunningService) -> None:
     silent = [_connect(service) for _ in range(100)]
     assert service.predict(text="good").status_code == 200
     start = time.monotonic()
@@ -206,7 +206,7 @@ def test_a_hundred_silent_connections_are_closed_and_disturb_nobody(service: Ser
         connection.close()
 
 
-def test_headers_that_come_too_slowly_end_the_connection_even_after_a_request(service: Service) -> None:
+def test_headers_that_come_too_slowly_end_the_connection_even_after_a_request(service: RunningService) -> None:
     with _connect(service) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"alive" in _read_until(connection, b"}")
@@ -216,19 +216,19 @@ def test_headers_that_come_too_slowly_end_the_connection_even_after_a_request(se
         assert time.monotonic() - start < 4
 
 
-def test_endless_headers_are_refused(service: Service) -> None:
+def test_endless_headers_are_refused(service: RunningService) -> None:
     with _connect(service) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\n" + b"X-A: b\r\n" * 20_000)
         assert b"400" in connection.recv(100)
 
 
-def test_a_body_that_comes_too_slowly_gets_408(service: Service) -> None:
+def test_a_body_that_comes_too_slowly_gets_408(service: RunningService) -> None:
     with _connect(service) as connection:
         connection.sendall(_head(50) + b'{"text"')
         assert b"408" in _read_until(connection, b"}}")[:20]
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_is_counted_as_dropped(service: Service) -> None:
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_counted_as_dropped(service: RunningService) -> None:
     before = service.metric('atnet_requests_total{result="dropped"}')
     with _connect(service) as connection:
         connection.sendall(_head(50) + b'{"text"')
@@ -236,7 +236,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_counted_as_dropped(se
     assert service.predict(text="good").status_code == 200
 
 
-def test_garbage_in_place_of_http_gets_400(service: Service) -> None:
+def test_garbage_in_place_of_http_gets_400(service: RunningService) -> None:
     with _connect(service) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n")
         assert b"400" in connection.recv(100)
@@ -261,13 +261,13 @@ def _read_until(connection: socket.socket, end: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-def test_health_and_readiness_answer_get_and_head(service: Service, path: str) -> None:
+def test_health_and_readiness_answer_get_and_head(service: RunningService, path: str) -> None:
     got, head = service.client.get(path), service.client.head(path)
     assert (got.status_code, head.status_code, head.content) == (200, 200, b"")
     assert got.json()["status"] in ("alive", "ready")
 
 
-def test_the_metrics_count_requests_by_result_and_time_each_step(service: Service) -> None:
+def test_the_metrics_count_requests_by_result_and_time_each_step(service: RunningService) -> None:
     ok, invalid = 'atnet_requests_total{result="ok"}', 'atnet_requests_total{result="invalid"}'
     before = service.metric(ok), service.metric(invalid), service.metric("atnet_texts_total")
     service.predict(texts=["good", "bad"])
@@ -279,7 +279,7 @@ def test_the_metrics_count_requests_by_result_and_time_each_step(service: Servic
     assert service.metric("atnet_ready_workers") == 1
 
 
-def test_the_openapi_document_has_the_limits_in_force(service: Service) -> None:
+def test_the_openapi_document_has_the_limits_in_force(service: RunningService) -> None:
     document = service.client.get("/openapi.json").json()
     assert set(document["paths"]) == {"/v1/predict", "/health", "/ready", "/metrics"}
     one = document["components"]["schemas"]["PredictionRequest"]["oneOf"][0]
@@ -287,7 +287,7 @@ def test_the_openapi_document_has_the_limits_in_force(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(FILES))
-def test_the_page_has_security_headers(service: Service, path: str) -> None:
+def test_the_page_has_security_headers(service: RunningService, path: str) -> None:
     answer = service.client.get(path)
     assert answer.status_code == 200
     assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -303,7 +303,7 @@ def test_the_page_names_no_address_outside_of_the_service() -> None:
 # The prediction log
 
 
-def test_every_answer_is_logged_without_its_text(service: Service, served: ServedProject) -> None:
+def test_every_answer_is_logged_without_its_text(service: RunningService, served: ServedProject) -> None:
     sent = service.client.post("/v1/predict", json={"texts": ["good zzz", "awful"]}, headers={"x-request-id": "logged"})
     folder, today = served.root / "data/predictions", datetime.now(UTC).date()
 
@@ -323,7 +323,7 @@ def test_every_answer_is_logged_without_its_text(service: Service, served: Serve
     assert 0 < first["latency_ms"] < 2000
 
 
-def test_the_log_of_the_service_has_no_texts_and_one_line_of_json_per_event(service: Service) -> None:
+def test_the_log_of_the_service_has_no_texts_and_one_line_of_json_per_event(service: RunningService) -> None:
     service.client.post(
         "/v1/predict", json={"text": "secret words", "unknown": 1}, headers={"x-request-id": "failed-1"}
     )

@@ -27,16 +27,16 @@ def test_keys_are_read_with_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
-        ("0123456789abcdef", "entry 1 is not of the form name=key"),
-        ("a=0123456789abcdef,=0123456789abcdef", "entry 2 is not"),
+        ("0123456789abcdef", "entry 1 does not have the form name=key"),
+        ("a=0123456789abcdef,=0123456789abcdef", "entry 2 does not"),
         ("a=0123456789abcdef,a=0123456789abcdef", "the name a is used twice"),
         ("a=short", "has 5 characters; use at least 16"),
     ],
 )
-def test_a_bad_list_of_keys_is_refused_without_showing_a_key(value: str, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said) as refused:
+def test_a_bad_list_of_keys_is_refused_without_showing_a_key(value: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as refused:
         read_keys({"ATNET_API_KEYS": value})
     assert "0123456789abcdef" not in str(refused.value)
 
@@ -110,27 +110,27 @@ JSON = st.recursive(
 @given(JSON | st.binary())
 def test_any_body_is_a_request_within_the_limits_or_an_error_of_the_client(value: object) -> None:
     limits = ServeLimitsConfig(
-        queued_texts=10,
-        texts=3,
-        explained_texts=1,
-        explained_characters=3,
-        characters=5,
-        body_bytes=100,
-        connections=10,
+        max_queued_texts=10,
+        max_texts=3,
+        max_explained_texts=1,
+        max_explained_characters=3,
+        max_characters=5,
+        max_body_bytes=100,
+        max_connections=10,
     )
     body = value if isinstance(value, bytes) else orjson.dumps(value)
     try:
-        asked = parse_request(body, limits)
+        request = parse_request(body, limits)
     except RequestError as refused:
         status = refused.status
     else:
         status = 200
-        assert 1 <= len(asked.texts) <= 3
-        assert all(len(text) <= 5 for text in asked.texts)
+        assert 1 <= len(request.texts) <= 3
+        assert all(len(text) <= 5 for text in request.texts)
     assert status in (200, 400, 422)
 
 
 def test_the_committed_limits_allow_one_text_and_a_list(params: Params) -> None:
     assert parse_request(b'{"text": "a"}', params.serve.limits) == PredictionRequest(["a"], False)
-    asked = parse_request(b'{"texts": ["a", "b"], "explain": true}', params.serve.limits)
-    assert asked == PredictionRequest(["a", "b"], True)
+    request = parse_request(b'{"texts": ["a", "b"], "explain": true}', params.serve.limits)
+    assert request == PredictionRequest(["a", "b"], True)

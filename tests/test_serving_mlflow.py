@@ -49,4 +49,4 @@ def test_mlflow_serves_the_champion_by_its_alias(tmp_path: Path, empty_store: Pa
     expected = project.predictor(2.0).predict(["good", "awful"])
     assert (good["label"], awful["label"]) == ("positive", "negative")
     assert [good["score"], awful["score"]] == pytest.approx(expected.scores.tolist())
-    assert [one["token"] for one in awful["attention"]] == ["awful"]
+    assert [token["token"] for token in awful["attention"]] == ["awful"]

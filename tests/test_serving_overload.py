@@ -13,12 +13,12 @@ import pytest
 from atnet.config import Params, ServeConfig
 from atnet.serving.inference_thread import InferenceThread
 from atnet.serving.loaded_model import LoadedModel
-from atnet.serving.metrics import WorkerMetrics
 from atnet.serving.predict_endpoint import PredictEndpoint
+from atnet.serving.service_metrics import WorkerMetrics
 
 
 class _Blocked:
-    """A model that answers when it may."""
+    """A model that predicts only when it may."""
 
     labels, version, sha256 = ("no", "yes"), 1, "sha"
 
@@ -62,7 +62,7 @@ class _Client:
 
 
 def _config(params: Params, queued: int, seconds: float = 10.0) -> ServeConfig:
-    limits = params.serve.limits.model_copy(update={"queued_texts": queued})
+    limits = params.serve.limits.model_copy(update={"max_queued_texts": queued})
     timeouts = params.serve.timeouts.model_copy(update={"request_seconds": seconds})
     return params.serve.model_copy(update={"limits": limits, "timeouts": timeouts})
 
@@ -160,7 +160,7 @@ def test_a_client_that_leaves_is_dropped_before_inference(params: Params) -> Non
     asyncio.run(run())
 
 
-def test_without_a_model_a_request_is_told_to_come_again(params: Params) -> None:
+def test_without_a_model_a_request_gets_503_with_retry_after(params: Params) -> None:
     async def run() -> None:
         async with _endpoint(_config(params, queued=10), None) as endpoint:
             client = _Client(endpoint, ["a"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser import CONTROL, ENTER, TAB, Browser, chromium
-from tests.service import ServedProject, Service, make_project, running_service
+from tests.service import RunningService, ServedProject, make_project, running_service
 
 pytestmark = pytest.mark.slow
 WIDE, NARROW = (1100, 800), (360, 740)
@@ -24,7 +24,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Serve
 
 
 @pytest.fixture(scope="module")
-def service(served: ServedProject) -> Iterator[Service]:
+def service(served: ServedProject) -> Iterator[RunningService]:
     with running_service(served.root) as service:
         yield service
 
@@ -39,7 +39,9 @@ def _type(browser: Browser, text: str) -> None:
     browser.run("document.querySelector('#text').value = arguments[0]", text)
 
 
-def test_a_text_is_classified_by_keyboard_alone_with_its_words_colored(browser: Browser, service: Service) -> None:
+def test_a_text_is_classified_by_keyboard_alone_with_its_words_colored(
+    browser: Browser, service: RunningService
+) -> None:
     browser.resize(*WIDE)
     browser.open(service.address)
     assert browser.run("return document.activeElement.id") == "text"
@@ -49,7 +51,7 @@ def test_a_text_is_classified_by_keyboard_alone_with_its_words_colored(browser: 
     assert browser.text("#answer").startswith("positive: 88.1")
     assert browser.text("#colored") == "Good, good, fine but awful"
     classes = browser.run(
-        "return [...document.querySelectorAll('#colored span')].map(one => [one.innerText, one.className])"
+        "return [...document.querySelectorAll('#colored span')].map(span => [span.innerText, span.className])"
     )
     assert [pair for pair in classes if pair[1]] == [
         ["Good", "for"],
@@ -57,10 +59,10 @@ def test_a_text_is_classified_by_keyboard_alone_with_its_words_colored(browser: 
         ["fine", "for"],
         ["awful", "against"],
     ]
-    assert browser.text("#model") == "Answered by atnet, version 1."
+    assert browser.text("#model") == "Predicted by atnet, version 1."
 
 
-def test_the_button_is_reached_with_tab_and_pressed_with_enter(browser: Browser, service: Service) -> None:
+def test_the_button_is_reached_with_tab_and_pressed_with_enter(browser: Browser, service: RunningService) -> None:
     browser.open(service.address)
     browser.keys(*"awful")
     browser.keys(TAB, ENTER)
@@ -68,7 +70,7 @@ def test_the_button_is_reached_with_tab_and_pressed_with_enter(browser: Browser,
     assert browser.text("#answer").startswith("negative")
 
 
-def test_an_emoji_does_not_shift_the_colors(browser: Browser, service: Service) -> None:
+def test_an_emoji_does_not_shift_the_colors(browser: Browser, service: RunningService) -> None:
     browser.open(service.address)
     _type(browser, TEXT)
     browser.keys(CONTROL, ENTER)
@@ -80,7 +82,7 @@ def test_an_emoji_does_not_shift_the_colors(browser: Browser, service: Service) 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
 @pytest.mark.parametrize("language", ["en", "pt"])
 def test_the_page_fits_the_screen_in_both_languages(
-    browser: Browser, service: Service, size: tuple[int, int], language: str, tmp_path: Path
+    browser: Browser, service: RunningService, size: tuple[int, int], language: str, tmp_path: Path
 ) -> None:
     browser.resize(*size)
     browser.open(service.address)
@@ -90,24 +92,24 @@ def test_the_page_fits_the_screen_in_both_languages(
     browser.wait_for(SHOWN)
     assert browser.run("return document.documentElement.lang") == language
     assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
-    small = "return [...document.querySelectorAll('button')].filter(one => one.offsetHeight < 40).length"
+    small = "return [...document.querySelectorAll('button')].filter(button => button.offsetHeight < 40).length"
     assert browser.run(small) == 0
     assert browser.text("#send") == {"en": "Classify", "pt": "Classificar"}[language]
     empty = (
-        "return [...document.querySelectorAll('[data-string]')].filter(one => one.textContent === 'undefined').length"
+        "return [...document.querySelectorAll('[data-string]')].filter(node => node.textContent === 'undefined').length"
     )
     assert browser.run(empty) == 0
     if folder := os.environ.get("ATNET_PICTURES"):
         browser.picture(Path(folder) / f"page-{language}-{size[0]}.png")
 
 
-def test_a_browser_in_portuguese_sees_portuguese_at_once(service: Service) -> None:
+def test_a_browser_in_portuguese_sees_portuguese_at_once(service: RunningService) -> None:
     with chromium("pt-BR") as browser:
         browser.open(service.address)
         assert browser.text("h1") == "Classificar um texto"
 
 
-def test_errors_are_shown_in_the_chosen_language_and_a_key_is_asked_for(
+def test_errors_are_shown_in_the_chosen_language_and_a_key_is_requested(
     browser: Browser, tmp_path: Path, empty_store: Path
 ) -> None:
     project = make_project(tmp_path, empty_store)
@@ -130,13 +132,13 @@ def test_errors_are_shown_in_the_chosen_language_and_a_key_is_asked_for(
 
 
 def test_the_browser_reports_no_violated_policy_and_loads_nothing_from_elsewhere(
-    browser: Browser, service: Service
+    browser: Browser, service: RunningService
 ) -> None:
     browser.open(service.address)
     _type(browser, "good <b>bad</b> <script>alert(1)</script>")
     browser.keys(CONTROL, ENTER)
     browser.wait_for(SHOWN)
-    loaded = browser.run("return performance.getEntriesByType('resource').map(one => one.name)")
+    loaded = browser.run("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert loaded
     assert all(name.startswith(service.address) or name.startswith("data:") for name in loaded)
     assert browser.run("return document.querySelectorAll('#colored b, #colored script').length") == 0

@@ -13,10 +13,7 @@ import pytest
 
 from atnet.config import Params, PredictionLogConfig
 from atnet.serving import prediction_log
-from atnet.serving.batching import Job
-from atnet.serving.inference_thread import ScoredText
 from atnet.serving.loaded_model import LoadedModel
-from atnet.serving.metrics import WorkerMetrics
 from atnet.serving.prediction_files import (
     SCHEMA,
     delete_old_days,
@@ -24,7 +21,9 @@ from atnet.serving.prediction_files import (
     read_predictions,
     write_predictions,
 )
+from atnet.serving.prediction_jobs import PredictionJob, ScoredText
 from atnet.serving.prediction_log import PredictionLog
+from atnet.serving.service_metrics import WorkerMetrics
 from tests.service import wait_for
 
 TODAY = datetime.now(UTC).date()
@@ -32,12 +31,18 @@ MODEL = cast(LoadedModel, SimpleNamespace(labels=("no", "yes"), version=7, sha25
 
 
 def _config(**changes: Any) -> PredictionLogConfig:
-    values = {"folder": "x", "texts": False, "flush_seconds": 0.1, "buffered_rows": 1000, "retention_days": 3}
+    values = {
+        "folder": "x",
+        "include_texts": False,
+        "flush_seconds": 0.1,
+        "max_buffered_rows": 1000,
+        "retention_days": 3,
+    }
     return PredictionLogConfig.model_validate({**values, **changes})
 
 
 def _scored(texts: list[str]) -> list[ScoredText]:
-    job = cast(Job, SimpleNamespace(texts=texts, request_id="r", received=0.0))
+    job = cast(PredictionJob, SimpleNamespace(texts=texts, request_id="r", received=0.0))
     return [ScoredText(job, row, "yes", 0.75, [0.25, 0.75], 4, 0.5) for row in range(len(texts))]
 
 
@@ -52,7 +57,7 @@ def _value(metric: Any) -> float:
 def test_rows_have_the_schema_and_the_text_only_if_asked(tmp_path: Path) -> None:
     for texts, expected in ((False, None), (True, "good")):
         folder = tmp_path / str(texts)
-        log = PredictionLog(folder, _config(texts=texts), WorkerMetrics())
+        log = PredictionLog(folder, _config(include_texts=texts), WorkerMetrics())
         log.start()
         log.add(MODEL, _scored(["good"]))
         log.stop()
@@ -69,7 +74,7 @@ def test_a_day_without_predictions_is_an_empty_table(tmp_path: Path) -> None:
 
 def test_at_most_the_bounded_number_of_rows_waits(tmp_path: Path) -> None:
     metrics = WorkerMetrics()
-    log = PredictionLog(tmp_path, _config(buffered_rows=50, flush_seconds=60.0), metrics)
+    log = PredictionLog(tmp_path, _config(max_buffered_rows=50, flush_seconds=60.0), metrics)
     log.add(MODEL, _scored([str(number) for number in range(80)]))
     log.start()
     log.stop()
@@ -77,12 +82,12 @@ def test_at_most_the_bounded_number_of_rows_waits(tmp_path: Path) -> None:
     assert (_value(metrics.log_rows["dropped"]), _value(metrics.log_rows["written"])) == (30, 50)
 
 
-def test_a_full_disk_is_counted_and_told_once_and_writing_goes_on_when_there_is_room(
+def test_a_full_disk_is_counted_and_logged_once_and_writing_goes_on_when_there_is_room(
     small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (small_disk / "filler").write_bytes(os.urandom(1_000_000))
     metrics, folder = WorkerMetrics(), small_disk / "log"
-    log = PredictionLog(folder, _config(texts=True, flush_seconds=0.01), metrics)
+    log = PredictionLog(folder, _config(include_texts=True, flush_seconds=0.01), metrics)
     caplog.set_level(logging.INFO)
     log.start()
     texts = [os.urandom(200).hex() for _ in range(300)]
@@ -99,7 +104,7 @@ def test_a_full_disk_is_counted_and_told_once_and_writing_goes_on_when_there_is_
 def test_a_disk_that_stays_full_costs_the_oldest_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("not a folder")
     metrics = WorkerMetrics()
-    log = PredictionLog(tmp_path / "file", _config(buffered_rows=600, flush_seconds=0.01), metrics)
+    log = PredictionLog(tmp_path / "file", _config(max_buffered_rows=600, flush_seconds=0.01), metrics)
     log.start()
     for _ in range(10):
         log.add(MODEL, _scored(["a"] * 300))
@@ -157,5 +162,5 @@ def test_days_are_deleted_after_the_retention_period_and_nothing_else_is(tmp_pat
 
 def test_the_committed_parameters_log_no_texts(params: Params) -> None:
     assert params.serve.prediction_log is not None
-    assert params.serve.prediction_log.texts is False
-    assert params.serve.logging.texts is False
+    assert params.serve.prediction_log.include_texts is False
+    assert params.serve.logging.include_texts is False

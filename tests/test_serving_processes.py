@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service import ROOT, ServedProject, Service, is_alive, make_project, running_service, wait_for
+from tests.service import ROOT, RunningService, ServedProject, is_running, make_project, running_service, wait_for
 
 OK = 'atnet_requests_total{result="ok"}'
 KEYS = {"ATNET_API_KEYS": "app=0123456789abcdef-app, batch=0123456789abcdef-batch"}
@@ -28,13 +28,13 @@ def served(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Serve
 
 
 @pytest.fixture
-def pair(served: ServedProject) -> Iterator[Service]:
+def pair(served: ServedProject) -> Iterator[RunningService]:
     with running_service(served.root, "--workers", "2") as service:
         wait_for(lambda: service.metric("atnet_ready_workers") == 2, 30, service)
         yield service
 
 
-def _send(service: Service, requests: int) -> None:
+def _send(service: RunningService, requests: int) -> None:
     def send(_: int) -> int:
         # A new connection each time, so that both workers get some.
         return httpx.post(f"{service.address}/v1/predict", json={"text": "good"}).status_code
@@ -44,7 +44,7 @@ def _send(service: Service, requests: int) -> None:
 
 
 @pytest.mark.slow
-def test_any_scrape_gives_the_sum_over_the_workers(pair: Service) -> None:
+def test_any_scrape_gives_the_sum_over_the_workers(pair: RunningService) -> None:
     _send(pair, 200)
     assert {pair.metric(OK) for _ in range(20)} == {200}
     assert {pair.metric("atnet_request_seconds_count") for _ in range(20)} == {200}
@@ -53,7 +53,7 @@ def test_any_scrape_gives_the_sum_over_the_workers(pair: Service) -> None:
 
 
 @pytest.mark.slow
-def test_connections_are_spread_over_the_workers(pair: Service) -> None:
+def test_connections_are_spread_over_the_workers(pair: RunningService) -> None:
     connections = [httpx.Client(base_url=pair.address) for _ in range(40)]
     with ThreadPoolExecutor(40) as pool:
         assert set(pool.map(lambda client: client.get("/health").status_code, connections)) == {200}
@@ -72,7 +72,7 @@ def _is_socket(link: Path) -> bool:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_replaced_and_its_counts_stay_in_the_sum(pair: Service) -> None:
+def test_a_killed_worker_is_replaced_and_its_counts_stay_in_the_sum(pair: RunningService) -> None:
     _send(pair, 100)
     before = pair.workers()
     os.kill(before[0], signal.SIGKILL)
@@ -85,11 +85,11 @@ def test_a_killed_worker_is_replaced_and_its_counts_stay_in_the_sum(pair: Servic
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs_is_killed_and_replaced(pair: Service) -> None:
+def test_a_worker_that_hangs_is_killed_and_replaced(pair: RunningService) -> None:
     hung = pair.workers()[0]
     os.kill(hung, signal.SIGSTOP)
-    wait_for(lambda: not is_alive(hung) and len(pair.workers()) == 2, 60, pair)
-    assert "no sign of life" in pair.log()
+    wait_for(lambda: not is_running(hung) and len(pair.workers()) == 2, 60, pair)
+    assert "sends no heartbeat" in pair.log()
 
 
 @pytest.mark.slow
@@ -113,12 +113,12 @@ def test_an_accepted_request_is_answered_before_the_end_with_keep_alive_connecti
             assert answer.startswith(b"HTTP/1.1 200")
             assert b"connection: close" in answer
         assert service.process.wait(timeout=10) == 0
-        assert not any(map(is_alive, workers))
+        assert not any(map(is_running, workers))
         for client in idle:
             client.close()
 
 
-def _accepts(service: Service) -> bool:
+def _accepts(service: RunningService) -> bool:
     try:
         socket.create_connection(("127.0.0.1", service.port), timeout=1).close()
     except OSError:
@@ -142,13 +142,13 @@ def test_the_other_processes_end_with_a_supervisor_that_is_killed(served: Served
     with running_service(served.root) as service:
         workers = service.workers()
         service.stop(signal.SIGKILL)
-        wait_for(lambda: not any(map(is_alive, workers)), 20)
+        wait_for(lambda: not any(map(is_running, workers)), 20)
 
 
 @pytest.mark.slow
 def test_several_keys_are_taken_and_each_has_its_own_rate_over_all_workers(served: ServedProject) -> None:
     with running_service(served.root, "--workers", "2", "--host", "0.0.0.0", **KEYS) as service:
-        assert "can be reached from outside" not in service.log()
+        assert "can be reached from other machines" not in service.log()
 
         def ask(texts: int, **headers: str) -> httpx.Response:
             return httpx.post(f"{service.address}/v1/predict", json={"texts": ["good"] * texts}, headers=headers)
@@ -182,7 +182,7 @@ def _serve(root: Path, *arguments: str, **environment: str) -> "subprocess.Compl
 
 
 @pytest.mark.slow
-def test_a_taken_port_a_used_folder_and_a_bad_key_are_told_in_one_message(served: ServedProject) -> None:
+def test_a_taken_port_a_used_folder_and_a_bad_key_end_in_one_message(served: ServedProject) -> None:
     short = _serve(served.root, "--port", "0", ATNET_API_KEYS="app=short")
     assert (short.returncode, "the key of app has 5 characters" in short.stderr) == (1, True)
     assert "=short" not in short.stderr
@@ -199,4 +199,4 @@ def test_a_taken_port_a_used_folder_and_a_bad_key_are_told_in_one_message(served
 @pytest.mark.slow
 def test_an_open_address_without_keys_is_warned_of(served: ServedProject) -> None:
     with running_service(served.root, "--host", "0.0.0.0") as service:
-        assert "can be reached from outside this machine and no API key is needed" in service.log()
+        assert "can be reached from other machines, and no API key is required" in service.log()

@@ -1,4 +1,4 @@
-"""How the service follows the alias, and what it does when the registry, a version or a file is at fault."""
+"""The service follows the alias, and keeps serving if the registry, a version or a file fails."""
 
 import contextlib
 import json
@@ -14,13 +14,14 @@ import httpx
 import pytest
 
 from atnet.errors import ModelError
+from atnet.model_verification import ARTIFACTS_TAG, artifact_hashes
 from atnet.registry.model_source import ModelSource
 from atnet.registry.versions import version
-from atnet.serving.alias_follower import AliasFollower
+from atnet.serving.alias_poller import AliasPoller
 from atnet.serving.loaded_model import load_model
-from atnet.serving.model_folder import ModelFolder
+from atnet.serving.model_copies import FILES, ModelCopies
 from tests.servers import mlflow_server
-from tests.service import ServedProject, Service, make_project, resident_megabytes, running_service, wait_for
+from tests.service import RunningService, ServedProject, make_project, resident_megabytes, running_service, wait_for
 
 SCALES = (1.0, 2.0, 3.0)
 
@@ -44,137 +45,148 @@ def project(published: ServedProject) -> Iterator[ServedProject]:
 
 
 @pytest.fixture
-def follower(project: ServedProject) -> AliasFollower:
+def poller(project: ServedProject) -> AliasPoller:
     source = ModelSource(project.registry.store.uri, "atnet")
-    return AliasFollower(source, ModelFolder(project.root / ".atnet/serving", "atnet"), "champion", retry_seconds=10.0)
+    return AliasPoller(source, ModelCopies(project.root / ".atnet/serving", "atnet"), "champion", retry_seconds=10.0)
 
 
-def _pointed(follower: AliasFollower) -> int:
-    folder = follower.models.pointed("champion")
+def _pointed(poller: AliasPoller) -> int:
+    folder = poller.copies.current("champion")
     assert folder is not None
     return load_model(folder).version
 
 
-# One look at the alias
+# One poll of the alias
 
 
-def test_the_copy_of_another_registered_model_is_not_started_from(
-    follower: AliasFollower, project: ServedProject
-) -> None:
-    follower.look(0.0)
-    assert ModelFolder(project.root / ".atnet/serving", "atnet").pointed("champion") is not None
-    assert ModelFolder(project.root / ".atnet/serving", "other").pointed("champion") is None
+def test_the_copy_of_another_registered_model_is_not_started_from(poller: AliasPoller, project: ServedProject) -> None:
+    poller.poll(0.0)
+    assert ModelCopies(project.root / ".atnet/serving", "atnet").current("champion") is not None
+    assert ModelCopies(project.root / ".atnet/serving", "other").current("champion") is None
 
 
-def test_the_version_under_the_alias_is_downloaded_and_followed(
-    follower: AliasFollower, project: ServedProject
-) -> None:
-    assert follower.look(0.0) == "ok"
-    assert _pointed(follower) == 1
+def test_the_version_under_the_alias_is_downloaded_and_followed(poller: AliasPoller, project: ServedProject) -> None:
+    assert poller.poll(0.0) == "ok"
+    assert _pointed(poller) == 1
     project.promote(2)
-    assert follower.look(1.0) == "ok"
-    assert _pointed(follower) == 2
+    assert poller.poll(1.0) == "ok"
+    assert _pointed(poller) == 2
 
 
-def test_without_the_alias_the_last_good_copy_stays(follower: AliasFollower, project: ServedProject) -> None:
-    follower.look(0.0)
+def test_without_the_alias_the_last_good_copy_stays(poller: AliasPoller, project: ServedProject) -> None:
+    poller.poll(0.0)
     project.promote(None)
-    assert follower.look(1.0) == "missing"
-    assert follower.message == "No version has the alias champion. Release one: `make release`."
-    assert _pointed(follower) == 1
+    assert poller.poll(1.0) == "missing"
+    assert poller.message == "No version has the alias champion. Release one: `make release`."
+    assert _pointed(poller) == 1
 
 
-def test_without_the_registry_the_last_good_copy_stays(follower: AliasFollower, project: ServedProject) -> None:
-    follower.look(0.0)
+def test_the_last_good_copy_stays_when_the_champions_version_is_deleted(
+    poller: AliasPoller, project: ServedProject
+) -> None:
+    deleted = project.publish(4.0)
+    project.promote(deleted.number)
+    assert poller.poll(0.0) == "ok"
+    project.registry.store.client.delete_model_version("atnet", str(deleted.number))
+    assert poller.poll(1.0) == "missing"
+    assert "No version has the alias champion" in str(poller.message)
+    assert _pointed(poller) == deleted.number
+
+
+def test_without_the_registry_the_last_good_copy_stays(poller: AliasPoller, project: ServedProject) -> None:
+    poller.poll(0.0)
     database = project.root / "mlflow.db"
     moved = database.rename(project.root / "moved.db")
     try:
-        assert follower.look(1.0) == "unreachable"
+        assert poller.poll(1.0) == "unreachable"
     finally:
         moved.rename(database)
-    assert (_pointed(follower), follower.look(2.0)) == (1, "ok")
+    assert (_pointed(poller), poller.poll(2.0)) == (1, "ok")
 
 
-@pytest.mark.parametrize("name", ["model/model.onnx", "model/labels.json", "inference.py"])
-def test_files_that_are_not_those_published_are_refused_by_hash(
-    follower: AliasFollower, project: ServedProject, name: str
+@pytest.mark.parametrize("name", ["model/model.onnx", "model/inference_config.json", "inference.py"])
+def test_files_that_are_not_those_published_are_rejected_by_hash(
+    poller: AliasPoller, project: ServedProject, name: str
 ) -> None:
-    follower.look(0.0)
+    poller.poll(0.0)
     with _changed(_version_file(project, 2, f"artifacts/{name}"), lambda content: content + b" "):
         project.promote(2)
-        assert follower.look(1.0) == "rejected"
-        assert "version 2 have the hash" in str(follower.message)
-        assert _pointed(follower) == 1
-        assert follower.look(2.0) == "rejected"
-        assert follower.rejection is not None
-        assert follower.rejection.tries == 1
-    assert follower.look(100.0) == "ok"
-    assert _pointed(follower) == 2
+        assert poller.poll(1.0) == "rejected"
+        assert "version 2 are not the ones that were published" in str(poller.message)
+        assert _pointed(poller) == 1
+        assert poller.poll(2.0) == "rejected"
+        assert poller.rejection is not None
+        assert poller.rejection.attempts == 1
+    assert poller.poll(100.0) == "ok"
+    assert _pointed(poller) == 2
 
 
 @pytest.mark.parametrize("what", ["token_ids", "probabilities", "labels"])
-def test_a_version_that_fails_its_self_check_is_refused(
-    follower: AliasFollower, project: ServedProject, what: str
+def test_a_version_that_fails_its_self_check_is_rejected(
+    poller: AliasPoller, project: ServedProject, what: str
 ) -> None:
-    follower.look(0.0)
+    poller.poll(0.0)
 
     def change(content: bytes) -> bytes:
         value = json.loads(content)
         value[what][0] = {"token_ids": [5, 5], "probabilities": [0.4, 0.6], "labels": "other"}[what]
         return json.dumps(value).encode()
 
-    with _changed(_version_file(project, 2, "artifacts/model/self_check.json"), change):
+    with (
+        _changed(_version_file(project, 2, "artifacts/model/self_check.json"), change),
+        _recorded_as_published(project, 2),
+    ):
         project.promote(2)
-        assert follower.look(1.0) == "rejected"
-    assert "failed its self-check" in str(follower.message)
-    assert _pointed(follower) == 1
+        assert poller.poll(1.0) == "rejected"
+    assert "failed its self-check" in str(poller.message)
+    assert _pointed(poller) == 1
 
 
 def test_on_a_full_disk_the_last_good_copy_stays_until_there_is_room(project: ServedProject, small_disk: Path) -> None:
     source = ModelSource(project.registry.store.uri, "atnet")
-    follower = AliasFollower(source, ModelFolder(small_disk / "serving", "atnet"), "champion", retry_seconds=10.0)
-    assert follower.look(0.0) == "ok"
+    poller = AliasPoller(source, ModelCopies(small_disk / "serving", "atnet"), "champion", retry_seconds=10.0)
+    assert poller.poll(0.0) == "ok"
     with contextlib.suppress(OSError), (small_disk / "filler").open("wb") as filler:
         while True:
             filler.write(os.urandom(4096))
             filler.flush()
     project.promote(2)
-    assert follower.look(1.0) == "error"
-    assert "No space left" in str(follower.message)
-    assert _pointed(follower) == 1
+    assert poller.poll(1.0) == "error"
+    assert "No space left" in str(poller.message)
+    assert _pointed(poller) == 1
     (small_disk / "filler").unlink()
-    assert follower.look(2.0) == "ok"
-    assert _pointed(follower) == 2
+    assert poller.poll(2.0) == "ok"
+    assert _pointed(poller) == 2
 
 
-def test_a_copy_damaged_on_disk_is_refused_and_fetched_again(follower: AliasFollower) -> None:
-    follower.look(0.0)
-    folder = follower.models.pointed("champion")
+def test_a_copy_damaged_on_disk_is_rejected_and_downloaded_again(poller: AliasPoller) -> None:
+    poller.poll(0.0)
+    folder = poller.copies.current("champion")
     assert folder is not None
-    (folder / "artifacts/model/tokenizer.json").write_text("{}")
-    with pytest.raises(ModelError, match=r"is damaged: artifacts/model/tokenizer\.json has another hash"):
+    (folder / FILES / "artifacts/model/tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"artifacts/model/tokenizer\.json has changed"):
         load_model(folder)
-    follower.look(30.0)
+    poller.poll(30.0)
     with pytest.raises(ModelError):
         load_model(folder)
-    follower.look(120.0)
+    poller.poll(120.0)
     assert load_model(folder).version == 1
 
 
-def test_a_version_registered_by_hand_cannot_be_verified(follower: AliasFollower, project: ServedProject) -> None:
+def test_a_version_registered_by_hand_cannot_be_verified(poller: AliasPoller, project: ServedProject) -> None:
     client = project.registry.store.client
     by_hand = client.create_model_version("atnet", source=str(project.root), run_id=None)
     project.promote(int(by_hand.version))
     try:
-        assert follower.look(0.0) == "rejected"
-        assert "has no hash to verify it by" in str(follower.message)
+        assert poller.poll(0.0) == "rejected"
+        assert "No hashes are recorded" in str(poller.message)
     finally:
         project.promote(1)
         client.delete_model_version("atnet", by_hand.version)
 
 
 class _changed:
-    """A file with other contents as long as the block lasts."""
+    """A file with other contents while the block runs."""
 
     def __init__(self, path: Path, change: Callable[[bytes], bytes]) -> None:
         self.path, self.before = path, path.read_bytes()
@@ -184,6 +196,19 @@ class _changed:
 
     def __exit__(self, *_: object) -> None:
         self.path.write_bytes(self.before)
+
+
+@contextlib.contextmanager
+def _recorded_as_published(project: ServedProject, number: int) -> Iterator[None]:
+    """Record the files that a version has now as the published ones while the block runs."""
+    client, published = project.registry.store.client, version(project.registry, number)
+    recorded = client.get_logged_model(published.model_id).tags[ARTIFACTS_TAG]
+    hashes = json.dumps(artifact_hashes(project.artifacts(published)))
+    client.set_logged_model_tags(published.model_id, {ARTIFACTS_TAG: hashes})
+    try:
+        yield
+    finally:
+        client.set_logged_model_tags(published.model_id, {ARTIFACTS_TAG: recorded})
 
 
 def _version_file(project: ServedProject, number: int, name: str) -> Path:
@@ -208,7 +233,7 @@ def test_a_running_service_follows_promotion_rollback_and_a_missing_alias(projec
 
 
 @pytest.mark.slow
-def test_a_refused_version_is_told_by_ready_metrics_and_log_while_the_old_one_answers(project: ServedProject) -> None:
+def test_a_rejected_version_is_in_ready_metrics_and_log_while_the_old_one_serves(project: ServedProject) -> None:
     with (
         _changed(_version_file(project, 2, "artifacts/model/model.onnx"), lambda content: content[:-1]),
         running_service(project.root) as service,
@@ -218,8 +243,8 @@ def test_a_refused_version_is_told_by_ready_metrics_and_log_while_the_old_one_an
         ready = service.client.get("/ready")
         assert (ready.status_code, ready.json()["model"]["version"]) == (200, 1)
         assert ready.json()["registry"]["rejected_version"] == 2
-        assert "have the hash" in ready.json()["registry"]["rejected_reason"]
-        assert "version 2 have the hash" in service.log()
+        assert "are not the ones that were published" in ready.json()["registry"]["rejected_reason"]
+        assert "version 2 are not the ones that were published" in service.log()
         assert service.predict(text="good").json()["model"]["version"] == 1
 
 
@@ -249,14 +274,14 @@ def test_a_damaged_copy_is_not_started_from(project: ServedProject) -> None:
     with running_service(project.root):
         pass
     (copy,) = (project.root / ".atnet/serving/models").glob("1-*")
-    with (copy / "artifacts/model/model.onnx").open("r+b") as file:
+    with (copy / FILES / "artifacts/model/model.onnx").open("r+b") as file:
         file.seek(100)
         file.write(b"damage")
     database = project.root / "mlflow.db"
     moved = database.rename(project.root / "moved.db")
     try:
         with running_service(project.root, ready=False) as service:
-            wait_for(lambda: "is damaged: artifacts/model/model.onnx" in service.log(), 20, service)
+            wait_for(lambda: "artifacts/model/model.onnx has changed" in service.log(), 20, service)
             refused = service.predict(text="good")
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
             assert service.client.get("/ready").status_code == 503
@@ -309,7 +334,7 @@ def test_a_registry_server_may_stop_and_come_back(
 
 
 def _load(
-    service: Service, expected: dict[int, float], stop: threading.Event, failures: list[str], sent: list[int]
+    service: RunningService, expected: dict[int, float], stop: threading.Event, failures: list[str], sent: list[int]
 ) -> None:
     with httpx.Client(base_url=service.address, timeout=30) as client:
         while not stop.is_set():
@@ -319,14 +344,14 @@ def _load(
                 failures.append(f"{answer.status_code} {answer.text}")
                 continue
             body = answer.json()
-            scores = {round(one["score"], 6) for one in body["predictions"]}
+            scores = {round(prediction["score"], 6) for prediction in body["predictions"]}
             if scores != {expected[body["model"]["version"]]}:
                 failures.append(f"version {body['model']['version']} answered {scores}")
 
 
 @pytest.mark.slow
 def test_promotions_and_rollbacks_under_load_fail_no_request_and_mix_no_versions(project: ServedProject) -> None:
-    """SECONDS in the environment lets it run longer."""
+    """ATNET_LOAD_SECONDS in the environment lets it run longer."""
     seconds = float(os.environ.get("ATNET_LOAD_SECONDS", "20"))
     expected = {
         number: round(float(project.predictor(scale).predict(["good"]).scores[0]), 6)

@@ -1,6 +1,7 @@
-"""Shadow scoring: the challenger sees the same texts, and nobody waits for it."""
+"""Shadow scoring: the challenger scores the same texts, and no request waits for it."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,14 +13,14 @@ from atnet.config import ShadowConfig
 from atnet.registry.shadow_run import Agreement, log_agreement
 from atnet.registry.versions import CHALLENGER as RELEASE_ALIAS
 from atnet.registry.versions import set_alias
-from atnet.serving.batching import Job
-from atnet.serving.inference_thread import ScoredText
 from atnet.serving.loaded_model import LoadedModel
-from atnet.serving.metrics import WorkerMetrics
-from atnet.serving.model_folder import CHALLENGER, ModelFolder
-from atnet.serving.shadow import Shadow
+from atnet.serving.model_copies import CHALLENGER, ModelCopies
+from atnet.serving.prediction_jobs import PredictionJob, ScoredText
+from atnet.serving.service_metrics import WorkerMetrics
+from atnet.serving.shadow_scoring import ShadowScorer
 from tests.service import make_project, running_service, wait_for
 
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 CHAMPION_MODEL = cast(LoadedModel, SimpleNamespace(sha256="champion"))
 
 
@@ -39,19 +40,20 @@ class _Challenger:
         return [[len(text)] for text in texts]
 
     def probabilities(self, ids: list[list[int]]) -> np.ndarray:
-        return np.array([[one[0] % 2, 1 - one[0] % 2] for one in ids], np.float64)
+        return np.array([[tokens[0] % 2, 1 - tokens[0] % 2] for tokens in ids], np.float64)
 
 
-def _shadow(tmp_path: Path, challenger: _Challenger, queued: int = 100) -> tuple[Shadow, WorkerMetrics]:
+def _shadow(tmp_path: Path, challenger: _Challenger, queued: int = 100) -> tuple[ShadowScorer, WorkerMetrics]:
     metrics = WorkerMetrics()
-    shadow = Shadow(ModelFolder(tmp_path, "atnet"), ShadowConfig(queued_texts=queued, mlflow_minutes=1.0), metrics)
-    shadow._swap(cast(LoadedModel, challenger))
+    config = ShadowConfig(max_queued_texts=queued, report_minutes=1.0)
+    shadow = ShadowScorer(ModelCopies(tmp_path, "atnet"), config, metrics)
+    shadow._on_model(cast(LoadedModel, challenger))
     shadow.start()
     return shadow, metrics
 
 
 def _scored(texts: list[str], label: str = "yes") -> list[ScoredText]:
-    job = cast(Job, SimpleNamespace(texts=texts))
+    job = cast(PredictionJob, SimpleNamespace(texts=texts))
     return [ScoredText(job, row, label, 0.75, [0.25, 0.75], 1, 0.0) for row in range(len(texts))]
 
 
@@ -68,7 +70,7 @@ def test_agreement_and_disagreement_are_counted(tmp_path: Path) -> None:
     assert cast(Any, metrics.shadow_difference)._value.get() == pytest.approx(0.25 + 0.75 + 0.25)
 
 
-def test_texts_beyond_the_queue_are_skipped_and_nobody_waits(tmp_path: Path) -> None:
+def test_texts_beyond_the_queue_are_skipped_and_no_request_waits(tmp_path: Path) -> None:
     gate = threading.Event()
     shadow, metrics = _shadow(tmp_path, _Challenger(gate), queued=5)
     for _ in range(4):
@@ -95,8 +97,8 @@ def test_the_agreement_is_added_to_one_run_per_pair(tmp_path: Path, empty_store:
     project = make_project(tmp_path, empty_store)
     uri = project.registry.store.uri
     for agreed in (8, 16):
-        log_agreement(uri, "atnet-operations", (1, 2), Agreement(agreed, agreed // 4, 1.0))
-    log_agreement(uri, "atnet-operations", (1, 2), Agreement(0, 0, 0.0))
+        log_agreement(uri, "atnet-operations", (1, 2), Agreement(agreed, agreed // 4, 1.0), now=NOW)
+    log_agreement(uri, "atnet-operations", (1, 2), Agreement(0, 0, 0.0), now=NOW)
     client = project.registry.store.client
     experiment = client.get_experiment_by_name("atnet-operations")
     (run,) = client.search_runs([experiment.experiment_id])
@@ -107,11 +109,11 @@ def test_the_agreement_is_added_to_one_run_per_pair(tmp_path: Path, empty_store:
 
 @pytest.mark.slow
 def test_a_service_with_shadow_reports_to_metrics_and_mlflow(tmp_path: Path, empty_store: Path) -> None:
-    project = make_project(tmp_path, empty_store, {"serve.shadow": {"mlflow_minutes": 0.02}})
+    project = make_project(tmp_path, empty_store, {"serve.shadow": {"report_minutes": 0.02}})
     project.promote(project.publish(1.0).number)
     set_alias(project.registry, RELEASE_ALIAS, project.publish(2.0).number)
     with running_service(tmp_path, "--shadow", "--workers", "2") as service:
-        wait_for(lambda: "answers as challenger" in service.log(), 30, service)
+        wait_for(lambda: "self-checked as challenger" in service.log(), 30, service)
         assert service.predict(texts=["good", "bad"] * 10).json()["model"]["version"] == 1
         wait_for(lambda: service.metric('atnet_shadow_texts_total{result="agree"}') > 0, 20, service)
         client = project.registry.store.client

@@ -17,7 +17,7 @@ MODEL_FOLDER = "artifacts/model"
 
 
 def load_inference(folder: Path) -> ModuleType:
-    """Import a version's own inference code under a name that holds its hash.
+    """Import a version's own inference code under a name that contains its hash.
 
     Two versions with different code live side by side, and versions with the same code are one module.
     `served_model.py` does the same for itself; it may import nothing of the project.

@@ -16,6 +16,7 @@ from atnet.config.release import (
     SizeCheckConfig,
     SliceCheckConfig,
 )
+from atnet.config.scoring import ScoreConfig
 from atnet.config.section import SPLITS, Section, Severity, SplitName
 from atnet.config.serving import (
     PredictionLogConfig,
@@ -69,6 +70,7 @@ __all__ = [
     "RateLimitConfig",
     "ReleaseConfig",
     "ReviewConfig",
+    "ScoreConfig",
     "Section",
     "ServeConfig",
     "ServeLimitsConfig",

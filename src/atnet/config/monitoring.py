@@ -11,7 +11,9 @@ class PersistenceConfig(Section):
     """How many of the newest windows must have drifted for an alarm."""
 
     windows: Annotated[int, Field(ge=1, le=8)]
+    """Drifted windows that make an alarm."""
     of: Annotated[int, Field(ge=1, le=8)]
+    """Newest windows of the same model among which they are counted; windows with too few rows do not count."""
 
     @model_validator(mode="after")
     def _check_order(self) -> "PersistenceConfig":

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 from atnet.config.analyze import AnalyzeConfig
 from atnet.config.monitoring import MonitorConfig
 from atnet.config.release import ReleaseConfig
+from atnet.config.scoring import ScoreConfig
 from atnet.config.serving import ServeConfig
 from atnet.config.stages import StageParams
 from atnet.config.tracking import TrackingConfig
@@ -25,6 +26,7 @@ class Params(StageParams):
     tracking: TrackingConfig
     release: ReleaseConfig
     serve: ServeConfig
+    score: ScoreConfig
     monitor: MonitorConfig
     analyze: AnalyzeConfig
     tune: TuneConfig

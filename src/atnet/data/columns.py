@@ -108,11 +108,12 @@ def _blank_to_null(values: pd.Series) -> pd.Series:
 
 
 def _ids(raw: pd.DataFrame, column: str | None) -> pd.Series:
-    numbered = pd.Series([f"row-{row:06d}" for row in raw.index], index=raw.index, dtype="str")
-    if column is None:
-        return numbered
-    ids = _blank_to_null(raw[column])
-    return ids.where(ids.notna(), numbered)
+    ids = pd.Series(None, index=raw.index, dtype="str") if column is None else _blank_to_null(raw[column])
+    missing = ids.isna()
+    if missing.any():
+        ids = ids.copy()
+        ids[missing] = [f"row-{row:06d}" for row in raw.index[missing]]
+    return ids
 
 
 def _numbers(values: pd.Series, role: str) -> pd.Series:

@@ -108,13 +108,12 @@ def _check_limits(texts: Sequence[str], explain: bool, limits: ServeLimitsConfig
             f"{len(texts)} {what} in one request; at most {max_texts} are allowed. Send several requests."
         )
     longest = max(range(len(texts)), key=lambda row: len(texts[row]))
-    size, max_size = len(texts[longest]), limits.max_characters
+    size, max_size, max_explained = len(texts[longest]), limits.max_characters, limits.max_explained_characters
     if size > max_size:
         raise _unprocessable(f"Text {longest} has {size} characters; at most {max_size} are allowed. Shorten it.")
-    if explain and size > limits.max_explained_characters:
+    if explain and size > max_explained:
         raise _unprocessable(
-            f"Text {longest} has {size} characters; at most {limits.max_explained_characters} are allowed with explain. "
-            "Send it without."
+            f"Text {longest} has {size} characters; at most {max_explained} are allowed with explain. Send it without."
         )
 
 
