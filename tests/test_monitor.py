@@ -18,8 +18,9 @@ from atnet.monitoring import champion as champion_module
 from atnet.monitoring import monitor as monitor_module
 from atnet.monitoring import window_report
 from atnet.monitoring.monitor import MonitorOutcome, MonitorRequest, monitor
+from atnet.monitoring.notifications import read_notifications
 from atnet.monitoring.window_checks import CheckedWindow
-from atnet.monitoring.window_records import read_notifications, read_windows
+from atnet.monitoring.window_records import read_windows
 from atnet.monitoring.window_summary import summarize_window
 from atnet.registry.versions import CHAMPION, set_alias
 from atnet.tracking.store import open_store

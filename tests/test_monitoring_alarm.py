@@ -16,8 +16,9 @@ from atnet.monitoring.alarm import (
     statistic_results,
 )
 from atnet.monitoring.decision import AlarmDecision, ModelHistory, WindowResult, decide, make_notification
+from atnet.monitoring.notifications import Notification
 from atnet.monitoring.null_distribution import PValues
-from atnet.monitoring.window_records import DriftResult, Notification, WindowRecord
+from atnet.monitoring.window_records import DriftResult, WindowRecord
 
 NOW = datetime(2026, 11, 4, tzinfo=UTC)
 TWO_OF_THREE = PersistenceConfig(windows=2, of=3)

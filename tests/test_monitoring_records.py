@@ -10,16 +10,20 @@ import pytest
 
 from atnet.errors import MonitoringError
 from atnet.monitoring import window_records
-from atnet.monitoring.window_records import (
+from atnet.monitoring.notifications import (
     NOTIFICATIONS_FILE,
-    WINDOWS_FILE,
     Notification,
-    WindowRecord,
     append_notification,
+    mark_sent,
+    read_notifications,
+    unsent_notifications,
+)
+from atnet.monitoring.window_records import (
+    WINDOWS_FILE,
+    WindowRecord,
     append_window,
     monitoring_lock,
     of_model,
-    read_notifications,
     read_windows,
 )
 
@@ -91,6 +95,14 @@ def test_a_notification_is_written_once(tmp_path: Path) -> None:
         append_notification(tmp_path, notification)
     assert read_notifications(tmp_path) == [notification]
     assert (tmp_path / NOTIFICATIONS_FILE).read_text().count("\n") == 1
+
+
+def test_a_notification_is_unsent_until_it_is_marked(tmp_path: Path) -> None:
+    first, second = (Notification(name, name, "now", 3, "a" * 64, "alarm", "label", "Drift.") for name in "ab")
+    for notification in (first, second):
+        append_notification(tmp_path, notification)
+    mark_sent(tmp_path, first)
+    assert unsent_notifications(tmp_path) == [second]
 
 
 def test_an_empty_folder_has_no_records(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from atnet.config import MonitorConfig
 from atnet.monitoring.alarm import is_alarm, recommend_action
-from atnet.monitoring.window_records import Action, DriftResult, Notification, State, WindowRecord
+from atnet.monitoring.notifications import Notification
+from atnet.monitoring.window_records import Action, DriftResult, State, WindowRecord
 
 NEXT_STEPS: dict[Action, str] = {
     "none": "Nothing to do.",

@@ -21,14 +21,13 @@ from atnet.monitoring.monitor_inputs import (
     prediction_folder,
     read_history,
 )
+from atnet.monitoring.notifications import Notification, append_notification
 from atnet.monitoring.window_checks import CheckedWindow, check_window
 from atnet.monitoring.window_comparison import WindowComparison, compare_window, reference_features
 from atnet.monitoring.window_metrics import track_windows
 from atnet.monitoring.window_records import (
     DriftResult,
-    Notification,
     WindowRecord,
-    append_notification,
     append_window,
     monitoring_lock,
     of_model,

@@ -11,9 +11,10 @@ from atnet.monitoring.champion import Champion
 from atnet.monitoring.decision import ModelHistory
 from atnet.monitoring.due_windows import LogDays, late_row_notes
 from atnet.monitoring.impact import WindowImpact
+from atnet.monitoring.notifications import read_notifications
 from atnet.monitoring.prepared_window import PreparedWindow, prepare_window
 from atnet.monitoring.window_comparison import ReferenceFeatures, WindowComparison
-from atnet.monitoring.window_records import WindowRecord, of_model, read_notifications, read_windows
+from atnet.monitoring.window_records import WindowRecord, of_model, read_windows
 from atnet.monitoring.windows import Window, file_window, log_window
 
 
