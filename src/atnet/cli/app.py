@@ -31,6 +31,8 @@ COMMANDS = {
     "lineage": "Show where a version comes from, or what came of a file or text.",
     "serve": "Serve the champion over HTTP and follow its promotions.",
     "score": "Score texts with the champion, in files, folders of partitions or SQL tables.",
+    "monitor": "Compare recent texts with held-out rows of the champion's data.",
+    "review": "List rows worth labeling; merge the filled list into the data.",
     "tune": "Search for better training parameters on the validation split.",
     "analyze": "Analyze the data: learning curve, label issues.",
 }
