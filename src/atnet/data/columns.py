@@ -30,12 +30,14 @@ class MissingColumnsError(DataContractError):
         self.present = tuple(present)
 
 
-def required_columns(columns: ColumnsConfig) -> list[str]:
-    """Return the names of the file's columns that the pipeline reads, each once."""
-    return list(dict.fromkeys(name for _, name in column_settings(columns)))
+def required_columns(columns: ColumnsConfig, extra: Sequence[str] = ()) -> list[str]:
+    """Return the names of the file's columns that the pipeline reads, each once; `extra` come last."""
+    return list(dict.fromkeys([*(name for _, name in column_settings(columns)), *extra]))
 
 
-def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Path) -> None:
+def check_columns(
+    present: Sequence[str], columns: ColumnsConfig, *, source: Path, extra: Sequence[str] = ()
+) -> None:
     """Check that a file has every required column exactly once.
 
     Raises:
@@ -53,7 +55,13 @@ def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Pat
             f"{hint} Set {'; '.join(map(str, settings))} in params.yaml.",
             present,
         )
-    repeated = [name for name in required_columns(columns) if present.count(name) > 1]
+    absent = [name for name in extra if name not in present]
+    if absent:
+        raise DataContractError(
+            f"{source} has no column {', '.join(map(repr, absent))}, which an expectation of validate.expectations "
+            f"names (its columns: {listed_columns(present)}). Correct the name there."
+        )
+    repeated = [name for name in required_columns(columns, extra) if present.count(name) > 1]
     if repeated:
         raise DataContractError(f"{source} has two columns {repeated[0]!r}. Rename one of them in the file.")
     reserved = (*CANONICAL, *BUILT_IN_SLICES)

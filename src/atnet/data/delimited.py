@@ -1,6 +1,6 @@
 """Read CSV and its relatives: any one-character separator, quoted line breaks, byte-order mark, any text encoding."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class DelimitedTable:
     """Lines that are not empty, without the header; more than rows if cells contain line breaks."""
 
 
-def read_delimited(path: Path, data: DataConfig) -> DelimitedTable:
+def read_delimited(path: Path, data: DataConfig, extra: Sequence[str] = ()) -> DelimitedTable:
     """Read the required columns, all as strings; an empty cell is an empty string.
 
     Raises:
@@ -50,11 +50,12 @@ def read_delimited(path: Path, data: DataConfig) -> DelimitedTable:
     layout = delimited_layout(path, data)
     if "\ufffd" in "".join(layout.header):
         raise encoding_error(path, data.encoding)
-    check_columns(layout.header, data.columns, source=path)
+    check_columns(layout.header, data.columns, source=path, extra=extra)
+    names = required_columns(data.columns, extra)
     if data.quoting == "none":
-        return _read(path, data, layout, quoted=False)[0]
+        return _read(path, data, layout, names, quoted=False)[0]
     try:
-        read, scanner = _read(path, data, layout, quoted=True)
+        read, scanner = _read(path, data, layout, names, quoted=True)
         fault = scanner.fault or (_records_fault(scanner, read.table, data, layout) if data.quoting == "auto" else None)
         if fault is None:
             return read
@@ -66,7 +67,7 @@ def read_delimited(path: Path, data: DataConfig) -> DelimitedTable:
         error = quote_error(path, fault)
     if data.quoting == "auto" and layout.separator == "\t" and not scanner.closed_cells:
         # Tab-separated files are often written without any quoting.
-        return _read(path, data, layout, quoted=False, otherwise=error)[0]
+        return _read(path, data, layout, names, quoted=False, otherwise=error)[0]
     raise error
 
 
@@ -94,7 +95,13 @@ class _ParseError(Exception):
 
 
 def _read(
-    path: Path, data: DataConfig, layout: DelimitedLayout, *, quoted: bool, otherwise: DataFileError | None = None
+    path: Path,
+    data: DataConfig,
+    layout: DelimitedLayout,
+    names: Sequence[str],
+    *,
+    quoted: bool,
+    otherwise: DataFileError | None = None,
 ) -> tuple[DelimitedTable, QuoteScanner]:
     """Parse the file once, with or without quoting.
 
@@ -106,7 +113,7 @@ def _read(
     with open_bytes(path) as source:
         stream = ScannedStream(source, scanner, data.encoding)
         try:
-            table = _parse(path, stream, data, layout, quoted=quoted)
+            table = _parse(path, stream, data.encoding, layout, names, quoted=quoted)
         except DataFileError as error:
             stream.drain()
             scanner.finish()
@@ -119,17 +126,18 @@ def _read(
     return DelimitedTable(table, layout.separator, quoting, lines), scanner
 
 
-def _parse(path: Path, stream: ScannedStream, data: DataConfig, layout: DelimitedLayout, *, quoted: bool) -> pa.Table:
+def _parse(
+    path: Path, stream: ScannedStream, encoding: str, layout: DelimitedLayout, names: Sequence[str], *, quoted: bool
+) -> pa.Table:
     ragged_rows: list[Any] = []
 
     def reject_row(row: Any) -> str:
         ragged_rows.append(row)
         return "error"
 
-    columns = required_columns(data.columns)
-    encoding = data.encoding if is_transparent(data.encoding) else "utf8"
+    read_as = encoding if is_transparent(encoding) else "utf8"
     read = pa.csv.ReadOptions(
-        use_threads=False, encoding=encoding, block_size=BLOCK_BYTES, skip_rows=layout.skipped_rows
+        use_threads=False, encoding=read_as, block_size=BLOCK_BYTES, skip_rows=layout.skipped_rows
     )
     parse = pa.csv.ParseOptions(
         delimiter=layout.separator,
@@ -138,14 +146,14 @@ def _parse(path: Path, stream: ScannedStream, data: DataConfig, layout: Delimite
         invalid_row_handler=reject_row,
     )
     convert = pa.csv.ConvertOptions(
-        include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
+        include_columns=list(names), column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
     )
     try:
         return pa.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=convert)
     except UnicodeDecodeError:
-        raise encoding_error(path, data.encoding) from None
+        raise encoding_error(path, encoding) from None
     except pa.ArrowInvalid as error:
-        raise _csv_error(path, data.encoding, str(error).splitlines()[0], ragged_rows) from error
+        raise _csv_error(path, encoding, str(error).splitlines()[0], ragged_rows) from error
 
 
 def _csv_error(path: Path, encoding: str, reason: str, ragged_rows: list[Any]) -> DataFileError:

@@ -1,6 +1,6 @@
 """Read the labeled texts: CSV, JSON Lines or Parquet, compressed with gzip or not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -79,22 +79,24 @@ def read_labeled_texts(path: Path, data: DataConfig) -> LabeledTexts:
         raise DataContractError(f"{path}: {error}") from error
 
 
-def read_raw_columns(path: Path, data: DataConfig) -> tuple[pd.DataFrame, SourceFile]:
-    """Read the columns that `data.columns` names, under the names they have in the file, all as strings.
+def read_raw_columns(
+    path: Path, data: DataConfig, extra: Sequence[str] = ()
+) -> tuple[pd.DataFrame, SourceFile]:
+    """Read the columns that `data.columns` names and `extra` ones, under the names they have in the file, as strings.
 
     CSV has no nulls: an empty cell is an empty string. Raises the same errors as `read_labeled_texts`.
     """
     check_encoding(data.encoding)
-    file_format = _file_format(path, data)
+    file_format = detect_format(path, data)
     lines = separator = quoting = None
     if file_format == "csv":
-        read = read_delimited(path, data)
+        read = read_delimited(path, data, extra)
         table, lines, separator, quoting = read.table, read.lines, read.separator, read.quoting
     elif file_format == "jsonl":
-        table = read_json_lines(path, data)
+        table = read_json_lines(path, data, extra)
         lines = table.num_rows
     else:
-        table = read_parquet(path, data)
+        table = read_parquet(path, data, extra)
     if table.num_rows == 0:
         raise no_rows_error(path)
     warnings = () if file_format == "parquet" else _encoding_warnings(table[data.columns.text], data.encoding)
@@ -103,7 +105,12 @@ def read_raw_columns(path: Path, data: DataConfig) -> tuple[pd.DataFrame, Source
     return frame, SourceFile(file_format, len(frame), lines, separator, quoting, warnings)
 
 
-def _file_format(path: Path, data: DataConfig) -> Format:
+def detect_format(path: Path, data: DataConfig) -> Format:
+    """Return the format of a file, from `data.format`, its first bytes and its name.
+
+    Raises:
+        DataFileError: if it is missing, empty, or not a table of texts.
+    """
     with open_bytes(path) as stream:
         start = stream.read(CHUNK_BYTES)
     if not start.removeprefix(b"\xef\xbb\xbf").strip():

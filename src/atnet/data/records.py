@@ -3,7 +3,7 @@
 import gzip
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +29,19 @@ DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_const
 """Keeps numbers as they are written. Created once: json.loads would create one for each line."""
 
 
-def read_json_lines(path: Path, data: DataConfig) -> pa.Table:
+def read_json_lines(path: Path, data: DataConfig, extra: Sequence[str] = ()) -> pa.Table:
     """Read one object per line; numbers keep the digits they are written with, a missing key and NaN are null.
 
     Raises:
         DataFileError: with the number of the line that is not a JSON object.
         DataContractError: if no line has a required key, or a value is a list or an object.
     """
-    required = required_columns(data.columns)
+    required = required_columns(data.columns, extra)
     schema = pa.schema([(name, pa.string()) for name in required])
     keys: dict[str, None] = {}
     batches = list(_json_batches(path, data.encoding, schema, keys))
     if batches:
-        check_columns(list(keys), data.columns, source=path)
+        check_columns(list(keys), data.columns, source=path, extra=extra)
     return pa.Table.from_batches(batches, schema=schema)
 
 
@@ -97,27 +97,27 @@ def _to_string(path: Path, number: int, name: str, value: Any) -> str | None:
     raise DataContractError(f"{path}: line {number:,}: {name!r} is a {type(value).__name__}, not a text or number.")
 
 
-def read_parquet(path: Path, data: DataConfig) -> pa.Table:
+def read_parquet(path: Path, data: DataConfig, extra: Sequence[str] = ()) -> pa.Table:
     """Read the required columns of a Parquet file, cast to strings; NaN is null.
 
     Raises:
         DataFileError: if the file is damaged or not Parquet.
         DataContractError: if a column is missing or contains lists, objects or bytes.
     """
+    names = required_columns(data.columns, extra)
     try:
         with open_bytes(path) as stream:
             # Parquet is read from its end, so a compressed file must be unpacked first.
             file = pq.ParquetFile(io.BytesIO(stream.read()) if isinstance(stream, gzip.GzipFile) else stream)
-            check_columns(file.schema_arrow.names, data.columns, source=path)
-            table = file.read(columns=required_columns(data.columns))
+            check_columns(file.schema_arrow.names, data.columns, source=path, extra=extra)
+            table = file.read(columns=names)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataFileError(
             f"{path} is damaged or not a Parquet file ({reason}). Copy or write it again, "
             "or set data.format in params.yaml."
         ) from error
-    columns = [_cast(path, name, table[name]) for name in required_columns(data.columns)]
-    return pa.table(columns, names=required_columns(data.columns))
+    return pa.table([_cast(path, name, table[name]) for name in names], names=names)
 
 
 def _cast(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
