@@ -93,7 +93,7 @@ class ValidateConfig(Section):
     """Label mapping, row checks and table checks."""
 
     label_from_rating: LabelFromRatingConfig | None
-    label_map: dict[str, str]
+    label_map: dict[str, str | None]
     labels: list[str] | None
     max_quarantined_fraction: Fraction
     text_not_blank: Severity

@@ -35,9 +35,7 @@ def required_columns(columns: ColumnsConfig, extra: Sequence[str] = ()) -> list[
     return list(dict.fromkeys([*(name for _, name in column_settings(columns)), *extra]))
 
 
-def check_columns(
-    present: Sequence[str], columns: ColumnsConfig, *, source: Path, extra: Sequence[str] = ()
-) -> None:
+def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Path, extra: Sequence[str] = ()) -> None:
     """Check that a file has every required column exactly once.
 
     Raises:

@@ -79,9 +79,7 @@ def read_labeled_texts(path: Path, data: DataConfig) -> LabeledTexts:
         raise DataContractError(f"{path}: {error}") from error
 
 
-def read_raw_columns(
-    path: Path, data: DataConfig, extra: Sequence[str] = ()
-) -> tuple[pd.DataFrame, SourceFile]:
+def read_raw_columns(path: Path, data: DataConfig, extra: Sequence[str] = ()) -> tuple[pd.DataFrame, SourceFile]:
     """Read the columns that `data.columns` names and `extra` ones, under the names they have in the file, as strings.
 
     CSV has no nulls: an empty cell is an empty string. Raises the same errors as `read_labeled_texts`.
