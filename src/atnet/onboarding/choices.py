@@ -18,14 +18,14 @@ class Choice:
     def describe(self) -> str:
         """Return the question with the options to type."""
         options = "\n".join(f"  {self.option} {quote_argument(answer)}" for answer in self.answers)
-        return f"{self.question} Say which with one of:\n{options}"
+        return f"{self.question} Choose with an option:\n{options}"
 
 
 class OpenQuestion(DataContractError):
     """A file leaves questions open; carries them."""
 
-    def __init__(self, source: object, choices: Sequence[Choice]) -> None:
-        super().__init__(f"{source}: " + "\n".join(choice.describe() for choice in choices))
+    def __init__(self, choices: Sequence[Choice]) -> None:
+        super().__init__("\n".join(choice.describe() for choice in choices))
         self.choices = tuple(choices)
 
 

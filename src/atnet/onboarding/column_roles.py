@@ -18,6 +18,8 @@ LABEL_NAMES = frozenset(
     | {"sentiment", "sentimento", "intent", "polarity", "polaridade"}
 )
 """Names that decide where several columns could be the label."""
+STAR_NAMES = frozenset({"stars", "star", "rating", "score", "estrelas", "estrellas", "nota", "overall", "star_rating"})
+"""Names of columns of stars; they decide where no column has one of LABEL_NAMES."""
 ID_NAMES = frozenset({"id", "uuid", "guid", "key", "index", "idx", "row_id", "codigo", "código"})
 MAX_SLICES, MAX_SLICE_VALUES, MIN_SLICE_ROWS = 3, 50, 30
 MIN_RATING_VALUES = 5
@@ -123,7 +125,7 @@ def _text_column(profiles: Sequence[ColumnProfile], reasons: dict[str, str], cho
         described = ", ".join(f"{item.name!r} ({item.mean_words:.0f} words on average)" for item in candidates)
         question = f"{len(candidates)} columns could be the text: {described}."
     else:
-        question = "no column has texts of several words."
+        question = "No column has texts of several words."
     offered = candidates or [profile for profile in profiles if not profile.numeric] or profiles
     choices.append(Choice(question, "--text", tuple(item.name for item in offered)))
     return None
@@ -146,8 +148,7 @@ def _label_column(
     if options.label == NONE and rating is not None:
         return None
     candidates = [profile for profile in profiles if profile.is_categorical and profile.name != rating]
-    usual = [profile for profile in candidates if profile.name.lower() in LABEL_NAMES]
-    chosen = usual if len(usual) == 1 else candidates
+    chosen = _usual_names(candidates) or candidates
     if len(chosen) == 1:
         others = ", ".join(repr(item.name) for item in candidates if item not in chosen)
         reasons["label"] = f"{chosen[0].distinct} values" + (f"; {others} could be the label too" if others else "")
@@ -155,10 +156,19 @@ def _label_column(
     if rating is not None:
         return None
     described = ", ".join(f"{item.name!r} ({_listed(item.counts)})" for item in candidates)
-    question = f"{len(candidates)} columns could be the label: {described}." if candidates else "no column has labels."
+    question = f"{len(candidates)} columns could be the label: {described}." if candidates else "No column has labels."
     offered = candidates or [profile for profile in profiles if profile.name != rating]
     choices.append(Choice(question, "--label", tuple(item.name for item in offered)))
     return None
+
+
+def _usual_names(candidates: Sequence[ColumnProfile]) -> list[ColumnProfile]:
+    """Return the only candidate whose name says that it is the label, or else that it has stars."""
+    for names in (LABEL_NAMES, STAR_NAMES):
+        usual = [profile for profile in candidates if profile.name.lower() in names]
+        if usual:
+            return usual if len(usual) == 1 else []
+    return []
 
 
 def _slice_columns(table: pd.DataFrame, profiles: Sequence[ColumnProfile], label: str | None) -> list[str]:

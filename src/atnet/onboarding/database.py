@@ -44,7 +44,8 @@ def sqlite_query(path: Path, sql: str | None, table: str | None) -> DatabaseQuer
         if not tables:
             raise DataFileError(f"{path} is a SQLite database without tables.")
         if len(tables) > 1:
-            raise OpenQuestion(path, [Choice(f"the database has {len(tables)} tables.", "--table", tuple(tables))])
+            question = f"{path} has {len(tables)} tables."
+            raise OpenQuestion([Choice(question, "--table", tuple(tables))])
         table = tables[0]
     return DatabaseQuery(f"sqlite:///{path.resolve()}", sql, table, table or path.stem)
 

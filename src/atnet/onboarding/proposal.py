@@ -58,7 +58,7 @@ def propose_settings(table: pd.DataFrame, data: DataConfig, columns: ColumnOptio
     """
     roles = propose_roles(table, profile_columns(table), columns)
     if roles.choices:
-        raise OpenQuestion(data.path, roles.choices)
+        raise OpenQuestion(roles.choices)
     evidence = collect_evidence(table, roles.columns)
     mapped = _label_map(evidence, roles.columns, labels)
     names = final_labels(evidence.label_counts, mapped.label_map) or ["negative", "positive"]
