@@ -7,12 +7,13 @@ from pathlib import Path
 import typer
 
 from atnet.config import Params
-from atnet.data.check_results import PlainRunner
+from atnet.data.check_results import CheckRunner, PlainRunner
 from atnet.data.column_settings import propose_label_settings, propose_settings
 from atnet.data.columns import MissingColumnsError
 from atnet.data.encodings import check_encoding
 from atnet.data.label_checks import check_label_settings, check_label_source, check_labels
 from atnet.data.label_mapping import expected_labels, fold_label_settings, map_labels
+from atnet.data.own_expectations import load_own_expectations, missing_expectations_error
 from atnet.data.quality_report import describe_failures, notes, top_reasons
 from atnet.data.reader import LabeledTexts, read_labeled_texts
 from atnet.data.validation import ValidationResult, validate_table
@@ -36,6 +37,8 @@ def check() -> None:
     params = load_params()
     require_runnable(Path.cwd())
     require_no_foreign_files(Path.cwd(), default_data=Path(params.data.path) == DEFAULT_DATA)
+    if not Path(params.validate_.expectations).exists():
+        raise missing_expectations_error(Path(params.validate_.expectations))
     for line in check_inputs(params):
         print(f"check: {line}")
 
@@ -64,7 +67,7 @@ def check_inputs(params: Params) -> list[str]:
         return [f"{path} does not exist yet: the sample stage will download the default data."]
     texts = _read(params)
     _raise(_problems(lambda: check_label_source(params.data.columns, params.validate_)))
-    result = validate_table(texts.table, params.validate_, PlainRunner())
+    result = validate_table(texts.table, params.validate_, _runner(params))
     _raise(list(_data_problems(path, texts, result, params)))
     return [
         _summary(path, result),
@@ -116,6 +119,17 @@ def _read(params: Params) -> LabeledTexts:
         ]
         lines = "\n".join(f"  {setting}  # {setting.reason}" for setting in settings)
         raise DataContractError(f"{str(error).partition('. ')[0]}. Set in params.yaml:\n{lines}") from error
+
+
+def _runner(params: Params) -> CheckRunner:
+    """Return what evaluates the checks: Great Expectations only if there are expectations of the user's own."""
+    own = load_own_expectations(Path(params.validate_.expectations), Path(params.data.path), params.data)
+    if own is None:
+        return PlainRunner()
+    # Only here: importing it takes seconds.
+    from atnet.data.expectations import ExpectationRunner
+
+    return ExpectationRunner(own)
 
 
 def _data_problems(path: Path, texts: LabeledTexts, result: ValidationResult, params: Params) -> Iterator[AtnetError]:

@@ -107,6 +107,7 @@ class ValidateConfig(Section):
     conflicting_labels: MaxFractionCheck
     class_balance: MinFractionCheck
     rows_per_label: MinRowsCheck
+    expectations: str
 
 
 class FractionsConfig(Section):

@@ -107,7 +107,7 @@ def _describe(result: DataCheckResult, observed: str) -> dict[str, Any]:
         "description": check.description,
         "limit": check.limit,
     }
-    return {**described, "passed": result.passed, observed: result.observed}
+    return {**described, "passed": result.passed, observed: result.observed_value or result.observed}
 
 
 def _describe_warning(warning: DataCheckResult) -> str:
@@ -117,11 +117,16 @@ def _describe_warning(warning: DataCheckResult) -> str:
 
 
 def _limit(result: DataCheckResult) -> str:
+    if result.check.arguments is not None:
+        return result.check.arguments
     return " and ".join(f"{BOUNDS[name]} {value:g}" for name, value in result.check.limit.items())
 
 
 def _describe_failure(failure: DataCheckResult, result: ValidationResult) -> str:
     details = _details(failure, result)
+    if failure.check.arguments is not None:
+        observed = failure.observed_value or f"{failure.observed:.4g}"
+        return f"{failure.check.name} observed {observed}, expected {_limit(failure)}"
     described = f"{failure.check.name} is {failure.observed:.4g}, allowed {_limit(failure)}"
     return f"{described} ({details})" if details else described
 
