@@ -157,7 +157,11 @@ WHAT_VALIDATE_REFUSES = {
         "duplicates is 0.975, allowed at most 0.2",
     ),
     "a label map that matches nothing": (TWICE, {"label_map": {"neg": "bad"}}, "no row has the label 'neg'"),
-    "long texts": (TWICE, {"text_words": {"min_value": 1, "max_value": 3, "severity": "critical"}}, "text_words in 60"),
+    "long texts": (
+        TWICE,
+        {"text_words": {"min_value": 1, "max_value": 3, "severity": "critical"}, "long_texts": "quarantine"},
+        "text_words in 60",
+    ),
 }
 
 

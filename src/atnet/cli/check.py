@@ -14,7 +14,7 @@ from atnet.data.encodings import check_encoding
 from atnet.data.label_checks import check_label_settings, check_label_source, check_labels
 from atnet.data.label_mapping import expected_labels, fold_label_settings, map_labels
 from atnet.data.own_expectations import load_own_expectations, missing_expectations_error
-from atnet.data.quality_report import describe_failures, notes, top_reasons
+from atnet.data.quality_report import describe_failures, describe_warnings, notes, top_reasons
 from atnet.data.reader import LabeledTexts, read_labeled_texts
 from atnet.data.validation import ValidationResult, validate_table
 from atnet.diagnosis.foreign_files import require_no_foreign_files
@@ -71,6 +71,7 @@ def check_inputs(params: Params) -> list[str]:
     _raise(list(_data_problems(path, texts, result, params)))
     return [
         _summary(path, result),
+        *(f"warning: {warning}" for warning in describe_warnings(result)),
         *(f"note: {note}" for note in notes(result, texts.source)),
         *(f"note: {note}" for note in setting_notes(params, len(result.statistics.labels))),
     ]

@@ -99,6 +99,7 @@ class ValidateConfig(Section):
     text_not_blank: Severity
     text_characters: RangeCheck
     text_words: RangeCheck
+    long_texts: Literal["cut", "quarantine"]
     replacement_characters: MaxFractionCheck
     nonprinting_characters: MaxFractionCheck
     label_in_set: Severity
