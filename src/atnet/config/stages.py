@@ -189,6 +189,7 @@ class TrainConfig(Section):
     wide_max_tokens: Annotated[int, Field(ge=1)] | None
     epochs: Annotated[int, Field(ge=1)]
     patience: Annotated[int, Field(ge=1)]
+    min_delta: Annotated[float, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1)]
     learning_rate: PositiveNumber
     schedule: Literal["constant", "cosine"]
