@@ -1,7 +1,7 @@
 # Every command of the project. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install pipeline train tune release ui schedule test test-all lint format docs lock clean
+.PHONY: help install pipeline train tune release serve ui schedule test test-all lint format docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,27 +25,31 @@ install: $(LINKED) ## create .venv from requirements.lock
 
 # uv reads its own settings, not pip's: where it cannot reach the packages, pip installs the same locked files.
 # Where Python must not write bytecode, it is compiled now: every command would compile its imports again otherwise.
-UV_INSTALL := UV_HTTP_CONNECT_TIMEOUT=5 $(BIN)/uv pip install --quiet --python $(BIN)/python
-LOCKED_PACKAGES := --require-hashes -r requirements.lock
+UV_INSTALL = UV_HTTP_CONNECT_TIMEOUT=5 $(1)/bin/uv pip install --quiet --python $(1)/bin/python
 
-# The stamp is written last, so that an interrupted installation starts again from an empty environment.
-$(STAMP): requirements.lock requirements-uv.lock
+# $(call create_environment,FOLDER,LOCK FILE,DURATION)
+define create_environment
 	@"$(or $(PYTHON),none)" -c '$(SUPPORTED)' >/dev/null 2>&1 || { \
 		echo "Python 3.11, 3.12 or 3.13 is needed (3.11 is what is tested); found: $(or $(PYTHON),$$(python3 --version 2>&1))." >&2; \
 		echo "Install it, or name it: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "$(PYTHON) cannot create virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "Installing the locked packages into $(VENV) (once; half a minute to two minutes)."
-	@"$(PYTHON)" -m venv --clear $(VENV)
-	@{ $(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock \
-		&& $(UV_INSTALL) $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) $(LOCKED_PACKAGES); } || { \
+	@echo "Installing the locked packages into $(1) (once; $(3))."
+	@"$(PYTHON)" -m venv --clear $(1)
+	@{ $(1)/bin/python -m pip install --quiet --require-hashes -r requirements-uv.lock \
+		&& $(call UV_INSTALL,$(1)) $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) --require-hashes -r $(2); } || { \
 		echo "uv could not install the packages (see above; it does not read pip's configuration, but UV_DEFAULT_INDEX" >&2; \
 		echo "and its other variables). Installing them with pip instead; this takes some minutes." >&2; \
-		$(BIN)/python -m pip install --quiet $(LOCKED_PACKAGES); }
+		$(1)/bin/python -m pip install --quiet --require-hashes -r $(2); }
+endef
+
+# The stamps are written last, so that an interrupted installation starts again from an empty environment.
+$(STAMP): requirements.lock requirements-uv.lock
+	$(call create_environment,$(VENV),requirements.lock,half a minute to two minutes)
 	@touch $@
 
 $(LINKED): $(STAMP) pyproject.toml
-	@$(UV_INSTALL) --no-deps --no-build-isolation -e .
+	@$(call UV_INSTALL,$(VENV)) --no-deps --no-build-isolation -e .
 	@touch $@
 
 pipeline: install ## train, evaluate and publish a model with DVC, then print a summary
@@ -63,6 +67,17 @@ tune: install ## search for better training parameters (ranges and limits: `tune
 
 release: install ## judge the published model and promote it if it passes the gate
 	@$(BIN)/atnet release
+
+# The service has an environment of its own, without TensorFlow, DVC, Prefect and pandas.
+SERVING := .venv-serving
+SERVING_STAMP := $(SERVING)/.installed
+
+$(SERVING_STAMP): requirements-serving.lock requirements-uv.lock
+	$(call create_environment,$(SERVING),requirements-serving.lock,about half a minute)
+	@touch $@
+
+serve: $(SERVING_STAMP) ## serve the champion over HTTP
+	@PYTHONPATH=src $(SERVING)/bin/python -m atnet.cli serve
 
 ui: install ## open the MLflow UI
 	@$(BIN)/atnet ui
@@ -96,6 +111,7 @@ lock: install ## resolve the packages again and write the lock files
 	@$(BIN)/uv pip compile $(LOCKED) --extra dev pyproject.toml -o requirements.lock
 	@echo uv | $(BIN)/uv pip compile $(LOCKED) -c requirements.lock - -o requirements-uv.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-benchmarks.in -o requirements-benchmarks.lock
+	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-serving.in -o requirements-serving.lock
 
 clean: ## remove the environment and tool caches; data, models and runs stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(SERVING) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info

@@ -168,7 +168,9 @@ def _columns(inputs: Mapping[str, Sequence[str]]) -> dict[str, int]:
 
 
 def _outputs(stage: Mapping[str, Any]) -> list[str]:
-    return [*stage.get("outs", []), *stage.get("metrics", [])]
+    entries = [*stage.get("outs", []), *stage.get("metrics", [])]
+    # An output with options is a mapping from its path to them.
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
 
 
 def _folder(stage: Mapping[str, Any]) -> str:

@@ -22,8 +22,10 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError, ConfigurationError, StoreError
 from atnet.file_system import file_system_errors
+from atnet.redaction import redact
 from pipelines.tasks import prefect_errors
 
 DECLARATIONS = Path("prefect.yaml")
@@ -99,6 +101,7 @@ def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
 
 def main() -> int:
     """Serve every declared deployment until interrupted; the exit code is 1 after an error."""
+    prepare_process()
     try:
         with file_system_errors(), prefect_errors():
             _serve()
@@ -113,7 +116,7 @@ def _serve() -> None:
     default = f"http://127.0.0.1:{DEFAULT_PORT}/api"
     with contextlib.ExitStack() as stack:
         address = configured or (default if answers(default) else stack.enter_context(local_server()))
-        print(f"Prefect UI: {address.removesuffix('/api')}", flush=True)
+        print(f"Prefect UI: {redact(address.removesuffix('/api'))}", flush=True)
         stack.enter_context(temporary_settings({PREFECT_API_URL: address}))
         # The schedules stay active when this process stops: a restart continues with them.
         serve(*declared_deployments(), pause_on_shutdown=False)

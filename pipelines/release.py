@@ -18,6 +18,7 @@ from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
 from atnet.cli.release import EXIT_CODES
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.file_system import file_system_errors
 from atnet.release.approval import UserDecision, approve_version, reject_version
@@ -79,6 +80,7 @@ def apply_decision(version: int, approval: ApprovalInput) -> str:
 @flow(name="release", persist_result=True)
 def release_flow(isolated: bool = False, allow_unchecked: bool = False, again: bool = False) -> State:
     """Run the gate on the published model; wait for approval if that is required."""
+    prepare_process()
     try:
         with file_system_errors(), pipeline_lock(Path.cwd()):
             outcome = release_model(isolated, allow_unchecked, again)

@@ -10,8 +10,10 @@ from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError, StoreError
 from atnet.file_system import file_system_errors
+from atnet.redaction import redact
 
 SERVER_MESSAGES = {
     "ephemeral Prefect API server": "Prefect's temporary server did not start in time; the machine is very busy. "
@@ -65,11 +67,13 @@ def prefect_errors() -> Iterator[None]:
 
 def run_flow(flow: Flow[..., Any], name: str) -> State | None:
     """Run a flow in this process and print its message; None if it could not be run."""
+    # Also here, not only in the flow: Prefect's server is reached before the flow starts.
+    prepare_process()
     try:
         with file_system_errors(), prefect_errors():
             state = cast(State, flow(return_state=True))
     except AtnetError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return None
-    print(f"{name}: {state.message}", file=sys.stdout if state.is_completed() else sys.stderr)
+    print(f"{name}: {redact(state.message or '')}", file=sys.stdout if state.is_completed() else sys.stderr)
     return state

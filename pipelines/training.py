@@ -16,6 +16,7 @@ from prefect.states import Completed, Failed
 from atnet.cli.check import check_inputs
 from atnet.cli.summary import read_metrics, score_rows
 from atnet.diagnosis.pipeline import require_runnable
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.file_system import file_system_errors
 from atnet.files import REPORT
@@ -86,6 +87,7 @@ def show_result() -> None:
 @flow(name="training")
 def training() -> State:
     """Retrain what new data or changed settings affect; stop early if there is nothing to do."""
+    prepare_process()
     try:
         with file_system_errors(), pipeline_lock(Path.cwd()):
             return _train()

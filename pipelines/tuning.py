@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.file_system import file_system_errors
 from atnet.formatting import code_block
@@ -49,6 +50,7 @@ def show_trials(outcome: TuningOutcome) -> None:
 @flow(name="tuning")
 def tuning(trials: int | None = None, minutes: float | None = None, jobs: int = 1, apply: bool = False) -> State:
     """Search for better training parameters; params.yaml is changed only with `apply`."""
+    prepare_process()
     try:
         with file_system_errors(), pipeline_lock(Path.cwd()):
             for stage in stages_for(load_params(), Path.cwd()):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ import pytest
 import sqlalchemy
 
 from atnet.config import Params
+from atnet.environment import prepare_process
 from atnet.storage import load_params
 
 # Set before anything imports Prefect, which reads them once: it must never use the user's own server or home.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+# As every command does: settings of other projects must not change a test.
+prepare_process()
 
 # A shell may start background processes, and so their children, with SIGINT ignored; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -71,3 +76,15 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.finishedproject import make_empty_store
 
     return make_empty_store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a file system of one megabyte; skip the test if it cannot be mounted."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("a small file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
 from atnet.inference import MODEL_FILES, model_hash
+from atnet.model_verification import ARTIFACTS_TAG, MODEL_TAG, artifact_hashes
 from atnet.registry import versions
 from atnet.registry.versions import Registry, Version
 from atnet.release.gate.result import CheckResult, Decision, GateResult
-from atnet.tracking.logged_model import ARTIFACTS_TAG, CONTENT_TAG, artifact_hashes
-from atnet.tracking.tags import MODEL_TAG
+from atnet.tracking.logged_model import CONTENT_TAG
 
 
 @functools.cache

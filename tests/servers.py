@@ -44,9 +44,9 @@ def running(command: list[str], folder: Path, environment: Mapping[str, str], *,
 
 
 @contextlib.contextmanager
-def mlflow_server(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def mlflow_server(folder: Path, environment: Mapping[str, str], *, port: int | None = None) -> Iterator[str]:
     """Run an MLflow server with a store of its own, which hands artifacts on; give its address."""
-    port = free_port()
+    port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += [

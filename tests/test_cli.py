@@ -42,7 +42,7 @@ def _atnet(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_help_lists_every_command(tmp_path: Path) -> None:
     done = _atnet("--help", folder=tmp_path)
     assert done.returncode == 0
-    assert len(COMMANDS) == 16
+    assert len(COMMANDS) == 18
     for command in COMMANDS:
         assert command in done.stdout
 
@@ -63,7 +63,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize("command", ["check", "publish", "refresh", "summary", "doctor", "ui"])
+@pytest.mark.parametrize("command", ["check", "publish", "refresh", "summary", "doctor", "ui", "serve"])
 def test_outside_a_project_every_command_ends_in_one_message(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

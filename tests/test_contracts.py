@@ -24,6 +24,7 @@ NOT_IN_DEPS = frozenset(
         "atnet.config",
         "atnet.errors",
         "atnet.file_system",
+        "atnet.redaction",
         "atnet.files",
         "atnet.stages.command",
         "atnet.stages.finished_checkpoint",
@@ -32,6 +33,8 @@ NOT_IN_DEPS = frozenset(
         "atnet.tracking",
         "atnet.registry",
         "atnet.git_dvc",
+        # It keeps settings of other projects from changing an output.
+        "atnet.environment",
         # What the terminal shows cannot change an output.
         "atnet.stages.fit_progress",
         "atnet.stages.progress",

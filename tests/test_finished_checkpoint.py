@@ -1,12 +1,16 @@
 """The checkpoint of a finished training: what the next start of the stage does with it."""
 
 import hashlib
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from atnet.errors import StoreError
 from atnet.files import WEIGHTS
+from atnet.git_dvc import run_dvc
 from atnet.stages.finished_checkpoint import keep_finished, restore_finished
 
 CHECKPOINTS = Path(".atnet/checkpoints")
@@ -78,3 +82,63 @@ def test_a_training_whose_model_was_lost_twice_is_resumed_again(checkpoint: Path
         assert checkpoint.read_bytes() == b"state"
         (tmp_path / WEIGHTS).write_bytes(b"weights")
         keep_finished(checkpoint, tmp_path)
+
+
+STAGE = """
+import os, subprocess, sys, time
+from pathlib import Path
+from atnet.files import WEIGHTS
+from atnet.stages.finished_checkpoint import keep_finished, restore_finished
+
+checkpoint = Path(".atnet/checkpoints/key.npz")
+restore_finished(checkpoint, Path())
+with open("log", "a") as log:
+    log.write("resumed\\n" if checkpoint.exists() else "trained\\n")
+checkpoint.parent.mkdir(parents=True, exist_ok=True)
+checkpoint.write_text("state")
+WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
+WEIGHTS.write_text("weights")
+keep_finished(checkpoint, Path())
+if Path("other command").exists():
+    # Another DVC command takes DVC's lock while the stage is running.
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.Popen([sys.executable, "holder.py"], start_new_session=True, **quiet)
+    while not Path("held").exists():
+        time.sleep(0.05)
+"""
+HOLDER = """
+import fcntl, time
+from pathlib import Path
+
+with open(".dvc/tmp/lock", "a") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    Path("held").touch()
+    while Path("other command").exists():
+        time.sleep(0.05)
+Path("held").unlink()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="locks as on Unix")
+def test_a_training_is_not_lost_to_a_second_dvc_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
+    run_dvc(["init", "--quiet", "--no-scm"], tmp_path)
+    (tmp_path / "stage.py").write_text(STAGE)
+    (tmp_path / "holder.py").write_text(HOLDER)
+    stage = {"cmd": f"{sys.executable} stage.py", "deps": ["stage.py"], "outs": [str(WEIGHTS)]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": stage}}))
+    (tmp_path / "other command").touch()
+    try:
+        with pytest.raises(StoreError, match="Unable to acquire lock"):
+            run_dvc(["repro"], tmp_path)
+    finally:
+        (tmp_path / "other command").unlink()
+    end = time.monotonic() + 60
+    while (tmp_path / "held").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    run_dvc(["repro"], tmp_path)
+    assert (tmp_path / "log").read_text().splitlines() == ["trained", "resumed"]
+    run_dvc(["repro", "--force"], tmp_path)
+    assert (tmp_path / "log").read_text().splitlines() == ["trained", "resumed", "trained"]

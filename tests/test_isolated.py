@@ -141,6 +141,40 @@ def test_requirements_that_cannot_be_installed_are_reported(tmp_path: Path, monk
         isolated_python("atnet-needs-what-nobody-has==1.0\n")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--index-url http://elsewhere/simple",
+        "--extra-index-url=http://elsewhere/simple",
+        "-r other.txt",
+        "numpy @ http://elsewhere/numpy.whl",
+        "git+https://elsewhere/numpy.git",
+        "./numpy",
+        "/srv/numpy.whl",
+    ],
+)
+def test_requirements_from_another_place_are_refused(line: str) -> None:
+    with pytest.raises(ModelError, match="only names of packages with versions are allowed"):
+        isolated_python(f"numpy==2.4.6\n{line}\n")
+
+
+def test_the_installer_gets_no_other_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_environment.platformdirs, "user_cache_dir", lambda _: str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "S3CRET")
+    package, seen = tmp_path / "package", tmp_path / "seen"
+    package.mkdir()
+    (package / "pyproject.toml").write_text(
+        "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+    )
+    (package / "backend.py").write_text(f"import os, pathlib; pathlib.Path({str(seen)!r}).write_text(str(os.environ))")
+    # A path would be refused as a requirement; here it stands for a package whose build script pip runs.
+    with pytest.raises(StoreError, match="cannot be installed"):
+        virtual_environment._install(tmp_path / "env", tmp_path / "env" / "bin" / "python", f"{package}\n")
+    assert "PIP_NO_INDEX" in seen.read_text()
+    assert "S3CRET" not in seen.read_text()
+
+
 @pytest.mark.slow
 def test_a_version_works_with_only_its_declared_requirements(
     served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

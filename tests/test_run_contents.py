@@ -1,10 +1,12 @@
 """Names, parameters, metrics and notes of a run, without MLflow."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from atnet.config import SPLITS, Params
 from atnet.tracking.descriptions import Links, is_own_note, model_note, run_note
@@ -105,6 +107,20 @@ def test_a_label_cannot_break_the_tables_of_the_note(contents: RunContents) -> N
     labels = {"a|b\nc": DETAILS["labels"]["negative"]}
     note = run_note(_with(contents, details={**DETAILS, "labels": labels}), LINKS, 0.95)
     assert "| a\\|b c | 18 |" in note
+
+
+def test_labels_slices_and_texts_are_shown_in_notes_and_never_run(contents: RunContents) -> None:
+    hostile = "<img src=x onerror=alert(1)> [x](javascript:alert(1)) **x**"
+    changed = _with(
+        contents,
+        details={**DETAILS, "labels": {hostile: DETAILS["labels"]["negative"]}},
+        slices={hostile: {hostile: {"rows": 40, "accuracy": 0.5}}},
+        example=[f"{hostile}\n```\n<script>"],
+    )
+    for note in (run_note(changed, LINKS, 0.95), model_note(changed, LINKS, 0.95)):
+        html = MarkdownIt("commonmark", {"html": True}).enable("table").render(note)
+        assert not re.search(r"<(img|script|strong>x)|javascript:[^<]*\"", html)
+        assert "&lt;img src=x" in html
 
 
 def test_a_note_knows_whether_somebody_has_edited_it(contents: RunContents) -> None:

@@ -1,4 +1,4 @@
-"""Child processes that exchange JSON lines: messages, ends, and the environment they get."""
+"""Child processes that exchange JSON lines: messages, and how they end."""
 
 import os
 import queue
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from atnet.errors import ProcessInterrupted
-from atnet.subprocesses import JsonLineProcess, JsonMessage, is_alive, is_resource_error, reduced_environment
+from atnet.subprocesses import JsonLineProcess, JsonMessage, is_alive, is_resource_error
 
 ECHO = """
 import json, sys
@@ -113,24 +113,6 @@ def test_a_child_ends_with_its_parents_input() -> None:
 def test_lack_of_memory_or_disk_space_is_recognized(message: str) -> None:
     assert is_resource_error(message)
     assert not is_resource_error("ValueError: the version has no input example")
-
-
-@pytest.mark.parametrize("training", [False, True])
-def test_no_credential_reaches_a_child(training: bool) -> None:
-    source = {
-        "PATH": "/bin",
-        "LC_ALL": "C.UTF-8",
-        "OMP_NUM_THREADS": "2",
-        "PYTHONPATH": "src",
-        "AWS_SECRET_ACCESS_KEY": "a",
-        "MLFLOW_TRACKING_URI": "b",
-        "TF_VAR_password": "c",
-        "PGPASSWORD": "d",
-        "HTTPS_PROXY": "e",
-    }
-    environment = reduced_environment({"MORE": "1"}, training=training, source=source)
-    expected = {"PATH", "LC_ALL", "OMP_NUM_THREADS", "MORE"} | ({"PYTHONPATH"} if training else set())
-    assert set(environment) == expected
 
 
 def test_a_process_that_has_ended_is_not_alive() -> None:

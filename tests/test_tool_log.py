@@ -9,7 +9,7 @@ import pytest
 
 from atnet.config import Params
 from atnet.errors import StoreError
-from atnet.tracking.store import open_store, shown, store_faults
+from atnet.tracking.store import open_store, store_faults
 from atnet.tracking.tool_log import LOG_FILE, LOGGERS, log_to_file
 
 
@@ -17,7 +17,7 @@ from atnet.tracking.tool_log import LOG_FILE, LOGGERS, log_to_file
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     before = {name: logging.getLogger(name).handlers for name in LOGGERS}
-    log_to_file(tmp_path, shown)
+    log_to_file(tmp_path)
     yield tmp_path
     for name, handlers in before.items():
         logging.getLogger(name).handlers = handlers
@@ -58,7 +58,7 @@ def test_a_log_file_that_cannot_be_written_costs_only_the_details(
 ) -> None:
     # A file in the place of the folder.
     (project / ".atnet").write_text("")
-    with pytest.raises(StoreError, match=r"cannot be used \(server closed the connection\)\. See that it runs"):
+    with pytest.raises(StoreError, match=r"cannot be used \(server closed the connection\)\. Check that it is running"):
         _fail()
     assert capfd.readouterr() == ("", "")
 

@@ -1,6 +1,7 @@
 """The tracking store and the run of a training in progress, with a real SQLite store."""
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -12,13 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from atnet.config import Params, TrackingConfig
 from atnet.errors import StoreError
-from atnet.tracking import TrackingStore, open_store, training_run, ui_command
-from atnet.tracking.store import resolve_uri, shown
+from atnet.tracking import TrackingStore, open_store, training_run, ui_address, ui_command
+from atnet.tracking.store import resolve_uri
+from atnet.tracking.store_errors import readable
 from atnet.tracking.tags import DUPLICATE_TAG, MODEL_TAG, NOTE_TAG, PROCESS_TAG
+from atnet.tracking.ui import VIEW_TAG, save_runs_view
 from tests.finishedproject import ROOT, tracking_config
 
 DEAD_PROCESS = 2**22 + 1
@@ -85,7 +89,7 @@ def test_a_locked_store_is_reported_within_the_timeout(
     other = sqlite3.connect(root / "mlflow.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     began = time.monotonic()
-    with pytest.raises(StoreError, match=r"mlflow\.db is locked by another process\. Close what holds it open"):
+    with pytest.raises(StoreError, match=r"mlflow\.db is locked by another process\. Close the program that uses it"):
         open_store(config, root)
     assert time.monotonic() - began < config.timeout_seconds + 1
     other.close()
@@ -104,14 +108,16 @@ def test_a_folder_as_store_is_refused(params: Params, tmp_path: Path) -> None:
 
 def test_a_server_that_refuses_connections_is_reported(params: Params, tmp_path: Path) -> None:
     began = time.monotonic()
-    with pytest.raises(StoreError, match=r"http://127\.0\.0\.1:9 cannot be used \(.*refused\)\. See that it runs"):
+    with pytest.raises(
+        StoreError, match=r"http://127\.0\.0\.1:9 cannot be used \(.*refused\)\. Check that it is running"
+    ):
         open_store(tracking_config(params, uri="http://127.0.0.1:9"), tmp_path)
     assert time.monotonic() - began < 4
 
 
 def test_a_server_that_hangs_is_reported_within_the_timeout(params: Params, tmp_path: Path, silent_server: int) -> None:
     began = time.monotonic()
-    with pytest.raises(StoreError, match=r"did not answer within 2 s\. See that it runs"):
+    with pytest.raises(StoreError, match=r"did not answer within 2 s\. Check that it is running"):
         open_store(tracking_config(params, uri=f"http://127.0.0.1:{silent_server}"), tmp_path)
     assert time.monotonic() - began < 4
 
@@ -126,20 +132,86 @@ def test_a_deleted_experiment_is_reported_with_the_command_that_restores_it(
 
 def test_a_moved_project_is_reported(config: TrackingConfig, store: TrackingStore, root: Path) -> None:
     shutil.rmtree(root / "mlartifacts")
-    with pytest.raises(StoreError, match="was the project moved"):
+    with pytest.raises(StoreError, match="Was the project moved"):
         open_store(config, root)
 
 
 def test_a_password_is_never_shown() -> None:
-    assert shown("postgresql://user:secret@db/mlflow") == "postgresql://user:***@db/mlflow"
+    assert readable("postgresql://user:secret@db/mlflow") == "postgresql://***@db/mlflow"
+    assert readable("sqlite:////home/ana/mlflow.db") == "/home/ana/mlflow.db"
+
+
+def test_links_lead_to_the_server_without_its_credentials() -> None:
+    client = MlflowClient("http://127.0.0.1:1")
+    store = TrackingStore(client, "http://alice:S3CRET@host:5000/mlflow?token=S3CRET", "1")
+    assert store.run_link("r") == "http://host:5000/mlflow/#/experiments/1/runs/r?workflowType=machine_learning"
+
+
+@pytest.mark.parametrize(
+    ("uri", "module", "package"),
+    [
+        ("postgresql+psycopg://someone@127.0.0.1:1/mlflow", "psycopg", r"psycopg\[binary\]"),
+        ("mysql://someone:S3CRET@127.0.0.1:1/mlflow", "MySQLdb", "mysqlclient"),
+        ("mssql+pyodbc://someone@127.0.0.1:1/mlflow", "pyodbc", "pyodbc"),
+    ],
+)
+def test_a_missing_database_driver_is_named_with_its_package(
+    uri: str, module: str, package: str, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if it were not installed.
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(StoreError, match=f"needs the database driver .* not installed.*{package}") as raised:
+        open_store(tracking_config(params, uri=uri), tmp_path)
+    assert "S3CRET" not in str(raised.value)
+
+
+def test_versions_go_to_the_store_of_the_runs_whatever_the_shell_says(
+    config: TrackingConfig, store: TrackingStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{root}/other.db")
+    open_store(config, root).client.create_registered_model("atnet")
+    assert not (root / "other.db").exists()
+    assert [model.name for model in store.client.search_registered_models()] == ["atnet"]
+
+
+@pytest.mark.parametrize("name", ["a b", "maçã é", "50% off", "a%20b", "a#b", "a?b", "é?x=1&y#c%41"])
+def test_a_store_works_whatever_characters_the_projects_path_has(
+    name: str, params: Params, empty_store: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / name
+    root.mkdir()
+    shutil.copy(empty_store, root / "mlflow.db")
+    store = open_store(tracking_config(params), root)
+    run_id = store.client.create_run(store.experiment_id).info.run_id
+    store.client.log_text(run_id, "hello", "notes/hello.txt")
+    written = list((root / "mlartifacts").rglob("hello.txt"))
+    assert [path.read_text() for path in written] == ["hello"]
+    assert open_store(tracking_config(params), root).client.get_run(run_id).info.run_id == run_id
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name], "nothing is written beside the project"
+    assert readable(store.uri) == f"{root}/mlflow.db"
+
+
+def test_the_runs_table_opens_as_model_training_with_its_columns_chosen(store: TrackingStore) -> None:
+    assert save_runs_view(store)
+    tags = store.client.get_experiment(store.experiment_id).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    view = json.loads(tags[VIEW_TAG])
+    state = json.loads(view["state"])
+    assert state["orderByKey"] == "metrics.`test/macro_f1`"
+    assert "metrics.`test/accuracy`" in state["selectedColumns"]
+    save_runs_view(store)
+    assert store.client.get_experiment(store.experiment_id).tags[VIEW_TAG] == tags[VIEW_TAG]
 
 
 def test_the_ui_shows_the_store_that_runs_are_written_to(config: TrackingConfig, params: Params, root: Path) -> None:
     command = ui_command(config, root, port=5050)
     assert f"sqlite:///{root}/mlflow.db" in command
     assert command[command.index("--port") + 1] == "5050"
-    served = ui_command(tracking_config(params, uri="https://mlflow.example.org"), root)
+    served = ui_command(tracking_config(params, uri="https://alice:S3CRET@mlflow.example.org"), root)
     assert served[-2:] == ["webbrowser", "https://mlflow.example.org/#/experiments?workflowType=machine_learning"]
+    address = ui_address(config, root, port=5050)
+    assert address.startswith("http://127.0.0.1:5050/#/experiments/1/runs?workflowType=machine_learning")
+    assert address.endswith("&viewStateShareKey=atnet-models")
 
 
 @pytest.mark.slow

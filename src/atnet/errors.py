@@ -13,9 +13,14 @@ AtnetError                 any of the below; a command prints its message and ex
 A message says what happened, where, and what to do next.
 """
 
+from atnet.redaction import redact
+
 
 class AtnetError(Exception):
-    """An error that the user can fix; its message is all they need to see."""
+    """An error that the user can fix; its message is all they need to see, and contains no secret."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class ConfigurationError(AtnetError):

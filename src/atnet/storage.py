@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -14,26 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from atnet.config import Params, parse_params
-from atnet.errors import AtnetError, ConfigurationError, DataFileError, StoreError
-from atnet.files import PARAMS_FILE
+from atnet.config import load_params as load_params
+from atnet.errors import AtnetError, DataFileError, StoreError
 from atnet.formatting import defuse_formula
 
 EXPERIMENT_COPIES = (".dvc", "tmp", "exps")
 """Where DVC puts the temporary copies of `dvc exp run --temp` and `--queue`."""
-
-
-def load_params(path: Path | str = PARAMS_FILE) -> Params:
-    """Read params.yaml.
-
-    Raises:
-        ConfigurationError: if it is missing or invalid.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path} is missing. Run the command in the project's folder.") from None
-    return parse_params(text, source=str(path))
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -44,6 +31,15 @@ def project_root(start: Path | None = None) -> Path:
         if parts[position : position + len(EXPERIMENT_COPIES)] == EXPERIMENT_COPIES:
             return Path(*parts[:position])
     return here
+
+
+def sqlite_address(path: Path) -> str:
+    """Return SQLAlchemy's address of a SQLite file, whatever characters the path contains."""
+    plain = str(path)
+    if "?" not in plain and unquote(plain) == plain:
+        return f"sqlite:///{plain}"
+    # The driver is named because MLflow creates the folder of a plain sqlite:/// address without decoding it.
+    return f"sqlite+pysqlite:///{plain.replace('%', '%25').replace('?', '%3F')}"
 
 
 def cpu_flags() -> set[str]:

@@ -1,4 +1,4 @@
-"""Child processes: JSON lines exchanged with one, the environment it gets, and why it ended."""
+"""Child processes: what is exchanged with one, and why it ended."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 from atnet.errors import ProcessInterrupted
 
@@ -39,21 +39,6 @@ RESOURCE_ERRORS = (
 )
 """How Python, NumPy, ONNX Runtime and the C library report that the machine ran out of something."""
 
-SYSTEM_VARIABLES = frozenset(
-    {
-        *("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP"),
-        *("SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
-    }
-)
-COMPUTE_PREFIXES = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "CUDA_", "NVIDIA_")
-TRAINING_VARIABLES = frozenset(
-    {"HOME", "USER", "LOGNAME", "USERPROFILE", "XDG_CACHE_HOME", "KERAS_BACKEND", "KERAS_HOME"}
-)
-TRAINING_PREFIXES = (
-    *("PYTHON", "XLA_", "TF_CPP_", "TF_ENABLE_", "TF_NUM_", "TF_XLA_", "TF_DETERMINISTIC_"),
-    *("TF_FORCE_", "TF_GPU_", "TF_CUDNN_"),
-)
-
 
 def is_alive(process_id: int) -> bool:
     """Return whether a process with this id is running, whoever owns it."""
@@ -66,33 +51,13 @@ def is_alive(process_id: int) -> bool:
     return True
 
 
-def reduced_environment(
-    extra: Mapping[str, str], *, training: bool = False, source: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Build a child's environment from an allow-list, so that no credential reaches it.
-
-    Args:
-        extra: variables set for the child.
-        training: also pass what configures Python, TensorFlow and the caches in the home folder.
-        source: the environment to choose from; by default that of this process.
-    """
-    names = SYSTEM_VARIABLES | TRAINING_VARIABLES if training else SYSTEM_VARIABLES
-    prefixes = ("LC_", *COMPUTE_PREFIXES, *(TRAINING_PREFIXES if training else ()))
-    allowed = {
-        name: value
-        for name, value in (os.environ if source is None else source).items()
-        if name.upper() in names or name.startswith(prefixes)
-    }
-    return {**allowed, **extra}
-
-
 def is_resource_error(message: str) -> bool:
     """Return whether an error message reports that memory, disk space or another resource of the machine ran out."""
     return any(text in message for text in RESOURCE_ERRORS)
 
 
-class JsonLineProcess:
-    """A child process that reads JSON lines from standard input and writes JSON lines to standard output.
+class ChildProcess:
+    """A child process that talks to this one through standard input and output.
 
     What the child writes to standard error goes to a temporary file and is read only if the child fails.
     """
@@ -102,66 +67,52 @@ class JsonLineProcess:
         command: Sequence[str],
         *,
         environment: Mapping[str, str],
+        name: str = "The process",
         folder: str | None = None,
-        on_message: Callable[[JsonMessage | None], None] | None = None,
+        text: bool = False,
     ) -> None:
         """Start the process.
 
         Args:
             command: the program and its arguments.
             environment: the child's whole environment.
+            name: what the process is called in messages.
             folder: the child's current folder; by default that of this process.
-            on_message: called from a thread with each message, and with None once the process has closed its output.
-                Without it, messages are queued for `receive`.
+            text: exchange UTF-8 text, not bytes.
         """
-        self._queue: queue.SimpleQueue[JsonMessage | None] = queue.SimpleQueue()
+        self._name = name
         # Stays open as long as this object: it is read after the process has ended.
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        self._process = subprocess.Popen(
+        self._process: subprocess.Popen[Any] = subprocess.Popen(
             list(command),
             env=dict(environment),
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
+            text=text,
+            encoding="utf-8" if text else None,
+            errors="replace" if text else None,
             # Ctrl-C in the terminal is for the parent, which then ends its children.
             start_new_session=True,
         )
-        threading.Thread(target=self._read, args=(on_message or self._queue.put,), daemon=True).start()
 
     @property
     def process_id(self) -> int:
         """Return the id of the process."""
         return self._process.pid
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Write a message to the process; one that has ended is noticed when its reply is read."""
+    @property
+    def input(self) -> IO[Any]:
+        """Return the stream that the process reads."""
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):
-            self._process.stdin.write(json.dumps(message) + "\n")
-            self._process.stdin.flush()
+        return self._process.stdin
 
-    def receive(self, timeout_seconds: float | None = None) -> JsonMessage | None:
-        """Return the next message, or None if the process ended by itself without one.
-
-        Raises:
-            ProcessInterrupted: if no message arrives in time (the process is then killed), or if the process was
-                killed from outside or ran out of memory.
-        """
-        try:
-            message = self._queue.get(timeout=timeout_seconds)
-        except queue.Empty:
-            self.kill()
-            raise ProcessInterrupted(
-                f"The process did not answer within {timeout_seconds:g} s and was ended; the machine may be busy. "
-                "Run the command again when it is less so."
-            ) from None
-        if message is None:
-            self.raise_if_interrupted()
-        return message
+    @property
+    def output(self) -> IO[Any]:
+        """Return the stream that the process writes."""
+        assert self._process.stdout is not None
+        return self._process.stdout
 
     def raise_if_interrupted(self) -> None:
         """Check how the process ended.
@@ -172,13 +123,13 @@ class JsonLineProcess:
         code = self._process.wait()
         if -code in KILL_SIGNALS:
             raise ProcessInterrupted(
-                f"The process was killed by {signal.Signals(-code).name}. The system does that when memory runs out; "
+                f"{self._name} was killed by {signal.Signals(-code).name}. The system does that when memory runs out; "
                 "free some memory and run the command again."
             )
         last_line = self.last_log_line()
         if code != 0 and is_resource_error(last_line):
             raise ProcessInterrupted(
-                f"The machine ran out of memory or disk space ({last_line}). Free some and run the command again."
+                f"{self._name} ran out of memory or disk space ({last_line}). Free some and run the command again."
             )
 
     def end_reason(self) -> str:
@@ -206,17 +157,67 @@ class JsonLineProcess:
     def close(self) -> None:
         """Close the process's input, wait for it to exit, kill it if it does not, and drop its log."""
         with contextlib.suppress(BrokenPipeError, ValueError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+            self.input.close()
         try:
             self._process.wait(timeout=SHUTDOWN_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
         self._log.close()
 
+
+class JsonLineProcess(ChildProcess):
+    """A child process that reads JSON lines from standard input and writes JSON lines to standard output."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        name: str = "The process",
+        folder: str | None = None,
+        on_message: Callable[[JsonMessage | None], None] | None = None,
+    ) -> None:
+        """Start the process.
+
+        Args:
+            command: the program and its arguments.
+            environment: the child's whole environment.
+            name: what the process is called in messages.
+            folder: the child's current folder; by default that of this process.
+            on_message: called from a thread with each message, and with None once the process has closed its output.
+                Without it, messages are queued for `receive`.
+        """
+        super().__init__(command, environment=environment, name=name, folder=folder, text=True)
+        self._queue: queue.SimpleQueue[JsonMessage | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=(on_message or self._queue.put,), daemon=True).start()
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Write a message to the process; one that has ended is noticed when its reply is read."""
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self.input.write(json.dumps(message) + "\n")
+            self.input.flush()
+
+    def receive(self, timeout_seconds: float | None = None) -> JsonMessage | None:
+        """Return the next message, or None if the process ended by itself without one.
+
+        Raises:
+            ProcessInterrupted: if no message arrives in time (the process is then killed), or if the process was
+                killed from outside or ran out of memory.
+        """
+        try:
+            message = self._queue.get(timeout=timeout_seconds)
+        except queue.Empty:
+            self.kill()
+            raise ProcessInterrupted(
+                f"{self._name} did not answer within {timeout_seconds:g} s and was ended; the machine may be busy. "
+                "Run the command again when it is less so."
+            ) from None
+        if message is None:
+            self.raise_if_interrupted()
+        return message
+
     def _read(self, deliver: Callable[[JsonMessage | None], None]) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
+        with self.output as lines:
             for line in lines:
                 # A line cut short by a kill is not a message.
                 with contextlib.suppress(json.JSONDecodeError):

@@ -13,6 +13,7 @@ import pandas as pd
 from tokenizers import Tokenizer
 
 from atnet.config import Params
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.inference import softmax
 from atnet.network.compiled_steps import computation_precision
@@ -49,6 +50,7 @@ def run_task(folder: Path, params: Params, seeds: Sequence[int]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tasks that the parent asks for, until it closes the input."""
     folder = Path((argv or sys.argv[1:])[0])
+    prepare_process()
     channel = JsonLineChannel()
     while True:
         request = channel.receive()

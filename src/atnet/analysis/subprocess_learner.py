@@ -14,10 +14,11 @@ import pandas as pd
 
 from atnet.analysis.tasks import Learner, Task, TaskPredictions
 from atnet.config import Params
+from atnet.environment import TENSORFLOW_SETTINGS, reduced_environment
 from atnet.errors import ModelError
 from atnet.schema import TEXT
 from atnet.storage import write_table, write_text
-from atnet.subprocesses import JsonLineProcess, reduced_environment
+from atnet.subprocesses import JsonLineProcess
 
 WORKER_MODULE = "atnet.analysis.network_worker"
 SHOWN_LOG_LINES = 15
@@ -33,7 +34,8 @@ def network_learner(params: Params, seeds: Sequence[int]) -> Learner:
             write_text(folder / "params.json", params.model_dump_json(by_alias=True))
             process = JsonLineProcess(
                 [sys.executable, "-m", WORKER_MODULE, name],
-                environment=reduced_environment({"TF_CPP_MIN_LOG_LEVEL": "3"}, training=True),
+                environment=reduced_environment(TENSORFLOW_SETTINGS, training=True),
+                name="The training process",
             )
             try:
                 for number, task in enumerate(tasks):

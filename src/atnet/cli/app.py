@@ -10,8 +10,10 @@ from typing import NoReturn
 import typer
 
 from atnet.cli.terminal import configure_logging
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.file_system import file_system_errors
+from atnet.redaction import redact
 
 COMMANDS = {
     "init": "Propose settings for your own file, write them to params.yaml, add the file to DVC and check it.",
@@ -28,6 +30,8 @@ COMMANDS = {
     "history": "Show the ledger: who did what to which version, when and why.",
     "prune": "Delete old versions that no alias points at.",
     "lineage": "Show where a version comes from, or what came of a file or text.",
+    "serve": "Serve the champion over HTTP and follow its promotions.",
+    "score": "Score texts with the champion, in files, folders of partitions or SQL tables.",
     "tune": "Search for better training parameters on the validation split.",
     "analyze": "Analyze the data: learning curve, label issues.",
 }
@@ -61,6 +65,7 @@ def _not_imported() -> None:
 
 def main() -> None:
     """Run a command; an error that the user can fix ends in one message and exit code 1."""
+    prepare_process()
     try:
         with file_system_errors():
             command_line(next((argument for argument in sys.argv[1:] if argument in COMMANDS), None))()
@@ -69,7 +74,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"atnet: {message}", file=sys.stderr)
+    print(f"atnet: {redact(message)}", file=sys.stderr)
     sys.exit(1)
 
 

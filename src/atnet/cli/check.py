@@ -19,8 +19,10 @@ from atnet.data.reader import LabeledTexts, read_labeled_texts
 from atnet.data.validation import ValidationResult, validate_table
 from atnet.diagnosis.foreign_files import require_no_foreign_files
 from atnet.diagnosis.pipeline import require_runnable
+from atnet.environment import environment_notes
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataError, DataFileError
 from atnet.files import DATA_FOLDERS, DEFAULT_DATA, RAW
+from atnet.redaction import has_credentials
 from atnet.schema import LABEL
 from atnet.storage import load_params
 
@@ -39,7 +41,7 @@ def check() -> None:
     require_no_foreign_files(Path.cwd(), default_data=Path(params.data.path) == DEFAULT_DATA)
     if not Path(params.validate_.expectations).exists():
         raise missing_expectations_error(Path(params.validate_.expectations))
-    for line in check_inputs(params):
+    for line in [*check_inputs(params), *environment_notes(Path.cwd()), *secret_notes(params)]:
         print(f"check: {line}")
 
 
@@ -86,6 +88,13 @@ def setting_notes(params: Params, labels: int) -> Iterator[str]:
         yield "train.wide has no effect with train.attention: published. false is the same."
     if params.tokenize.max_length is not None and params.tokenize.max_length > params.tokenize.max_length_limit:
         yield "tokenize.max_length_limit has no effect beside tokenize.max_length."
+
+
+def secret_notes(params: Params) -> list[str]:
+    """Warn of a password in params.yaml, which is committed to git."""
+    if not has_credentials(params.tracking.uri):
+        return []
+    return ["tracking.uri in params.yaml contains a password: set MLFLOW_TRACKING_URI in the environment instead"]
 
 
 def check_path(path: Path) -> None:

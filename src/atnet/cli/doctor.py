@@ -9,7 +9,7 @@ import typer
 from atnet.cli.console import print_table
 from atnet.config import TrackingConfig
 from atnet.diagnosis.finding import Finding
-from atnet.diagnosis.machine import check_disk, check_packages, check_python
+from atnet.diagnosis.machine import check_disk, check_environment, check_packages, check_python
 from atnet.diagnosis.pipeline import check_cache, check_dvc_lock, check_git, check_locks
 from atnet.diagnosis.services import PREFECT_API, check_prefect, check_store
 from atnet.storage import load_params
@@ -32,6 +32,7 @@ def diagnose(root: Path, tracking: TrackingConfig) -> Iterator[Finding]:
     yield check_python()
     yield check_packages()
     yield check_disk(root)
+    yield check_environment(root)
     yield check_git(root)
     yield check_locks(root)
     yield from check_dvc_lock(root)

@@ -25,5 +25,6 @@ def ui(
             raise StoreError(f"Port {port} on {host} is in use. Free it, or run `atnet ui --port {port + 1}`.")
     command = ui_command(tracking, host=host, port=port)
     print(f"MLflow: {ui_address(tracking, host=host, port=port)} (Ctrl-C stops it)", flush=True)
+    print("If a page opens as GenAI, choose Model training at the top left; the browser remembers it.", flush=True)
     # In place of this process: a signal to `atnet ui` would not reach a child, which would keep the port.
     os.execv(command[0], command)

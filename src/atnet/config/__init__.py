@@ -1,7 +1,7 @@
 """Typed sections of params.yaml: frozen and strict, one per stage or command, without defaults."""
 
 from atnet.config.analyze import AnalyzeConfig
-from atnet.config.params import Params, parse_params
+from atnet.config.params import Params, load_params, parse_params
 from atnet.config.release import (
     BaselineCheckConfig,
     BehaviorConfig,
@@ -15,7 +15,17 @@ from atnet.config.release import (
     SizeCheckConfig,
     SliceCheckConfig,
 )
+from atnet.config.scoring import ScoreConfig
 from atnet.config.section import SPLITS, Section, Severity, SplitName
+from atnet.config.serving import (
+    PredictionLogConfig,
+    RateLimitConfig,
+    ServeConfig,
+    ServeLimitsConfig,
+    ServeLoggingConfig,
+    ServeTimeoutsConfig,
+    ShadowConfig,
+)
 from atnet.config.stages import (
     BaselineConfig,
     ColumnsConfig,
@@ -50,11 +60,19 @@ __all__ = [
     "ModelCardConfig",
     "Params",
     "PassRatesConfig",
+    "PredictionLogConfig",
     "PruningConfig",
     "RangeConfig",
+    "RateLimitConfig",
     "ReleaseConfig",
+    "ScoreConfig",
     "Section",
+    "ServeConfig",
+    "ServeLimitsConfig",
+    "ServeLoggingConfig",
+    "ServeTimeoutsConfig",
     "Severity",
+    "ShadowConfig",
     "SizeCheckConfig",
     "SliceCheckConfig",
     "SplitConfig",
@@ -65,5 +83,6 @@ __all__ = [
     "TuneConfig",
     "ValidateConfig",
     "VectorsConfig",
+    "load_params",
     "parse_params",
 ]

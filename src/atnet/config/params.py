@@ -1,7 +1,8 @@
-"""Parse params.yaml, with messages that name each invalid key."""
+"""Read params.yaml, with messages that name each invalid key."""
 
 import difflib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import yaml
@@ -9,10 +10,13 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from atnet.config.analyze import AnalyzeConfig
 from atnet.config.release import ReleaseConfig
+from atnet.config.scoring import ScoreConfig
+from atnet.config.serving import ServeConfig
 from atnet.config.stages import StageParams
 from atnet.config.tracking import TrackingConfig
 from atnet.config.tune import TuneConfig, check_vector_dimensions
 from atnet.errors import ConfigurationError
+from atnet.files import PARAMS_FILE
 
 
 class Params(StageParams):
@@ -20,6 +24,8 @@ class Params(StageParams):
 
     tracking: TrackingConfig
     release: ReleaseConfig
+    serve: ServeConfig
+    score: ScoreConfig
     analyze: AnalyzeConfig
     tune: TuneConfig
 
@@ -38,6 +44,19 @@ class Params(StageParams):
     def _search_space_is_valid(self) -> "Params":
         check_vector_dimensions(self.tune.space, self.train)
         return self
+
+
+def load_params(path: Path | str = PARAMS_FILE) -> Params:
+    """Read params.yaml.
+
+    Raises:
+        ConfigurationError: if it is missing or invalid.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} is missing. Run the command in the project's folder.") from None
+    return parse_params(text, source=str(path))
 
 
 def parse_params(text: str, *, source: str = "params.yaml") -> Params:

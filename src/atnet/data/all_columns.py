@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atnet.config import ColumnsConfig, DataConfig
+from atnet.data.columns import WithExtraColumns
 from atnet.data.delimited_layout import delimited_layout
 from atnet.data.raw_bytes import open_bytes
 from atnet.data.reader import Format, SourceFile, detect_format, read_raw_columns
@@ -35,7 +36,7 @@ def read_all_columns(path: Path, data: DataConfig) -> tuple[pd.DataFrame, Source
     if not names:
         raise DataFileError(f"{path} has no column of texts or numbers.")
     only_first = ColumnsConfig(text=names[0], label=None, id=None, split=None, rating=None, weight=None, slices=[])
-    return read_raw_columns(path, data.model_copy(update={"columns": only_first}), names)
+    return read_raw_columns(path, data.model_copy(update={"columns": WithExtraColumns.of(only_first, names)}))
 
 
 def column_names(path: Path, data: DataConfig) -> list[str]:

@@ -30,19 +30,34 @@ class MissingColumnsError(DataContractError):
         self.present = tuple(present)
 
 
-def required_columns(columns: ColumnsConfig, extra: Sequence[str] = ()) -> list[str]:
-    """Return the names of the file's columns that the pipeline reads, each once; `extra` come last."""
-    return list(dict.fromkeys([*(name for _, name in column_settings(columns)), *extra]))
+class WithExtraColumns(ColumnsConfig):
+    """The columns of the settings, and other columns of the file to read beside them."""
+
+    extra: tuple[str, ...]
+
+    @classmethod
+    def of(cls, columns: ColumnsConfig, extra: Sequence[str]) -> "WithExtraColumns":
+        """Add columns."""
+        return cls(**columns.model_dump(), extra=tuple(extra))
 
 
-def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Path, extra: Sequence[str] = ()) -> None:
+def required_columns(columns: ColumnsConfig) -> list[str]:
+    """Return the names of the file's columns that the pipeline reads, each once; extra ones come last."""
+    return list(dict.fromkeys([*(name for _, name in column_settings(columns)), *_extra(columns)]))
+
+
+def _extra(columns: ColumnsConfig) -> tuple[str, ...]:
+    return columns.extra if isinstance(columns, WithExtraColumns) else ()
+
+
+def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Path) -> None:
     """Check that a file has every required column exactly once.
 
     Raises:
         DataContractError: if a column is missing (with the columns of the file and the closest name), occurs twice, or
             if a slice column has a reserved name.
     """
-    missing = [name for name in required_columns(columns) if name not in present]
+    missing = list(dict.fromkeys(name for _, name in column_settings(columns) if name not in present))
     if missing:
         settings = propose_settings(present, columns)
         proposed = [setting.value for setting in settings if setting.value in present]
@@ -53,13 +68,13 @@ def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Pat
             f"{hint} Set {'; '.join(map(str, settings))} in params.yaml.",
             present,
         )
-    absent = [name for name in extra if name not in present]
+    absent = [name for name in _extra(columns) if name not in present]
     if absent:
         raise DataContractError(
             f"{source} has no column {', '.join(map(repr, absent))}, which an expectation of validate.expectations "
             f"names (its columns: {listed_columns(present)}). Correct the name there."
         )
-    repeated = [name for name in required_columns(columns, extra) if present.count(name) > 1]
+    repeated = [name for name in required_columns(columns) if present.count(name) > 1]
     if repeated:
         raise DataContractError(f"{source} has two columns {repeated[0]!r}. Rename one of them in the file.")
     reserved = (*CANONICAL, *BUILT_IN_SLICES)
@@ -114,11 +129,12 @@ def _blank_to_null(values: pd.Series) -> pd.Series:
 
 
 def _ids(raw: pd.DataFrame, column: str | None) -> pd.Series:
-    numbered = pd.Series([f"row-{row:06d}" for row in raw.index], index=raw.index, dtype="str")
-    if column is None:
-        return numbered
-    ids = _blank_to_null(raw[column])
-    return ids.where(ids.notna(), numbered)
+    ids = pd.Series(None, index=raw.index, dtype="str") if column is None else _blank_to_null(raw[column])
+    missing = ids.isna()
+    if missing.any():
+        ids = ids.copy()
+        ids[missing] = [f"row-{row:06d}" for row in raw.index[missing]]
+    return ids
 
 
 def _numbers(values: pd.Series, role: str) -> pd.Series:

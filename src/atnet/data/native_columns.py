@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from atnet.config import DataConfig
 from atnet.data.all_columns import column_names
-from atnet.data.columns import check_columns
+from atnet.data.columns import WithExtraColumns, check_columns
 from atnet.data.raw_bytes import open_bytes
 from atnet.data.reader import detect_format, read_raw_columns
 
@@ -36,7 +36,8 @@ def read_native_columns(
     wanted = column_names(path, data) if all_columns else list(names)
     if detect_format(path, data) == "parquet":
         return _read_parquet(path, data, names, wanted, as_text)
-    strings, _ = read_raw_columns(path, data, list(dict.fromkeys([*wanted, *names])))
+    extra = WithExtraColumns.of(data.columns, list(dict.fromkeys([*wanted, *names])))
+    strings, _ = read_raw_columns(path, data.model_copy(update={"columns": extra}))
     columns = {name: strings[name] if name in as_text else infer_type(strings[name]) for name in wanted}
     return pd.DataFrame({name: _empty_to_missing(column) for name, column in columns.items()}, index=strings.index)
 
@@ -64,7 +65,7 @@ def _read_parquet(
 ) -> pd.DataFrame:
     with open_bytes(path) as stream:
         file = pq.ParquetFile(io.BytesIO(stream.read()) if isinstance(stream, gzip.GzipFile) else stream)
-        check_columns(file.schema_arrow.names, data.columns, source=path, extra=names)
+        check_columns(file.schema_arrow.names, WithExtraColumns.of(data.columns, names), source=path)
         frame: pd.DataFrame = file.read(columns=list(wanted)).to_pandas(ignore_metadata=True)
     for name in as_text:
         frame[name] = frame[name].astype("str")

@@ -1,21 +1,21 @@
 """Read the labeled texts: CSV, JSON Lines or Parquet, compressed with gzip or not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from atnet.config import DataConfig
-from atnet.data.columns import to_canonical
-from atnet.data.delimited import read_delimited
+from atnet.data.columns import required_columns, to_canonical
+from atnet.data.delimited import read_delimited, stream_delimited
 from atnet.data.encodings import C1_CHARACTERS, canonical_name, check_encoding, encoding_advice, wide_encoding
 from atnet.data.file_types import PARQUET_MAGIC, starts_like_json_lines, unsupported_type_error
 from atnet.data.raw_bytes import CHUNK_BYTES, no_rows_error, open_bytes
-from atnet.data.records import read_json_lines, read_parquet
+from atnet.data.records import stream_json_lines, stream_parquet
 from atnet.errors import DataContractError, DataFileError
 
 Format = Literal["csv", "jsonl", "parquet"]
@@ -27,6 +27,21 @@ FORMATS: Mapping[str, Format] = {
     ".json": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+}
+BATCH_BYTES = 1 << 24
+
+
+class FormatReader(Protocol):
+    """Reads a format in batches."""
+
+    def __call__(self, path: Path, data: DataConfig, *, batch_bytes: int) -> Iterator[pa.RecordBatch]:
+        """Read the required columns, all as strings."""
+
+
+READERS: Mapping[Format, FormatReader] = {
+    "csv": stream_delimited,
+    "jsonl": stream_json_lines,
+    "parquet": stream_parquet,
 }
 
 
@@ -79,8 +94,8 @@ def read_labeled_texts(path: Path, data: DataConfig) -> LabeledTexts:
         raise DataContractError(f"{path}: {error}") from error
 
 
-def read_raw_columns(path: Path, data: DataConfig, extra: Sequence[str] = ()) -> tuple[pd.DataFrame, SourceFile]:
-    """Read the columns that `data.columns` names and `extra` ones, under the names they have in the file, as strings.
+def read_raw_columns(path: Path, data: DataConfig) -> tuple[pd.DataFrame, SourceFile]:
+    """Read the columns that `data.columns` names, under the names they have in the file, all as strings.
 
     CSV has no nulls: an empty cell is an empty string. Raises the same errors as `read_labeled_texts`.
     """
@@ -88,19 +103,27 @@ def read_raw_columns(path: Path, data: DataConfig, extra: Sequence[str] = ()) ->
     file_format = detect_format(path, data)
     lines = separator = quoting = None
     if file_format == "csv":
-        read = read_delimited(path, data, extra)
+        read = read_delimited(path, data)
         table, lines, separator, quoting = read.table, read.lines, read.separator, read.quoting
-    elif file_format == "jsonl":
-        table = read_json_lines(path, data, extra)
-        lines = table.num_rows
     else:
-        table = read_parquet(path, data, extra)
+        schema = pa.schema([(name, pa.string()) for name in required_columns(data.columns)])
+        table = pa.Table.from_batches(READERS[file_format](path, data, batch_bytes=BATCH_BYTES), schema)
+        lines = table.num_rows if file_format == "jsonl" else None
     if table.num_rows == 0:
         raise no_rows_error(path)
     warnings = () if file_format == "parquet" else _encoding_warnings(table[data.columns.text], data.encoding)
     frame: pd.DataFrame = table.to_pandas()
     warnings += _header_warnings(frame)
     return frame, SourceFile(file_format, len(frame), lines, separator, quoting, warnings)
+
+
+def stream_raw_columns(path: Path, data: DataConfig, *, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.RecordBatch]:
+    """Read what `read_raw_columns` reads in batches of about `batch_bytes`; a file without rows has none.
+
+    An error in a later part of the file is raised only when the batches before it have been read.
+    """
+    check_encoding(data.encoding)
+    return READERS[detect_format(path, data)](path, data, batch_bytes=batch_bytes)
 
 
 def detect_format(path: Path, data: DataConfig) -> Format:

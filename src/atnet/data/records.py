@@ -1,11 +1,14 @@
 """Read JSON Lines and Parquet into columns of strings."""
 
+import contextlib
 import gzip
 import io
 import json
-from collections.abc import Iterator, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +20,9 @@ from atnet.data.encodings import encoding_error
 from atnet.data.raw_bytes import open_bytes
 from atnet.errors import DataContractError, DataFileError
 
-BATCH_LINES = 100_000
+BATCH_ROWS = 100_000
+BUFFER_BYTES = 1 << 20
+"""Bytes of a Parquet column that are read at once; without a limit, the whole column of a row group is."""
 
 
 def _constant(name: str) -> str | None:
@@ -29,25 +34,38 @@ DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_const
 """Keeps numbers as they are written. Created once: json.loads would create one for each line."""
 
 
-def read_json_lines(path: Path, data: DataConfig, extra: Sequence[str] = ()) -> pa.Table:
-    """Read one object per line; numbers keep the digits they are written with, a missing key and NaN are null.
+def stream_json_lines(path: Path, data: DataConfig, *, batch_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Read one object per line, in batches; numbers keep their digits, a missing key and NaN are null.
+
+    Args:
+        path: of the file.
+        data: how it is read.
+        batch_bytes: a batch ends at about this size even if it has fewer than BATCH_ROWS.
 
     Raises:
         DataFileError: with the number of the line that is not a JSON object.
-        DataContractError: if no line has a required key, or a value is a list or an object.
+        DataContractError: if a value is a list or an object or, after the last batch, if no line has a required key.
     """
-    required = required_columns(data.columns, extra)
+    required = required_columns(data.columns)
     schema = pa.schema([(name, pa.string()) for name in required])
     keys: dict[str, None] = {}
-    batches = list(_json_batches(path, data.encoding, schema, keys))
-    if batches:
-        check_columns(list(keys), data.columns, source=path, extra=extra)
-    return pa.Table.from_batches(batches, schema=schema)
+    size, rows = 0, []
+    for line, values in _json_rows(path, data.encoding, schema, keys):
+        rows.append(values)
+        size += len(line)
+        if len(rows) == BATCH_ROWS or size > batch_bytes:
+            yield _batch(rows, schema)
+            size, rows = 0, []
+    if rows:
+        yield _batch(rows, schema)
+    if keys:
+        check_columns(list(keys), data.columns, source=path)
 
 
-def _json_batches(path: Path, encoding: str, schema: pa.Schema, keys: dict[str, None]) -> Iterator[pa.RecordBatch]:
-    """Yield the lines in batches; add each key that occurs to `keys`, in the order of its first occurrence."""
-    rows: list[list[str | None]] = []
+def _json_rows(
+    path: Path, encoding: str, schema: pa.Schema, keys: dict[str, None]
+) -> Iterator[tuple[str, list[str | None]]]:
+    """Yield each line with its values; add each key that occurs to `keys`, in the order of its first occurrence."""
     # utf-8-sig skips the byte-order mark if there is one.
     decoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
     with open_bytes(path) as stream:
@@ -58,14 +76,9 @@ def _json_batches(path: Path, encoding: str, schema: pa.Schema, keys: dict[str, 
                 record = _parse_line(path, number, line)
                 if not record.keys() <= keys.keys():
                     keys.update(dict.fromkeys(record))
-                rows.append([_to_string(path, number, name, record.get(name)) for name in schema.names])
-                if len(rows) == BATCH_LINES:
-                    yield _batch(rows, schema)
-                    rows = []
+                yield line, [_to_string(path, number, name, record.get(name)) for name in schema.names]
         except UnicodeDecodeError:
             raise encoding_error(path, encoding) from None
-    if rows:
-        yield _batch(rows, schema)
 
 
 def _batch(rows: list[list[str | None]], schema: pa.Schema) -> pa.RecordBatch:
@@ -97,30 +110,54 @@ def _to_string(path: Path, number: int, name: str, value: Any) -> str | None:
     raise DataContractError(f"{path}: line {number:,}: {name!r} is a {type(value).__name__}, not a text or number.")
 
 
-def read_parquet(path: Path, data: DataConfig, extra: Sequence[str] = ()) -> pa.Table:
-    """Read the required columns of a Parquet file, cast to strings; NaN is null.
+def stream_parquet(path: Path, data: DataConfig, *, batch_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Read the required columns of a Parquet file in batches, cast to strings; NaN is null.
+
+    Args:
+        path: of the file.
+        data: how it is read.
+        batch_bytes: about the size of a batch, if it has fewer than BATCH_ROWS.
 
     Raises:
         DataFileError: if the file is damaged or not Parquet.
         DataContractError: if a column is missing or contains lists, objects or bytes.
     """
-    names = required_columns(data.columns, extra)
+    required = required_columns(data.columns)
     try:
-        with open_bytes(path) as stream:
-            # Parquet is read from its end, so a compressed file must be unpacked first.
-            file = pq.ParquetFile(io.BytesIO(stream.read()) if isinstance(stream, gzip.GzipFile) else stream)
-            check_columns(file.schema_arrow.names, data.columns, source=path, extra=extra)
-            table = file.read(columns=names)
+        with open_bytes(path) as stream, _seekable(stream) as seekable:
+            file = pq.ParquetFile(seekable, buffer_size=BUFFER_BYTES)
+            check_columns(file.schema_arrow.names, data.columns, source=path)
+            for batch in file.iter_batches(_batch_rows(file.metadata, batch_bytes), columns=required):
+                columns = [_cast(path, name, batch[name]) for name in required]
+                yield pa.record_batch(columns, names=required)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataFileError(
             f"{path} is damaged or not a Parquet file ({reason}). Copy or write it again, "
             "or set data.format in params.yaml."
         ) from error
-    return pa.table([_cast(path, name, table[name]) for name in names], names=names)
 
 
-def _cast(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+@contextlib.contextmanager
+def _seekable(stream: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Unpack a gzip file to the disk: Parquet is read from its end."""
+    if not isinstance(stream, gzip.GzipFile):
+        yield stream
+        return
+    with tempfile.TemporaryFile() as unpacked:
+        shutil.copyfileobj(stream, unpacked, BUFFER_BYTES)
+        unpacked.seek(0)
+        yield unpacked
+
+
+def _batch_rows(metadata: pq.FileMetaData, batch_bytes: int) -> int:
+    """Return how many rows have about this size together."""
+    size = sum(int(metadata.row_group(group).total_byte_size) for group in range(metadata.num_row_groups))
+    rows = int(metadata.num_rows)
+    return max(1, min(BATCH_ROWS, batch_bytes * rows // max(size, 1)))
+
+
+def _cast(path: Path, name: str, column: pa.Array) -> pa.Array:
     try:
         values = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         if pa.types.is_floating(values.type):

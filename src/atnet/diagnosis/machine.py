@@ -1,4 +1,4 @@
-"""Checks of the machine: Python, packages, disk."""
+"""Checks of the machine: Python, packages, disk, environment variables."""
 
 import importlib.metadata
 import platform
@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from atnet.diagnosis.finding import Finding
+from atnet.environment import environment_notes
 from atnet.file_system import file_system_message, is_file_system_error
 from atnet.files import STATE
 
@@ -44,6 +45,14 @@ def check_disk(root: Path, required_bytes: int = REQUIRED_BYTES) -> Finding:
     if free >= required_bytes:
         return Finding("disk", "ok", message)
     return Finding("disk", "fault", f"{message}. `dvc gc --workspace` deletes cached outputs that are no longer used.")
+
+
+def check_environment(root: Path) -> Finding:
+    """Report the settings of other projects and tools that are ignored or take effect."""
+    notes = environment_notes(root)
+    if notes:
+        return Finding("settings", "note", "; ".join(notes))
+    return Finding("settings", "ok", "no variable of another project or tool is set")
 
 
 def _version(package: str) -> str | None:

@@ -10,8 +10,10 @@ from typing import Any
 from atnet.config import TrackingConfig
 from atnet.diagnosis.finding import Finding
 from atnet.errors import StoreError
+from atnet.redaction import redact
 from atnet.tracking.orphaned_runs import orphaned_runs
-from atnet.tracking.store import open_store, shown, store_faults
+from atnet.tracking.store import open_store, store_faults
+from atnet.tracking.store_errors import readable
 
 PREFECT_API = "http://127.0.0.1:4200/api"
 TIMEOUT_SECONDS = 5
@@ -26,7 +28,7 @@ def check_store(root: Path, tracking: TrackingConfig) -> Iterator[Finding]:
     except StoreError as error:
         yield Finding("MLflow", "fault", str(error))
         return
-    yield Finding("MLflow", "ok", f"{shown(store.uri)} answers")
+    yield Finding("MLflow", "ok", f"{readable(store.uri)} answers")
     if orphaned:
         names = ", ".join(run.info.run_name for run in orphaned)
         message = f"left open by killed commands: {names}. The next training or `atnet publish` closes them."
@@ -40,9 +42,11 @@ def check_prefect(address: str) -> Iterator[Finding]:
         pools = _query(address, "work_pools/filter", {})
         late = _query(address, "flow_runs/filter", {"flow_runs": {"state": {"name": {"any_": ["Late"]}}}})
     except (urllib.error.URLError, OSError, ValueError):
-        yield Finding("Prefect", "note", f"no server at {address}; schedules run only while `make schedule` runs")
+        yield Finding(
+            "Prefect", "note", f"no server at {redact(address)}; schedules run only while `make schedule` runs"
+        )
         return
-    yield Finding("Prefect", "ok", f"{address} answers; deployments: {len(deployments)}")
+    yield Finding("Prefect", "ok", f"{redact(address)} answers; deployments: {len(deployments)}")
     # A deployment that was polled a moment ago still counts as ready; its pool is more accurate.
     idle = {pool["name"] for pool in pools if pool.get("status") != "READY"}
     for deployment in deployments:

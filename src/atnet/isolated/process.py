@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from atnet.environment import reduced_environment
 from atnet.errors import ModelError, ProcessInterrupted
-from atnet.subprocesses import JsonLineProcess, is_resource_error, reduced_environment
+from atnet.subprocesses import JsonLineProcess, is_resource_error
 
 WORKER = Path(__file__).with_name("worker.py")
 BLOCKED_IMPORTS = ("tensorflow", "keras", "atnet", "pipelines")
 """Packages that are absent where models are served."""
+NAME = "The process of the model version"
 START_SECONDS = 180
 """How long a version may take to load."""
 REQUEST_SECONDS = 1800
@@ -96,7 +98,7 @@ def open_isolated(
     if block_imports:
         command += ["--block", *BLOCKED_IMPORTS]
     with tempfile.TemporaryDirectory(prefix="atnet-isolated-") as home:
-        process = JsonLineProcess(command, environment=_environment(home), folder=home)
+        process = JsonLineProcess(command, environment=_environment(home), name=NAME, folder=home)
         try:
             _reply(process, START_SECONDS)
             yield IsolatedModel(process)
@@ -123,8 +125,7 @@ def _reply(process: JsonLineProcess, timeout_seconds: float) -> dict[str, Any]:
         reason = str(message["error"])
         if is_resource_error(reason):
             raise ProcessInterrupted(
-                f"The machine ran out of memory or disk space while a model version was loaded or used ({reason}). "
-                "Free some and run the command again."
+                f"{NAME} ran out of memory or disk space ({reason}). Free some and run the command again."
             )
         raise ModelError(reason)
     return message

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import mlflow.artifacts
@@ -12,15 +12,19 @@ from mlflow.exceptions import MlflowException
 
 from atnet.errors import ModelError
 from atnet.files import DVC_LOCK
-from atnet.inference import UnusableModelError, model_hash
 from atnet.isolated.process import open_isolated
+from atnet.model_verification import PublishedVersion, recorded_hashes, verify_copy
+from atnet.published_model import MODEL_FOLDER
 from atnet.registry.versions import Registry, Version, store_call
-from atnet.tracking.logged_model import artifact_hashes, find_differences, recorded_hashes
+from atnet.tracking.store import client_address
 from atnet.tracking.tags import milliseconds
 
-MODEL_FOLDER = "artifacts/model"
 REQUIREMENTS = "requirements.txt"
 TRAIN_HASHES = "train_hashes.txt"
+DAMAGED_IN_STORE = (
+    "They were damaged or replaced in the artifact store. `atnet publish` uploads the model in data/07_model again; "
+    "for an older version, restore the artifacts from a backup, or use another version."
+)
 
 
 @contextlib.contextmanager
@@ -45,18 +49,8 @@ def verify_files(registry: Registry, version: Version, folder: Path) -> None:
     Raises:
         ModelError: naming what differs.
     """
-    recorded = _recorded_hashes(registry, version)
-    differences = find_differences(recorded, folder) if recorded else ["no hashes are recorded"]
-    if differences:
-        raise _damaged(version, differences)
-    for name in artifact_hashes(folder).keys() - recorded.keys():
-        (folder / name).unlink()
-    try:
-        sha256 = model_hash(folder / MODEL_FOLDER)
-    except UnusableModelError as error:
-        raise _damaged(version, [str(error)]) from error
-    if sha256 != version.sha256:
-        raise _damaged(version, [f"the model has the hash {sha256[:12]}, the version {version.sha256[:12]}"])
+    published = PublishedVersion(registry.model, version.number, version.sha256, _recorded_hashes(registry, version))
+    verify_copy(published, folder, advice=DAMAGED_IN_STORE)
 
 
 def train_hashes(folder: Path) -> frozenset[str]:
@@ -123,15 +117,7 @@ def smoke_test(registry: Registry, version: Version) -> int:
 
 @store_call
 def _recorded_hashes(registry: Registry, version: Version) -> dict[str, str]:
-    return recorded_hashes(registry.store.client.get_logged_model(version.model_id))
-
-
-def _damaged(version: Version, differences: Sequence[str]) -> ModelError:
-    return ModelError(
-        f"The files of version {version.number} are not the ones that were published ({'; '.join(differences)}). They "
-        "were damaged or replaced in the artifact store. `atnet publish` uploads the model in data/07_model again; for "
-        "an older version, restore the artifacts from a backup, or use another version."
-    )
+    return recorded_hashes(registry.store.client.get_logged_model(version.model_id).tags)
 
 
 @store_call
@@ -139,7 +125,9 @@ def _download(registry: Registry, version: Version, path: str, folder: str) -> P
     # MLflow would resolve a "models:/" URI in whichever store it considers the current one.
     source = registry.store.client.get_model_version_download_uri(registry.model, str(version.number))
     try:
-        local = mlflow.artifacts.download_artifacts(source + path, dst_path=folder, tracking_uri=registry.store.uri)
+        local = mlflow.artifacts.download_artifacts(
+            source + path, dst_path=folder, tracking_uri=client_address(registry.store.uri)
+        )
     except (MlflowException, OSError) as error:
         cause = str(error).strip().splitlines()[0]
         raise ModelError(

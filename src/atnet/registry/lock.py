@@ -18,7 +18,7 @@ import filelock
 
 from atnet.errors import ReleaseError
 from atnet.registry.versions import Registry, is_registered, model_tags, set_model_tag
-from atnet.tracking.store import SQLITE, shown
+from atnet.tracking.store_errors import SQLITE, readable
 
 LOCK_TAG = "release.lock"
 WAIT_SECONDS = 20.0
@@ -58,7 +58,7 @@ def _file_lock(registry: Registry, wait_seconds: float) -> Iterator[None]:
             yield
     except filelock.Timeout:
         raise ReleaseError(
-            f"Another command is moving aliases of {registry.model} in {shown(registry.store.uri)}: it has held "
+            f"Another command is moving aliases of {registry.model} in {readable(registry.store.uri)}: it has held "
             f"{path.name} for over {wait_seconds:.0f} s. Run this command again when it has finished."
         ) from None
 

@@ -14,16 +14,16 @@ from mlflow.exceptions import MlflowException
 
 from atnet.config import TrackingConfig
 from atnet.errors import ReleaseError
+from atnet.model_verification import MODEL_ID_TAG, MODEL_TAG
 from atnet.tracking.logged_model import CONTENT_TAG
 from atnet.tracking.store import TrackingStore, open_store, store_faults
-from atnet.tracking.tags import MODEL_TAG, finished_run
+from atnet.tracking.tags import finished_run
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 STATE_TAG = "release.state"
-MODEL_ID_TAG = "model.id"
 LINK_TAG = "mlflow.modelVersions"
 """MLflow's page of a logged model links to its version through this tag."""
 REDACTED = "REDACTED-RUN-ID"

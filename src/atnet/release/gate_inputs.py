@@ -13,7 +13,8 @@ from atnet.errors import DataFileError, ModelError, ReleaseError, StoreError
 from atnet.inference import MODEL_FILES
 from atnet.isolated.process import IsolatedModel, open_isolated
 from atnet.isolated.virtual_environment import isolated_python
-from atnet.registry.artifacts import MODEL_FOLDER, REQUIREMENTS, train_hashes, verified_files
+from atnet.published_model import MODEL_FOLDER
+from atnet.registry.artifacts import REQUIREMENTS, train_hashes, verified_files
 from atnet.registry.versions import Registry, Version
 from atnet.release.behavior.runner import run_suites
 from atnet.release.behavior.suites import Suite
@@ -142,13 +143,12 @@ def _open_champion(stack: ExitStack, registry: Registry, champion: Version) -> _
 def _check_isolated(folder: Path, options: IsolationOptions) -> CheckResult:
     try:
         python = isolated_python((folder / REQUIREMENTS).read_text(encoding="utf-8"))
+        with open_isolated(folder, python=python) as model:
+            rows = model.predict_example()
     except StoreError as error:
         status: CheckStatus = "skipped" if options.allow_unchecked else "failed"
         reason = f"Not checked: {error}. Use --allow-unchecked to release without this check."
         return CheckResult(SERVABLE, status, "not checked", ISOLATED_RULE, reason)
-    try:
-        with open_isolated(folder, python=python) as model:
-            rows = model.predict_example()
     except ModelError as error:
         reason = f"With only its declared requirements the version does not load and predict ({error})."
         return CheckResult(SERVABLE, "failed", "no prediction", ISOLATED_RULE, reason)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from atnet.config import Params
 from atnet.diagnosis.foreign_files import mark_started, require_no_foreign_files
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.file_system import file_system_errors
 from atnet.files import DEFAULT_DATA, PARAMS_FILE
+from atnet.redaction import redact
 from atnet.storage import load_params
 
 # Only the outputs of dvc.yaml: without a target, an input file that has just been changed would be restored too.
@@ -28,6 +30,7 @@ def run_stage(name: str, stage: Stage, argv: Sequence[str] | None) -> int:
     Returns:
         The exit code: 0, 1 for an error that the user can fix, 130 when interrupted.
     """
+    prepare_process()
     parser = argparse.ArgumentParser(prog=f"python -m atnet.stages.{name}")
     parser.add_argument("--root", type=Path, default=Path(), help="the project folder")
     root = parser.parse_args(argv).root
@@ -57,5 +60,5 @@ def _is_guarded(name: str, params: Params, root: Path) -> bool:
 
 
 def _fail(name: str, message: str) -> int:
-    print(f"{name}: {message}\n{RECOVERY}", file=sys.stderr, flush=True)
+    print(f"{name}: {redact(message)}\n{RECOVERY}", file=sys.stderr, flush=True)
     return 1

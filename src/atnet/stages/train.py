@@ -1,6 +1,5 @@
 """Stage `train`: train AtNet and write a complete model folder."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from atnet import tracking
 from atnet.config import Params
+from atnet.environment import prepare_process
 from atnet.files import MODEL, STATE
 from atnet.inference import model_hash
 from atnet.network.training_inputs import TrainingInputs, training_code, training_inputs
@@ -18,8 +18,8 @@ from atnet.stages.fit_progress import FitProgress
 from atnet.stderr import quiet_stderr
 from atnet.storage import cpu_flags, project_root
 
-# TensorFlow reads this while it is imported, and prints a page of notices all the same.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Keras and TensorFlow read the environment when they are imported.
+prepare_process()
 with quiet_stderr():
     from atnet.network.checkpoint import load_state, save_state, training_key
     from atnet.network.compiled_steps import computation_precision

@@ -6,8 +6,9 @@ One MLflow run is one trained model, found by the hash of the model's files and 
 from atnet.tracking.collect import collect_run_contents
 from atnet.tracking.publishing import publish, publish_from_files
 from atnet.tracking.run_contents import PublishedRun
-from atnet.tracking.store import TrackingStore, open_store, ui_address, ui_command
+from atnet.tracking.store import TrackingStore, open_store
 from atnet.tracking.training_run import TrainingRun, training_run
+from atnet.tracking.ui import ui_address, ui_command
 
 __all__ = [
     "PublishedRun",

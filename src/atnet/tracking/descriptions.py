@@ -1,65 +1,79 @@
-"""The Markdown on the pages of a run and of its model."""
+"""The Markdown descriptions on the pages of a run and of its model."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from atnet.formatting import (
+    code_block,
+    fixed,
+    markdown_table,
+    markdown_text,
+    percent,
+    point_estimate,
+    points,
+    with_interval,
+)
+from atnet.redaction import redact
 from atnet.report.sentences import display_name, summarize
 from atnet.tracking.run_contents import RunContents, Values
 
-NOTE_ROWS = 40
-"""Of a table in the note; the report has them all."""
+MAX_ROWS = 40
+"""Of a table in a description; the report has all rows."""
 SIGNATURE = "*Written by `publish` (checksum "
-"""Ends a note of ours; the checksum after it shows whether somebody has edited the note since."""
+"""Ends a description of ours; the checksum after it shows whether a reader has edited the description since."""
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where the note leads to."""
+    """Where a description links to."""
 
     report: str
     model: str
     model_uri: str
 
 
-def run_note(publication: RunContents, links: Links, confidence: float) -> str:
-    """Write the Markdown that a reviewer reads first."""
-    sentences = "\n\n".join(summarize(publication.results, confidence))
-    rows = {split.name: f"{split.rows:,}" for split in publication.splits}
+def run_note(contents: RunContents, links: Links, confidence: float) -> str:
+    """Write the description of a run, which a reviewer reads first."""
+    rows = {split.name: f"{split.rows:,}" for split in contents.splits}
+    quality, *others = (markdown_text(sentence) for sentence in summarize(contents.results, confidence))
+    # The links come early: MLflow folds a long description.
     parts = [
-        sentences,
+        quality,
         f"[Report]({links.report}) · [Model]({links.model}) · "
         f'load it with `mlflow.pyfunc.load_model("{links.model_uri}")`',
-        "### Beside the baselines",
-        _result_table(publication, confidence),
-        "### By label",
-        _label_table(publication.details),
-        "### By slice",
-        _slice_table(publication.slices, confidence),
+        *others,
+        "### Baselines",
+        _baseline_table(contents, confidence),
+        "### Labels",
+        _label_table(contents.details),
+        "### Slices",
+        _slice_table(contents.slices, confidence),
         "### Data",
-        f"Trained on {rows['train']} texts, tuned on {rows['validation']}, judged on {rows['test']}. "
-        "`dvc.lock` among the artifacts names every file; with it in place, `dvc pull` brings them back.",
-        f"Model `{publication.model_sha256}` (SHA-256 of its files).",
+        f"Trained on {rows['train']} texts, tuned on {rows['validation']}, tested on {rows['test']}. "
+        "`dvc.lock` among the artifacts lists every file; with it in place, `dvc pull` restores them.",
+        f"Model `{contents.model_sha256}` (SHA-256 of its files).",
     ]
-    return _signed("\n\n".join(parts))
+    return _signed(redact("\n\n".join(parts)))
 
 
 def is_own_note(note: str) -> bool:
-    """Tell whether a note stands as `run_note` wrote it; a reader's words must not be lost."""
+    """Return whether a description is unchanged since `run_note` wrote it; a reader's edits must not be lost."""
     return _signed(note.rpartition(SIGNATURE)[0].rstrip()) == note
 
 
-def model_note(publication: RunContents, links: Links, confidence: float) -> str:
-    """Write the Markdown of the model's own page."""
+def model_note(contents: RunContents, links: Links, confidence: float) -> str:
+    """Write the description of a model."""
+    example = json.dumps(contents.example[0] if contents.example else "a text", ensure_ascii=False)
     usage = (
-        "Give it a list of texts; it answers label, score and the probability of every label, and with "
-        '`params={"attention": True}` the weight and the contribution of each token.'
+        "Pass it a list of texts. It returns the label, its score and the probability of every label; with "
+        '`params={"attention": True}` also the attention weight and the contribution of each token.'
     )
-    text = json.dumps(publication.example[0] if publication.example else "a text", ensure_ascii=False)
-    code = f'```python\nmodel = mlflow.pyfunc.load_model("{links.model_uri}")\nmodel.predict([{text}])\n```'
-    return "\n\n".join([summarize(publication.results, confidence)[0], usage, code])
+    code = f'model = mlflow.pyfunc.load_model("{links.model_uri}")\nmodel.predict([{example}])'
+    summary = markdown_text(summarize(contents.results, confidence)[0])
+    return redact("\n\n".join([summary, usage, code_block(code, "python")]))
 
 
 def _signed(note: str) -> str:
@@ -67,65 +81,53 @@ def _signed(note: str) -> str:
     return f"{note}\n\n{SIGNATURE}{checksum}). Edit it freely: an edited note is left alone.*"
 
 
-def _result_table(publication: RunContents, confidence: float) -> str:
-    results, baselines = publication.results, publication.details["baselines"]
+def _baseline_table(contents: RunContents, confidence: float) -> str:
+    results, baselines = contents.results, contents.details["baselines"]
     header = ["", f"accuracy ({confidence:.0%} interval)", f"macro-F1 ({confidence:.0%} interval)"]
-    rows = [["**AtNet**", _share(results["accuracy"]), _decimal(results["macro_f1"])]]
-    for name in sorted(baselines, key=lambda one: -_plain(baselines[one]["accuracy"])):
-        rows.append([display_name(name), _share(baselines[name]["accuracy"]), _decimal(baselines[name]["macro_f1"])])
-    return _table(header, rows)
+    rows = [["**AtNet**", *_scores(results)]]
+    for name in sorted(baselines, key=lambda baseline: -point_estimate(baselines[baseline]["accuracy"])):
+        rows.append([markdown_text(display_name(name)), *_scores(baselines[name])])
+    return markdown_table(header, rows)
 
 
 def _label_table(details: Values) -> str:
-    labels = details["labels"]
     rows = [
-        [label, f"{one['support']:,}", _decimal(one["precision"]), _decimal(one["recall"]), _decimal(one["f1"])]
-        for label, one in labels.items()
+        [
+            markdown_text(label),
+            f"{scores['support']:,}",
+            *(with_interval(scores[name], fixed) for name in ("precision", "recall", "f1")),
+        ]
+        for label, scores in details["labels"].items()
     ]
-    return _table(["label", "texts", "precision", "recall", "F1"], rows[:NOTE_ROWS]) + _left_out(len(rows))
+    return markdown_table(["label", "texts", "precision", "recall", "F1"], rows[:MAX_ROWS]) + _omitted(len(rows))
 
 
 def _slice_table(slices: Values, confidence: float) -> str:
-    scored = [
-        [f"{by}: {value}", f"{one['rows']:,}", _share(one["accuracy"]), _points(one.get("lead"))]
-        for by, parts in slices.items()
-        for value, one in parts.items()
-        if "accuracy" in one
+    rows = [
+        [
+            markdown_text(f"{column}: {value}"),
+            f"{scores['rows']:,}",
+            with_interval(scores["accuracy"], percent),
+            _difference(scores.get("lead")),
+        ]
+        for column, parts in slices.items()
+        for value, scores in parts.items()
+        if "accuracy" in scores
     ]
-    header = ["slice", "texts", f"accuracy ({confidence:.0%} interval)", "lead over the best baseline, points"]
-    if not scored:
+    if not rows:
         return "No slice is large enough to be scored."
-    return _table(header, scored[:NOTE_ROWS]) + _left_out(len(scored))
+    accuracy = f"accuracy ({confidence:.0%} interval)"
+    header = ["slice", "texts", accuracy, "difference from the best baseline (points)"]
+    return markdown_table(header, rows[:MAX_ROWS]) + _omitted(len(rows))
 
 
-def _left_out(rows: int) -> str:
-    return f"\n\n{rows - NOTE_ROWS} more in the report." if rows > NOTE_ROWS else ""
+def _omitted(rows: int) -> str:
+    return f"\n\n{rows - MAX_ROWS} more in the report." if rows > MAX_ROWS else ""
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *([_cell(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _scores(values: Values) -> list[str]:
+    return [with_interval(values["accuracy"], percent), with_interval(values["macro_f1"], fixed)]
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
-
-
-def _plain(score: Any) -> float:
-    return float(score["value"] if isinstance(score, Mapping) else score)
-
-
-def _share(score: Any) -> str:
-    bounds = f" ({score['low']:.1%} to {score['high']:.1%})" if isinstance(score, Mapping) else ""
-    return f"{_plain(score):.1%}{bounds}"
-
-
-def _decimal(score: Any) -> str:
-    bounds = f" ({score['low']:.3f} to {score['high']:.3f})" if isinstance(score, Mapping) else ""
-    return f"{_plain(score):.3f}{bounds}"
-
-
-def _points(lead: Any) -> str:
-    if not isinstance(lead, Mapping):
-        return ""
-    return f"{100 * lead['value']:+.1f} ({100 * lead['low']:+.1f} to {100 * lead['high']:+.1f})"
+def _difference(difference: Any) -> str:
+    return with_interval(difference, points) if isinstance(difference, Mapping) else ""

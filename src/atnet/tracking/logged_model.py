@@ -19,16 +19,14 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Map, Object, Property
 
 import atnet.inference
-from atnet.tracking.run_contents import file_sha256
-from atnet.tracking.store import TrackingStore
-from atnet.tracking.tags import MODEL_TAG
+from atnet.model_verification import ARTIFACTS_TAG, MODEL_TAG, artifact_hashes, find_differences, recorded_hashes
+from atnet.self_check import write_self_check
+from atnet.tracking.store import TrackingStore, client_address
 
 CODE = Path(__file__).resolve().parents[1] / "served_model.py"
 INFERENCE = Path(atnet.inference.__file__)
 CONTENT_TAG = "content.sha256"
 """Hash of what the model was built from, its files and its code: the same content is logged once."""
-ARTIFACTS_TAG = "artifacts.sha256"
-"""JSON, path -> hash of every file that was uploaded: a download is verified against it."""
 REQUIREMENTS = ("mlflow-skinny", "onnxruntime", "tokenizers", "numpy", "pandas")
 """All that the model needs where it is served; MLflow's pyfunc imports pandas, which mlflow-skinny does not install."""
 
@@ -64,12 +62,16 @@ def pinned_requirements() -> list[str]:
 
 
 def save_pyfunc(path: Path, files: Sequence[Path], *, example: Sequence[str], metadata: Model | None = None) -> None:
-    """Write an MLflow model folder: the inference code and the model files, those of Keras included."""
+    """Write an MLflow model folder: the inference code and the model files, those of Keras included.
+
+    The model's predictions of example texts are added to the model files, for whoever loads it to compare with.
+    """
     with _folder_of(files) as model:
+        write_self_check(model, atnet.inference.Predictor.load(model, threads=1), example)
         mlflow.pyfunc.save_model(
             path=str(path),
             python_model=str(CODE),
-            artifacts={"model": str(model), "inference": str(INFERENCE)},
+            artifacts={"model": str(model), "inference": str(shutil.copy2(INFERENCE, model.parent))},
             signature=SIGNATURE,
             input_example=list(example),
             pip_requirements=pinned_requirements(),
@@ -121,35 +123,15 @@ def ensure_logged_model(store: TrackingStore, run_id: str, contents: ModelConten
     return str(model.model_id)
 
 
-def artifact_hashes(folder: Path) -> dict[str, str]:
-    """Compute the SHA-256 of every file of an MLflow model folder, by its path in the folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
-
-
-def recorded_hashes(model: LoggedModel) -> dict[str, str]:
-    """Return the hashes that were recorded when the files were uploaded; empty if there are none."""
-    try:
-        recorded = json.loads(model.tags.get(ARTIFACTS_TAG, "{}"))
-    except ValueError:
-        return {}
-    return recorded if isinstance(recorded, dict) else {}
-
-
-def find_differences(recorded: Mapping[str, str], folder: Path) -> list[str]:
-    """Describe every recorded file that is missing in a copy or has other contents there."""
-    actual = artifact_hashes(folder)
-    changed = {name for name, sha256 in recorded.items() if actual.get(name) != sha256}
-    return [f"{name} {'has changed' if name in actual else 'is missing'}" for name in sorted(changed)]
-
-
 def _is_intact(store: TrackingStore, model: LoggedModel) -> bool:
-    recorded = recorded_hashes(model)
+    recorded = recorded_hashes(model.tags)
     if model.status != LoggedModelStatus.READY or not recorded:
         return False
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = mlflow.artifacts.download_artifacts(model.artifact_location, dst_path=folder, tracking_uri=store.uri)
+            path = mlflow.artifacts.download_artifacts(
+                model.artifact_location, dst_path=folder, tracking_uri=client_address(store.uri)
+            )
         except (MlflowException, OSError):
             return False
         return not find_differences(recorded, Path(path))
@@ -175,7 +157,7 @@ def _model_of(store: TrackingStore, run_id: str, content: str) -> LoggedModel | 
 
 @contextmanager
 def _folder_of(files: Sequence[Path]) -> Iterator[Path]:
-    # A folder of its own: the model folder may hold files that do not belong to the model.
+    # A temporary folder: the model folder may hold other files, and MLflow decodes a path that contains %20.
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         folder.mkdir()

@@ -9,6 +9,7 @@ from mlflow.types import ColSpec, Schema
 
 from atnet.config import Params
 from atnet.errors import StoreError
+from atnet.file_hashes import file_sha256
 from atnet.files import DVC_LOCK, STATE
 from atnet.git_dvc import git_state
 from atnet.storage import exclusive_lock, project_root
@@ -17,8 +18,9 @@ from atnet.tracking.descriptions import Links, is_own_note, model_note, run_note
 from atnet.tracking.logged_model import ModelContents, ensure_logged_model
 from atnet.tracking.orphaned_runs import close_orphaned_runs, resume_run, this_process, wait_for_other_process
 from atnet.tracking.run_artifacts import upload_artifacts
-from atnet.tracking.run_contents import PublishedRun, RunContents, SplitFile, file_sha256
-from atnet.tracking.store import MODEL_TRAINING_PAGE, SQLITE, TrackingStore, open_store, store_faults
+from atnet.tracking.run_contents import PublishedRun, RunContents, SplitFile
+from atnet.tracking.store import MODEL_TRAINING_PAGE, TrackingStore, open_store, store_faults
+from atnet.tracking.store_errors import SQLITE
 from atnet.tracking.tags import (
     DIRTY_TAG,
     LOCK_TAG,
@@ -31,6 +33,7 @@ from atnet.tracking.tags import (
     run_of_model,
     write_absent_params,
 )
+from atnet.tracking.ui import save_runs_view
 
 LOCK_SECONDS = 600
 BUSY = f"Another command has been publishing for {LOCK_SECONDS} s: it holds {{path}}. Wait for it, or end it."
@@ -71,6 +74,7 @@ def _publish(store: TrackingStore, params: Params, contents: RunContents, root: 
     run, created = _open_run(store, contents, root)
     run_id = run.info.run_id
     close_orphaned_runs(store, active_run=run_id)
+    save_runs_view(store)
     write_absent_params(store, run_id, contents.params)
     _write_curves(store, run_id, contents)
     store.client.log_inputs(run_id, datasets=[_dataset(split) for split in contents.splits])

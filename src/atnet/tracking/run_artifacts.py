@@ -9,8 +9,10 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
+from atnet.file_hashes import file_sha256
 from atnet.files import DVC_LOCK, PARAMS_FILE
-from atnet.tracking.run_contents import RunContents, file_sha256
+from atnet.redaction import redact
+from atnet.tracking.run_contents import RunContents
 from atnet.tracking.store import TrackingStore
 
 MANIFEST = "published.json"
@@ -19,7 +21,8 @@ MANIFEST = "published.json"
 
 def upload_artifacts(store: TrackingStore, run_id: str, contents: RunContents, root: Path) -> None:
     """Upload what the run does not have with the same contents; the manifest comes last."""
-    files, texts = _files(contents, root), {"evaluation/settings.json": _json(contents.settings)}
+    files = _files(contents, root)
+    texts = {"evaluation/settings.json": _json(contents.settings), **_redacted_params(root)}
     wanted = {name: file_sha256(path) for name, path in files.items()}
     wanted |= {name: _text_sha256(text) for name, text in texts.items()}
     texts = {**texts, MANIFEST: _json(wanted)}
@@ -33,8 +36,14 @@ def upload_artifacts(store: TrackingStore, run_id: str, contents: RunContents, r
 
 
 def _files(contents: RunContents, root: Path) -> dict[str, Path]:
-    records = {name: root / name for name in (str(DVC_LOCK), str(PARAMS_FILE)) if (root / name).exists()}
-    return {**contents.artifacts, **records}
+    lock = {str(DVC_LOCK): root / DVC_LOCK} if (root / DVC_LOCK).exists() else {}
+    return {**contents.artifacts, **lock}
+
+
+def _redacted_params(root: Path) -> dict[str, str]:
+    """Return params.yaml without its secrets: more people may see a run than may read the repository."""
+    path = root / PARAMS_FILE
+    return {str(PARAMS_FILE): redact(path.read_text(encoding="utf-8"))} if path.exists() else {}
 
 
 def _stored_hashes(store: TrackingStore, run_id: str, names: Iterable[str]) -> dict[str, str]:

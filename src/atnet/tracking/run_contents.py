@@ -1,6 +1,5 @@
 """What a model's MLflow run contains: its parts, its name, and the names of its parameters and metrics."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from atnet.config import Params
+from atnet.file_hashes import file_sha256
 
 Values = Mapping[str, Any]
 
@@ -114,12 +114,6 @@ def receipt(contents: RunContents) -> dict[str, Any]:
         "metrics": dict(contents.metrics),
         "files": {name: file_sha256(path) for name, path in contents.artifacts.items()},
     }
-
-
-def file_sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flat_values(values: Values, prefix: str = "") -> Iterable[tuple[str, str]]:

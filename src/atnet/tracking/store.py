@@ -1,26 +1,25 @@
-"""Open the tracking store within a time limit, and turn its errors into one message."""
+"""The MLflow tracking store: its address, opening it, and its errors in one message."""
 
 import contextlib
 import os
-import re
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote
 
 from atnet.config import TrackingConfig
 from atnet.errors import StoreError
-from atnet.file_system import file_system_message, is_file_system_error
-from atnet.storage import project_root
+from atnet.redaction import remember_secrets, without_credentials
+from atnet.storage import project_root, sqlite_address
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Eight processes more for jobs of agents, which outlive the UI when it is ended.
+    # Otherwise the server starts eight more processes for agents' jobs, which outlive it.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 # MLflow starts its telemetry when it is imported, so this cannot wait for a function.
@@ -28,29 +27,26 @@ for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
 
 import requests  # noqa: E402
-import sqlalchemy.exc  # noqa: E402
+import sqlalchemy  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 
-from atnet.tracking.sqlite_store import ForeignDatabaseError, ensure_database  # noqa: E402
-from atnet.tracking.tool_log import log_error, log_to_file  # noqa: E402
+from atnet.tracking.sqlite_store import ensure_database  # noqa: E402
+from atnet.tracking.store_errors import SQLITE, explain, missing_driver, readable  # noqa: E402
+from atnet.tracking.tool_log import log_to_file  # noqa: E402
 
 T = TypeVar("T")
-
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
-SQLITE = "sqlite:///"
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 MODEL_TRAINING_PAGE = "?workflowType=machine_learning"
-"""Without these two MLflow's pages are laid out for prompts and agents."""
-INCOMPLETE_SCHEMA = re.compile(r"duplicate column name|_alembic_tmp_|no such (index|table)|table \w+ already exists")
-"""Errors of a database whose tables were not all created or migrated."""
+"""Without it, MLflow's pages are laid out for prompts and agents."""
 STORE_FAULTS = (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, requests.RequestException)
-"""What MLflow raises when its store fails."""
+"""The exceptions that MLflow raises when its store fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingStore:
-    """An MLflow store that has answered, and the experiment in it."""
+    """An open MLflow store, and the project's experiment in it."""
 
     client: MlflowClient
     uri: str
@@ -61,66 +57,53 @@ class TrackingStore:
         """Return whether the store is an MLflow server."""
         return self.uri.startswith(("http://", "https://"))
 
+    @property
+    def address(self) -> str:
+        """Return the server's address for links, without credentials."""
+        return without_credentials(self.uri).rstrip("/")
+
     def run_link(self, run_id: str) -> str:
-        """Say where a run is shown: an address of the server, or the run's id for a store without one."""
-        path = f"#/experiments/{self.experiment_id}/runs/{run_id}{MODEL_TRAINING_PAGE}"
-        return f"{self.uri.rstrip('/')}/{path}" if self.is_server else f"run {run_id} in {shown(self.uri)}"
+        """Return where a run is shown: a page of the server, or the run's id for a store without one."""
+        if not self.is_server:
+            return f"run {run_id} in {readable(self.uri)}"
+        return f"{self.address}/#/experiments/{self.experiment_id}/runs/{run_id}{MODEL_TRAINING_PAGE}"
 
 
 def open_store(config: TrackingConfig, root: Path | None = None) -> TrackingStore:
-    """Open the tracking store and create the experiment if it does not exist.
+    """Open the tracking store and create the experiment if it is missing.
 
     Raises:
-        StoreError: if the store is locked, cannot be reached or does not answer within `timeout_seconds`, or if its
-            experiment cannot be used.
+        StoreError: if the store is locked, unreachable or silent for `timeout_seconds`, or if its experiment cannot
+            be used.
     """
     _limit_requests(config.timeout_seconds)
     anchor = project_root(root)
-    log_to_file(anchor, shown)
+    log_to_file(anchor)
     uri = resolve_uri(config, anchor)
     with store_faults(uri):
         if uri.startswith(SQLITE):
             ensure_database(Path(uri.removeprefix(SQLITE)), config.timeout_seconds)
             return _open(config, uri, anchor)
+        _import_driver(uri)
         return _within(config.timeout_seconds, uri, lambda: _open(config, uri, anchor))
 
 
 def resolve_uri(config: TrackingConfig, anchor: Path) -> str:
-    """Return the address of the store: of the environment, else of params.yaml; a SQLite path becomes absolute.
+    """Return the store's address: that of the environment, else of params.yaml, with a relative SQLite path anchored.
 
     Raises:
         StoreError: for a plain folder, which MLflow no longer supports.
     """
     uri = os.environ.get(URI_VARIABLE) or config.uri
+    remember_secrets(uri)
     if uri.startswith(SQLITE):
         return f"{SQLITE}{(anchor / uri.removeprefix(SQLITE)).resolve()}"
     if "://" not in uri and uri != "databricks":
         raise StoreError(
-            f"The tracking store {uri!r} is a folder; MLflow keeps runs in a database or on a server. "
+            f"The tracking store {uri!r} is a folder; MLflow stores runs in a database or on a server. "
             f"Set tracking.uri (or {URI_VARIABLE}) to something like sqlite:///mlflow.db or https://mlflow.example.org."
         )
     return uri
-
-
-def ui_command(
-    config: TrackingConfig, root: Path | None = None, *, host: str = "127.0.0.1", port: int = 5000
-) -> list[str]:
-    """Give the command that shows the runs in a browser: MLflow's UI, or for a server its own address."""
-    uri = resolve_uri(config, project_root(root))
-    if uri.startswith(("http://", "https://")):
-        return [sys.executable, "-m", "webbrowser", ui_address(config, root)]
-    artifacts = _artifact_location(config, project_root(root))
-    return [
-        *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", uri, "--default-artifact-root", artifacts),
-    ]
-
-
-def ui_address(config: TrackingConfig, root: Path | None = None, *, host: str = "127.0.0.1", port: int = 5000) -> str:
-    """Say where the runs are shown once the command of `ui_command` runs."""
-    uri = resolve_uri(config, project_root(root))
-    server = uri.rstrip("/") if uri.startswith(("http://", "https://")) else f"http://{host}:{port}"
-    return f"{shown(server)}/#/experiments{MODEL_TRAINING_PAGE}"
 
 
 @contextlib.contextmanager
@@ -132,27 +115,26 @@ def store_faults(uri: str) -> Iterator[None]:
     """
     try:
         yield
-    except STORE_FAULTS as error:
-        raise StoreError(_with_log_file(_explain(uri, error), error)) from error
-    except OSError as error:
-        if is_file_system_error(error):
-            where = f"The tracking store {shown(uri)}"
-            raise StoreError(f"{where} cannot be written: {file_system_message(error)}") from error
-        raise StoreError(_with_log_file(_explain(uri, error), error)) from error
+    except ImportError as error:
+        if uri.startswith((SQLITE, "http://", "https://")):
+            raise
+        raise StoreError(missing_driver(uri, error)) from error
+    except (*STORE_FAULTS, OSError) as error:
+        raise StoreError(explain(uri, error)) from error
 
 
-def shown(uri: str) -> str:
-    """Give an address without the password in it."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", uri).removeprefix(SQLITE)
+def client_address(uri: str) -> str:
+    """Return a store's address as MLflow must get it: in a SQLite address, % and ? have a meaning."""
+    return sqlite_address(Path(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else uri
 
 
 def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
-    # Both, or MLFLOW_REGISTRY_URI in the environment would choose another registry.
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    # Both: otherwise MLFLOW_REGISTRY_URI would send versions and aliases to another store than the runs.
+    client = MlflowClient(tracking_uri=client_address(uri), registry_uri=client_address(uri))
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None:
-        # Without a server MLflow would put artifacts below whatever folder the command runs in.
-        location = None if uri.startswith("http") else _artifact_location(config, anchor)
+        # Without a server, MLflow would put artifacts below the current folder.
+        location = None if uri.startswith("http") else artifact_location(config, anchor)
         try:
             created = client.create_experiment(config.experiment, artifact_location=location, tags=MODEL_TRAINING)
         except MlflowException as error:
@@ -163,32 +145,41 @@ def _open(config: TrackingConfig, uri: str, anchor: Path) -> TrackingStore:
         return TrackingStore(client, uri, created)
     if experiment.lifecycle_stage != "active":
         raise StoreError(
-            f"The experiment {config.experiment!r} in {shown(uri)} has been deleted. Bring it back with "
+            f"The experiment {config.experiment!r} in {readable(uri)} has been deleted. Restore it with "
             f"`mlflow experiments restore -x {experiment.experiment_id}`, or set another tracking.experiment."
         )
     _check_artifacts(experiment.artifact_location, uri)
     return TrackingStore(client, uri, experiment.experiment_id)
 
 
-def _artifact_location(config: TrackingConfig, anchor: Path) -> str:
+def artifact_location(config: TrackingConfig, anchor: Path) -> str:
+    """Return where a store without a server puts artifacts; a folder is created where it is missing."""
     if "://" in config.artifact_location:
         return config.artifact_location
     folder = (anchor / config.artifact_location).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)
+    # MLflow decodes a plain path, too: only as an address does one with %20 in it lead to its folder.
+    return folder.as_uri() if unquote(str(folder)) != str(folder) else str(folder)
 
 
 def _check_artifacts(location: str, uri: str) -> None:
-    # The store holds an absolute path: it leads nowhere once the project's folder has moved.
-    if location.startswith("/") and uri.startswith(SQLITE) and not Path(location).is_dir():
+    # The store contains an absolute path, which is wrong once the project's folder has moved.
+    folder = Path(unquote(location.removeprefix("file://")) if location.startswith("file://") else location)
+    if folder.is_absolute() and uri.startswith(SQLITE) and not folder.is_dir():
         raise StoreError(
-            f"The tracking store {shown(uri)} keeps its artifacts in {location}, which is not there; was the project "
-            "moved? Make that folder again, or move the store aside: `atnet publish` rebuilds the run from the files."
+            f"The tracking store {readable(uri)} has its artifacts in {folder}, which does not exist. Was the project "
+            "moved? Create that folder, or move the store aside: `atnet publish` rebuilds the run from the files."
         )
 
 
+def _import_driver(uri: str) -> None:
+    """Import the database's driver before the time runs in which the database must answer."""
+    if "://" in uri and not uri.startswith(("http://", "https://", "databricks")):
+        sqlalchemy.make_url(uri).get_dialect().import_dbapi()
+
+
 def _within(seconds: int, uri: str, call: Callable[[], T]) -> T:
-    """Wait for a result at most `seconds`, whatever the network does."""
+    """Return what a call returns, but wait at most `seconds`, whatever the network does."""
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -206,63 +197,11 @@ def _within(seconds: int, uri: str, call: Callable[[], T]) -> T:
         raise errors[0]
     if not results:
         raise StoreError(
-            f"The tracking store {shown(uri)} did not answer within {seconds} s. See that it runs and can be reached "
-            f"from here, or point {URI_VARIABLE} (or tracking.uri) at another; tracking.timeout_seconds sets the wait."
+            f"The tracking store {readable(uri)} did not answer within {seconds} s. Check that it is running and can "
+            f"be reached from here, or set {URI_VARIABLE} (or tracking.uri) to another one; "
+            "tracking.timeout_seconds sets how long to wait."
         )
     return results[0]
-
-
-def _explain(uri: str, error: Exception) -> str:
-    where = f"The tracking store {shown(uri)}"
-    reason = str(error)
-    if "database is locked" in reason:
-        return (
-            f"{where} is locked by another process. Close what holds it open (a database browser, a backup, another "
-            "command of the project) and run the command again."
-        )
-    if isinstance(error, ForeignDatabaseError):
-        return (
-            f"{where} belongs to another program (it {reason}). Set tracking.uri (or {URI_VARIABLE}) to another file."
-        )
-    if INCOMPLETE_SCHEMA.search(reason):
-        return (
-            f"{where} was not created or upgraded completely ({_first_line(reason)}). Restore a backup, or move the "
-            "file aside and run `atnet publish`: it rebuilds the run from the files."
-        )
-    if "not a database" in reason or "malformed" in reason:
-        return (
-            f"{where} is not a readable SQLite database. Move the file aside and run `atnet publish`: "
-            "it rebuilds the run from the files."
-        )
-    if "out-of-date database schema" in reason:
-        return f"{where} was made by another version of MLflow. Back it up, then run `mlflow db upgrade <its URI>`."
-    if "readonly database" in reason:
-        return (
-            f"{where} is read-only. Give this user write permission to the file and its folder, or point "
-            f"{URI_VARIABLE} (or tracking.uri) at another store."
-        )
-    if "disk is full" in reason:
-        return f"{where} cannot be written: the disk is full. Free some space and run the command again."
-    cause = _first_cause(error)
-    message = _first_line(str(cause)) or type(cause).__name__
-    return f"{where} cannot be used ({message}). See that it runs and can be reached."
-
-
-def _with_log_file(message: str, error: Exception) -> str:
-    path = log_error(error)
-    return f"{message} Details: {path}" if path else message
-
-
-def _first_cause(error: BaseException) -> BaseException:
-    # MLflow wraps "Connection refused" in five exceptions of its own.
-    while (deeper := error.__cause__ or error.__context__) is not None:
-        error = deeper
-    return error
-
-
-def _first_line(reason: str) -> str:
-    line = reason.strip().splitlines()[0] if reason.strip() else ""
-    return shown(line if len(line) <= 300 else f"{line[:300]}...")
 
 
 def _limit_requests(timeout_seconds: int) -> None:

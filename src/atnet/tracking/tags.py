@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from mlflow.entities import Param, Run
 
 from atnet.git_dvc import GitState
+from atnet.model_verification import MODEL_TAG as MODEL_TAG
+from atnet.redaction import redact
 from atnet.tracking.store import TrackingStore
 
-MODEL_TAG = "model.sha256"
-"""Hash of the model files: the identity of a model."""
 TRAINING_TAG = "training.key"
 """Identifies the training, like its checkpoint."""
 PROCESS_TAG = "training.process"
@@ -54,7 +54,7 @@ def origin_tags(state: GitState) -> dict[str, str]:
 def write_absent_params(store: TrackingStore, run_id: str, params: Mapping[str, str]) -> None:
     """Write the parameters the run does not have: MLflow refuses another value for one it has."""
     known = store.client.get_run(run_id).data.params
-    absent = [Param(name, value) for name, value in params.items() if name not in known]
+    absent = [Param(name, redact(value)) for name, value in params.items() if name not in known]
     for start in range(0, len(absent), PARAMS_PER_REQUEST):
         store.client.log_batch(run_id, params=absent[start : start + PARAMS_PER_REQUEST])
 

@@ -2,11 +2,11 @@
 
 import logging
 import os
-from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from atnet.files import STATE
+from atnet.redaction import redact
 
 LOG_FILE = STATE / "logs" / "mlflow.log"
 LOGGERS = ("mlflow", "alembic", "sqlalchemy", "urllib3")
@@ -17,14 +17,13 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 class _LogFile(RotatingFileHandler):
     """Creates the file with the first record. A file that cannot be written must not fail the command."""
 
-    def __init__(self, path: Path, redact: Callable[[str], str]) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8", delay=True)
         self.setFormatter(logging.Formatter(FORMAT))
-        self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record without passwords."""
-        return self._redact(super().format(record))
+        """Return the record without secrets."""
+        return redact(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Ignore that the record could not be written."""
@@ -34,13 +33,13 @@ class _LogFile(RotatingFileHandler):
         return super()._open()
 
 
-def log_to_file(project: Path, redact: Callable[[str], str]) -> None:
+def log_to_file(project: Path) -> None:
     """Send what the libraries log to the project's log file in place of the terminal."""
     path = project / LOG_FILE
     current = _log_file()
     if current is not None and Path(current.baseFilename) == path:
         return
-    handler = _LogFile(path, redact)
+    handler = _LogFile(path)
     for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False

@@ -14,6 +14,7 @@ from mlflow.entities import Metric, Run, RunTag
 
 from atnet.errors import StoreError
 from atnet.git_dvc import git_state
+from atnet.redaction import redact
 from atnet.tracking.orphaned_runs import this_process
 from atnet.tracking.run_contents import curve_points
 from atnet.tracking.store import TrackingStore, store_faults
@@ -135,7 +136,7 @@ class TuningRun:
     def _end_trial(self, run_id: str, number: int, status: str, metrics: Mapping[str, float], note: str) -> None:
         client, now = self._store.client, milliseconds()
         points = [Metric(name, value, now, 0) for name, value in metrics.items()]
-        client.log_batch(run_id, metrics=points, tags=[RunTag(NOTE_TAG, note)] if note else [])
+        client.log_batch(run_id, metrics=points, tags=[RunTag(NOTE_TAG, redact(note))] if note else [])
         if status != "complete":
             client.update_run(run_id, name=f"trial {number} ({status})")
         client.set_terminated(run_id, RUN_STATUS[status])
@@ -157,9 +158,9 @@ class TuningRun:
             for name, contents in files.items():
                 path = Path(folder, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(contents)
+                path.write_bytes(contents if name.endswith(".png") else redact(contents.decode()).encode())
                 client.log_artifact(self.run_id, str(path), str(Path(name).parent) if "/" in name else None)
-        client.set_tag(self.run_id, NOTE_TAG, note)
+        client.set_tag(self.run_id, NOTE_TAG, redact(note))
         # In this order: a run that a kill leaves RUNNING still has its process tag and is ended later.
         client.set_terminated(self.run_id, status)
         client.delete_tag(self.run_id, PROCESS_TAG)

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from atnet.config import TuneConfig
 from atnet.config.tune import PruningConfig
 from atnet.errors import StoreError
+from atnet.storage import sqlite_address
 from atnet.tuning.space import Settings, round_settings
 from atnet.tuning.trials import HIGHER_IS_BETTER, EpochHistory, TrialResult, TrialStatus, best_epoch
 
@@ -167,7 +168,7 @@ def same_settings(request: TrialRequest, results: Iterable[TrialResult]) -> Tria
 
 
 def _storage(path: Path) -> optuna.storages.RDBStorage:
-    return optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
+    return optuna.storages.RDBStorage(sqlite_address(path), engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
 
 
 def _sampler_seed(study_name: str, seed: int, position: int) -> int:

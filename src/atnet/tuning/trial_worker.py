@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from atnet.config import TrainConfig
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.network.training_inputs import TrainingInputs
 from atnet.storage import cpu_flags
@@ -70,6 +71,7 @@ def serve(inputs: TrainingInputs, channel: Channel) -> None:
 
 def main() -> None:
     """Serve over standard input and output."""
+    prepare_process()
     channel = JsonLineChannel()
     serve(TrainingInputs.load(Path(sys.argv[1])), channel)
 

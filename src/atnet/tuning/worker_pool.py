@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from atnet.config import TrainConfig
-from atnet.subprocesses import JsonLineProcess, JsonMessage, reduced_environment
+from atnet.environment import TENSORFLOW_SETTINGS, reduced_environment
+from atnet.subprocesses import JsonLineProcess, JsonMessage
 
 WORKER_MODULE = "atnet.tuning.trial_worker"
 """Started by name and not imported: TensorFlow must not be loaded in this process."""
@@ -61,9 +62,7 @@ class SubprocessPool:
         """
         self.size = size
         self._command = [sys.executable, "-m", WORKER_MODULE, str(root)]
-        self._environment = reduced_environment(
-            {"TF_CPP_MIN_LOG_LEVEL": "3", **_thread_variables(threads)}, training=True
-        )
+        self._environment = reduced_environment({**TENSORFLOW_SETTINGS, **_thread_variables(threads)}, training=True)
         self._messages: queue.SimpleQueue[WorkerMessage] = queue.SimpleQueue()
         self._processes: dict[int, JsonLineProcess] = {}
         self._end_reasons: dict[int, str] = {}

@@ -1,0 +1,1 @@
+"""Batch scoring: files, folders of partitions and SQL tables of texts, scored by the registered champion."""

@@ -1,0 +1,1 @@
+"""The online service: the champion behind HTTP, in a few processes."""
