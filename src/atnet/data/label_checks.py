@@ -76,13 +76,19 @@ def check_label_map(labels: pd.Series, label_map: Mapping[str, str | None]) -> N
         DataContractError: with each key that no row has, and the closest label of the file.
     """
     counts = labels.value_counts()
-    unmatched = [key for key in label_map if key not in counts.index]
+    unmatched = unmatched_keys(labels, label_map)
     if unmatched:
         keys = ", ".join(f"{key!r}{_did_you_mean(key, list(counts.index))}" for key in unmatched)
         raise DataContractError(
             f"validate.label_map: no row has the label {keys}. The labels of the file are {_listed(counts)}. "
             "Fix the key, or remove it."
         )
+
+
+def unmatched_keys(labels: pd.Series, label_map: Mapping[str, str | None]) -> list[str]:
+    """Return the keys of the label map that no row has."""
+    present = set(labels.dropna().unique())
+    return [key for key in label_map if key not in present]
 
 
 def label_warnings(labels: Mapping[str, int], config: ValidateConfig) -> Iterator[str]:
