@@ -22,6 +22,7 @@ COPIED = (
     "data/.gitignore",
     "dvc.yaml",
     "params.yaml",
+    "expectations.yaml",
     "prefect.toml",
 )
 COPIED_TOO = ("prefect.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore", "pyproject.toml")

@@ -157,7 +157,11 @@ WHAT_VALIDATE_REFUSES = {
         "duplicates is 0.975, allowed at most 0.2",
     ),
     "a label map that matches nothing": (TWICE, {"label_map": {"neg": "bad"}}, "no row has the label 'neg'"),
-    "long texts": (TWICE, {"text_words": {"min_value": 1, "max_value": 3, "severity": "critical"}}, "text_words in 60"),
+    "long texts": (
+        TWICE,
+        {"text_words": {"min_value": 1, "max_value": 3, "severity": "critical"}, "long_texts": "quarantine"},
+        "text_words in 60",
+    ),
 }
 
 
@@ -234,3 +238,46 @@ def test_a_label_column_beside_the_rating_rule_is_refused() -> None:
 )
 def test_settings_that_switch_another_off_are_noted(change: dict[str, dict[str, Any]], expected: str) -> None:
     assert expected in "\n".join(setting_notes(params_with(LABELED, change), labels=2))
+
+
+def test_encoding_and_columns_are_named_at_once_in_the_words_to_type() -> None:
+    rows = "".join(f"péssimo {n};{n % 2}\n" for n in range(40))
+    Path("own.csv").write_bytes(("texto;rotulo\n" + rows).encode("latin-1"))
+    with pytest.raises(DataContractError) as raised:
+        check_inputs(params_with({"data": {"path": "own.csv"}}))
+
+    lines = str(raised.value).splitlines()
+    assert lines[0].startswith("own.csv has no columns 'text', 'id', 'rating', 'domain'")
+    assert "atnet init own.csv" in lines[0]
+    assert [line.partition("  #")[0].strip() for line in lines[1:]] == [
+        "data.encoding: latin-1",
+        "data.columns.text: texto",
+        "data.columns.id: null",
+        "data.columns.rating: null",
+        "data.columns.slices: []",
+        "validate.label_from_rating: null",
+        "data.columns.label: rotulo",
+    ]
+
+
+def test_a_wrong_key_of_the_label_map_does_not_hide_other_faults() -> None:
+    contents = TWICE + ",,\n" * 40
+    with pytest.raises(AtnetError) as raised:
+        check_inputs(own_data(contents, {"validate": {"label_map": {"neg": "bad"}}}))
+
+    assert "no row has the label 'neg'" in str(raised.value)
+    assert "text_not_blank in 40 rows" in str(raised.value)
+
+
+def test_labels_that_are_mapped_to_null_are_left_out_and_counted() -> None:
+    contents = TWICE + "".join(f"x{n},unclear {n},?\n" for n in range(9))
+    lines = check_inputs(own_data(contents, {"validate": {"label_map": {"?": None}}}))
+
+    assert lines[0] == "own.csv: 69 rows, 9 excluded by label_map, 2 labels (negative, positive)."
+
+
+def test_warnings_are_named_with_numbers() -> None:
+    contents = "id,text,label\n" + "".join(f"{n},text {n // 2},{n % 4 // 2}\n" for n in range(80))
+    lines = check_inputs(own_data(contents))
+
+    assert "warning: duplicates 0.5 (at most 0.2; 40 of 80 rows)" in lines

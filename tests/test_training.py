@@ -106,7 +106,7 @@ def test_a_key_depends_on_settings_and_file_contents(tmp_path: Path) -> None:
 
 
 def history(*losses: float) -> tuple[Epoch, ...]:
-    return tuple(Epoch(number, 0.001, 0.5, loss, 0.5) for number, loss in enumerate(losses, start=1))
+    return tuple(Epoch(number, 0.001, 0.5, loss, 0.5, 0.5) for number, loss in enumerate(losses, start=1))
 
 
 def test_training_stops_when_the_validation_loss_stops_falling(config: TrainConfig) -> None:
@@ -115,6 +115,28 @@ def test_training_stops_when_the_validation_loss_stops_falling(config: TrainConf
     state = TrainingState(history(0.5, 0.4, 0.45, 0.41))
     assert state.is_finished(config)
     assert state.best.epoch == 2
+
+
+def test_gains_below_min_delta_do_not_keep_training_going(config: TrainConfig) -> None:
+    config = config.model_copy(update={"epochs": 20, "patience": 3, "min_delta": 0.001})
+    small_gains = history(0.5, 0.4, 0.3998, 0.3996, 0.3994)
+    assert not TrainingState(small_gains[:4]).is_finished(config)
+    assert TrainingState(small_gains).is_finished(config)
+    assert TrainingState(small_gains).best.epoch == 5, "the lowest loss is kept all the same"
+    assert not TrainingState(small_gains).is_finished(config.model_copy(update={"min_delta": 0.0}))
+
+
+def test_small_gains_that_add_up_are_a_gain(config: TrainConfig) -> None:
+    config = config.model_copy(update={"epochs": 20, "patience": 3, "min_delta": 0.001})
+    assert not TrainingState(history(0.5, 0.4, 0.3995, 0.399, 0.3985, 0.398)).is_finished(config)
+
+
+def test_train_and_validation_loss_of_the_network_are_of_the_same_quantity(config: TrainConfig) -> None:
+    config = config.model_copy(update={"epochs": 1, "embedding_dropout": 0.0, "dropout": 0.0, "learning_rate": 1e-9})
+    split = encoded_split(64)
+    data = TrainingData(split, split, VOCABULARY, 2, None)
+    epoch = Trainer(config, data, precision="float32").run(START, on_epoch=lambda _: None, on_step=lambda *_: None).best
+    assert epoch.network_validation_loss == pytest.approx(epoch.train_loss, abs=1e-4)
 
 
 def test_the_best_weights_are_those_of_the_best_epoch(config: TrainConfig) -> None:

@@ -69,7 +69,7 @@ def test_an_invalid_row_is_quarantined_with_all_its_reasons() -> None:
         ("row-00000", "an earlier row has this id", "negative"),
         ("g", "an unknown label", "other"),
     )
-    limits = {"text_words": {"min_value": 1, "max_value": 7, "severity": "critical"}}
+    limits = {"text_words": {"min_value": 1, "max_value": 7, "severity": "critical"}, "long_texts": "quarantine"}
     result = validate(
         table.assign(text=table["text"].str.slice(0, 40)),
         labels=["negative", "positive"],

@@ -7,6 +7,8 @@ setting could delete files that the pipeline did not write.
 from pathlib import Path
 
 PARAMS_FILE = Path("params.yaml")
+EXPECTATIONS = Path("expectations.yaml")
+"""The default of `validate.expectations`."""
 DVC_FILE = Path("dvc.yaml")
 DVC_LOCK = Path("dvc.lock")
 

@@ -38,8 +38,8 @@ def sqlite_address(path: Path) -> str:
     plain = str(path)
     if "?" not in plain and unquote(plain) == plain:
         return f"sqlite:///{plain}"
-    # SQLAlchemy cuts a path at a "?", and MLflow decodes one with "%"; SQLite itself decodes a file: address. The driver
-    # is named because MLflow creates the folder of a plain sqlite:/// address.
+    # SQLAlchemy cuts a path at a "?", and MLflow decodes one with "%"; SQLite itself decodes a file: address. With
+    # the driver's name in front, MLflow does not try to create the folder.
     return f"sqlite+pysqlite:///{path.absolute().as_uri().replace('file://', 'file:', 1)}?uri=true"
 
 

@@ -3,7 +3,7 @@
 Letters in array names: N texts, F features, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -66,8 +66,19 @@ class Baselines:
         return {name: model.decision_function(counts_NF) for name, model in self.models.items()}
 
 
-def fit_baselines(train: pd.DataFrame, validation: pd.DataFrame, config: BaselineConfig) -> Baselines:
+def fit_baselines(
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    config: BaselineConfig,
+    on_fit: Callable[[str], None] = lambda message: None,
+) -> Baselines:
     """Fit on train; choose each C by validation accuracy, then macro-F1, then the stronger regularization.
+
+    Args:
+        train: rows to fit on.
+        validation: rows to choose on.
+        config: the values of C and the features.
+        on_fit: called after each fit with a line about it.
 
     Raises:
         DataContractError: if train has fewer than two labels or no words.
@@ -92,7 +103,10 @@ def fit_baselines(train: pd.DataFrame, validation: pd.DataFrame, config: Baselin
     )
     validation_NF = csr_array(vectorizer.transform(tokenize_words(validation[TEXT].tolist())))
     actual_N = pd.Index(labels).get_indexer(pd.Index(validation[LABEL]))
-    models = {name: _fit_best(fit, texts, (validation_NF, actual_N), config) for name, fit in LINEAR.items()}
+    models = {}
+    for name, fit in LINEAR.items():
+        fits = _fits(fit, texts, config)
+        models[name] = _select_best(name, fits, (validation_NF, actual_N), on_fit)
     return Baselines(labels, int(np.bincount(classes_N).argmax()), vectorizer, models)
 
 
@@ -130,17 +144,24 @@ def summarize(metrics: Mapping[str, Any]) -> str:
     return f"test accuracy: {accuracies}"
 
 
-def _fit_best(
-    fit: Fit, train: TrainingTexts, validation: tuple[csr_array, Ints], config: BaselineConfig
+def _fits(fit: Fit, train: TrainingTexts, config: BaselineConfig) -> Iterator[LinearModel]:
+    """Fit with each C, the strongest regularization first."""
+    return (fit(train, regularization=c, seed=config.seed) for c in sorted(config.regularization))
+
+
+def _select_best(
+    name: str, models: Iterator[LinearModel], validation: tuple[csr_array, Ints], on_fit: Callable[[str], None]
 ) -> LinearModel:
-    """Fit with each C, the strongest regularization first, and return the first of the best models."""
+    """Return the first of the best models."""
     counts_NF, actual_N = validation
 
     def quality(model: LinearModel) -> tuple[float, float]:
-        metrics = _metrics(actual_N, model.decision_function(counts_NF).argmax(axis=1), train.classes)
+        scores_NC = model.decision_function(counts_NF)
+        metrics = _metrics(actual_N, scores_NC.argmax(axis=1), scores_NC.shape[1])
+        on_fit(f"{name}, C = {model.regularization:g}: validation accuracy {metrics['accuracy']:.1%}")
         return metrics["accuracy"], metrics["macro_f1"]
 
-    return max((fit(train, regularization=c, seed=config.seed) for c in sorted(config.regularization)), key=quality)
+    return max(models, key=quality)
 
 
 def _metrics(actual_N: Ints, predicted_N: Ints, classes: int) -> dict[str, float]:

@@ -16,6 +16,7 @@ from atnet.file_system import file_system_errors
 from atnet.redaction import redact
 
 COMMANDS = {
+    "init": "Propose settings for your own file, write them to params.yaml, add the file to DVC and check it.",
     "check": "Check parameters and data before DVC deletes any output.",
     "publish": "Complete the MLflow run of the model on disk; safe to repeat.",
     "refresh": "Bring in new data: update imports, add a changed data file again.",

@@ -4,17 +4,24 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pandas as pd
 import typer
 
 from atnet.config import Params
-from atnet.data.check_results import PlainRunner
-from atnet.data.column_settings import propose_label_settings, propose_settings
-from atnet.data.columns import MissingColumnsError
+from atnet.data.check_results import CheckRunner, PlainRunner
 from atnet.data.encodings import check_encoding
-from atnet.data.label_checks import check_label_settings, check_label_source, check_labels
-from atnet.data.label_mapping import expected_labels, fold_label_settings, map_labels
-from atnet.data.quality_report import describe_failures, notes, top_reasons
+from atnet.data.label_checks import (
+    check_label_map,
+    check_label_settings,
+    check_label_source,
+    check_labels,
+    unmatched_keys,
+)
+from atnet.data.label_mapping import expected_labels, fold_label_settings, fold_labels, map_labels
+from atnet.data.own_expectations import load_own_expectations, missing_expectations_error
+from atnet.data.quality_report import describe_failures, describe_warnings, notes, top_reasons
 from atnet.data.reader import LabeledTexts, read_labeled_texts
+from atnet.data.reading_settings import settings_to_read
 from atnet.data.validation import ValidationResult, validate_table
 from atnet.diagnosis.foreign_files import require_no_foreign_files
 from atnet.diagnosis.pipeline import require_runnable
@@ -38,6 +45,8 @@ def check() -> None:
     params = load_params()
     require_runnable(Path.cwd())
     require_no_foreign_files(Path.cwd(), default_data=Path(params.data.path) == DEFAULT_DATA)
+    if not Path(params.validate_.expectations).exists():
+        raise missing_expectations_error(Path(params.validate_.expectations))
     for line in [*check_inputs(params), *environment_notes(Path.cwd()), *secret_notes(params)]:
         print(f"check: {line}")
 
@@ -65,11 +74,13 @@ def check_inputs(params: Params) -> list[str]:
     if not path.exists():
         return [f"{path} does not exist yet: the sample stage will download the default data."]
     texts = _read(params)
-    _raise(_problems(lambda: check_label_source(params.data.columns, params.validate_)))
-    result = validate_table(texts.table, params.validate_, PlainRunner())
-    _raise(list(_data_problems(path, texts, result, params)))
+    params, problems = _matching_label_map(params, texts.table)
+    problems += _problems(lambda: check_label_source(params.data.columns, params.validate_))
+    result = validate_table(texts.table, params.validate_, _runner(params))
+    _raise([*problems, *_data_problems(path, texts, result, params, labels_known=bool(problems))])
     return [
         _summary(path, result),
+        *(f"warning: {warning}" for warning in describe_warnings(result)),
         *(f"note: {note}" for note in notes(result, texts.source)),
         *(f"note: {note}" for note in setting_notes(params, len(result.statistics.labels))),
     ]
@@ -116,26 +127,62 @@ def missing_file_error(path: Path) -> DataFileError:
 
 
 def _read(params: Params) -> LabeledTexts:
+    """Read the data file.
+
+    Raises:
+        DataContractError: if the settings do not fit the file, with all that must be set.
+    """
+    path = Path(params.data.path)
     try:
-        return read_labeled_texts(Path(params.data.path), params.data)
-    except MissingColumnsError as error:
-        settings = [
-            *propose_settings(error.present, params.data.columns),
-            *propose_label_settings(error.present, params.data.columns, params.validate_),
-        ]
+        return read_labeled_texts(path, params.data)
+    except DataError as error:
+        settings = list(settings_to_read(path, params.data, params.validate_))
+        if not settings:
+            raise
         lines = "\n".join(f"  {setting}  # {setting.reason}" for setting in settings)
-        raise DataContractError(f"{str(error).partition('. ')[0]}. Set in params.yaml:\n{lines}") from error
+        raise DataContractError(
+            f"{str(error).partition('. ')[0]}. Set in params.yaml, or let `atnet init {path}` do it:\n{lines}"
+        ) from error
 
 
-def _data_problems(path: Path, texts: LabeledTexts, result: ValidationResult, params: Params) -> Iterator[AtnetError]:
-    """Yield what `validate` and `split` would refuse."""
+def _runner(params: Params) -> CheckRunner:
+    """Return what evaluates the checks: Great Expectations only if there are expectations of the user's own."""
+    own = load_own_expectations(Path(params.validate_.expectations), Path(params.data.path), params.data)
+    if own is None:
+        return PlainRunner()
+    # Only here: importing it takes seconds.
+    from atnet.data.expectations import ExpectationRunner
+
+    return ExpectationRunner(own)
+
+
+def _matching_label_map(params: Params, table: pd.DataFrame) -> tuple[Params, list[AtnetError]]:
+    """Return the settings without keys of the label map that no row has, and the error that names them.
+
+    With the wrong keys, the other checks would not run.
+    """
+    config = fold_label_settings(params.validate_)
+    if not config.label_map or LABEL not in table:
+        return params, []
+    labels = fold_labels(table[LABEL])[0]
+    problems = _problems(lambda: check_label_map(labels, config.label_map))
+    unmatched = unmatched_keys(labels, config.label_map)
+    matching = {key: label for key, label in config.label_map.items() if key not in unmatched}
+    config = config.model_copy(update={"label_map": matching})
+    return params.model_copy(update={"validate_": config}), problems
+
+
+def _data_problems(
+    path: Path, texts: LabeledTexts, result: ValidationResult, params: Params, *, labels_known: bool
+) -> Iterator[AtnetError]:
+    """Yield what `validate` and `split` would refuse; if a fault of the labels is known, not what follows from it."""
     config = fold_label_settings(params.validate_)
     labeled = map_labels(texts.table, config).table
     labeled = labeled[labeled[LABEL].notna()]
     expected = expected_labels(config, list(labeled[LABEL].unique()))
-    problems = _problems(lambda: check_labels(path, labeled, expected))
+    problems = [] if labels_known else _problems(lambda: check_labels(path, labeled, expected))
     yield from problems
-    known = LABEL_CHECKS if problems else frozenset()
+    known = LABEL_CHECKS if problems or labels_known else frozenset()
     if not known.issuperset(failure.check.name for failure in result.failed):
         yield DataContractError(
             f"{path}: {describe_failures(result)}. Fix the data, or change the limits under validate in params.yaml."

@@ -93,12 +93,13 @@ class ValidateConfig(Section):
     """Label mapping, row checks and table checks."""
 
     label_from_rating: LabelFromRatingConfig | None
-    label_map: dict[str, str]
+    label_map: dict[str, str | None]
     labels: list[str] | None
     max_quarantined_fraction: Fraction
     text_not_blank: Severity
     text_characters: RangeCheck
     text_words: RangeCheck
+    long_texts: Literal["cut", "quarantine"]
     replacement_characters: MaxFractionCheck
     nonprinting_characters: MaxFractionCheck
     label_in_set: Severity
@@ -107,6 +108,7 @@ class ValidateConfig(Section):
     conflicting_labels: MaxFractionCheck
     class_balance: MinFractionCheck
     rows_per_label: MinRowsCheck
+    expectations: str
 
 
 class FractionsConfig(Section):
@@ -187,6 +189,7 @@ class TrainConfig(Section):
     wide_max_tokens: Annotated[int, Field(ge=1)] | None
     epochs: Annotated[int, Field(ge=1)]
     patience: Annotated[int, Field(ge=1)]
+    min_delta: Annotated[float, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1)]
     learning_rate: PositiveNumber
     schedule: Literal["constant", "cosine"]

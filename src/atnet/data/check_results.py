@@ -17,9 +17,11 @@ class DataCheckResult:
     check: DataCheck
     passed: bool
     observed: float
-    """The number of failing rows of a row check; the number that a table check reads."""
+    """The number of failing rows of a row check; the number that a table check reads, NaN if it is not a number."""
     failing_rows: Sequence[int] = ()
     """Index of each failing row of a row check."""
+    observed_value: str = ""
+    """What a user's own expectation of the table observed, if it is not a number."""
 
     @property
     def is_critical(self) -> bool:
@@ -33,7 +35,7 @@ class DataCheckResult:
 
 
 class CheckRunner(Protocol):
-    """Evaluates checks; the results are in the order of the checks."""
+    """Evaluates checks; the results are in the order of the checks, then come those of the user's own expectations."""
 
     def check_rows(self, frame: pd.DataFrame, checks: Sequence[DataCheck]) -> list[DataCheckResult]:
         """Check each row of a frame."""

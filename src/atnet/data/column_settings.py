@@ -13,7 +13,19 @@ CLOSE, VERY_CLOSE = 0.5, 0.8
 """How similar a name must be that is proposed in place of a required or an optional column."""
 USUAL_NAMES = {
     TEXT: ("text", "texts", "review", "content", "comment", "sentence", "message", "body", "tweet", "texto", "frase"),
-    LABEL: ("label", "labels", "class", "category", "target", "sentiment", "intent", "topic", "classe", "categoria"),
+    LABEL: (
+        "label",
+        "labels",
+        "class",
+        "category",
+        "target",
+        "sentiment",
+        "intent",
+        "topic",
+        "classe",
+        "categoria",
+        "rotulo",
+    ),
 }
 """Names that such a column often has."""
 

@@ -30,9 +30,24 @@ class MissingColumnsError(DataContractError):
         self.present = tuple(present)
 
 
+class WithExtraColumns(ColumnsConfig):
+    """The columns of the settings, and other columns of the file to read beside them."""
+
+    extra: tuple[str, ...]
+
+    @classmethod
+    def of(cls, columns: ColumnsConfig, extra: Sequence[str]) -> "WithExtraColumns":
+        """Add columns."""
+        return cls(**columns.model_dump(), extra=tuple(extra))
+
+
 def required_columns(columns: ColumnsConfig) -> list[str]:
-    """Return the names of the file's columns that the pipeline reads, each once."""
-    return list(dict.fromkeys(name for _, name in column_settings(columns)))
+    """Return the names of the file's columns that the pipeline reads, each once; extra ones come last."""
+    return list(dict.fromkeys([*(name for _, name in column_settings(columns)), *_extra(columns)]))
+
+
+def _extra(columns: ColumnsConfig) -> tuple[str, ...]:
+    return columns.extra if isinstance(columns, WithExtraColumns) else ()
 
 
 def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Path) -> None:
@@ -42,7 +57,7 @@ def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Pat
         DataContractError: if a column is missing (with the columns of the file and the closest name), occurs twice, or
             if a slice column has a reserved name.
     """
-    missing = [name for name in required_columns(columns) if name not in present]
+    missing = list(dict.fromkeys(name for _, name in column_settings(columns) if name not in present))
     if missing:
         settings = propose_settings(present, columns)
         proposed = [setting.value for setting in settings if setting.value in present]
@@ -52,6 +67,12 @@ def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Pat
             f"{source} has no column{plural} {', '.join(map(repr, missing))} (its columns: {listed_columns(present)})."
             f"{hint} Set {'; '.join(map(str, settings))} in params.yaml.",
             present,
+        )
+    absent = [name for name in _extra(columns) if name not in present]
+    if absent:
+        raise DataContractError(
+            f"{source} has no column {', '.join(map(repr, absent))}, which an expectation of validate.expectations "
+            f"names (its columns: {listed_columns(present)}). Correct the name there."
         )
     repeated = [name for name in required_columns(columns) if present.count(name) > 1]
     if repeated:

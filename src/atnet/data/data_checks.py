@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atnet.config import Severity, ValidateConfig
+from atnet.data.own_expectations import OwnExpectation, arguments_text
 
 QUARANTINED_FRACTION = "quarantined_fraction"
 
@@ -26,10 +27,14 @@ class DataCheck:
     """The only allowed values."""
     skip_where: str | None = None
     """Boolean column: rows in which it is true are not checked."""
+    arguments: str | None = None
+    """Arguments of a user's own expectation; it has no bounds and allowed values here."""
 
     @property
     def limit(self) -> dict[str, Any]:
         """Return the bounds by name, ready for JSON."""
+        if self.arguments is not None:
+            return {"arguments": self.arguments}
         bounds = {"min_value": self.min_value, "max_value": self.max_value, "allowed": self.allowed}
         return {name: bound for name, bound in bounds.items() if bound is not None} or {"null": False}
 
@@ -114,6 +119,17 @@ def table_checks(config: ValidateConfig) -> list[DataCheck]:
             ),
             _number_check("rows_per_label", rows.severity, "Rows of the rarest label.", min_value=rows.min_rows),
         ]
+    )
+
+
+def own_check(expectation: OwnExpectation) -> DataCheck:
+    """Return the declaration of a user's own expectation; severity info is reported like a warning."""
+    return DataCheck(
+        name=expectation.name,
+        severity="critical" if expectation.severity == "critical" else "warning",
+        column=", ".join(expectation.columns),
+        description=expectation.notes or "Your own expectation.",
+        arguments=arguments_text(expectation),
     )
 
 

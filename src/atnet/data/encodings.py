@@ -129,6 +129,21 @@ def encoding_advice(path: Path, encoding: str) -> str:
     return f"If it comes from Excel or an older system, set data.encoding: {name} in params.yaml."
 
 
+def likely_encoding(path: Path) -> str | None:
+    """Return the encoding that the bytes of a file show, or None if they show none."""
+    with open_bytes(path) as stream:
+        wide = wide_encoding(stream.read(CHUNK_BYTES))
+    if wide is not None:
+        return wide
+    evidence = byte_evidence(path)
+    if evidence.other_count == 0:
+        return "utf-8"
+    is_mixed = evidence.utf8_lines > evidence.other_count // 20
+    if is_mixed or evidence.mostly_high or (evidence.c1_bytes and not evidence.cp1252):
+        return None
+    return "cp1252" if evidence.c1_bytes else "latin-1"
+
+
 def byte_evidence(path: Path) -> ByteEvidence:
     """Read the whole file and describe the bytes of its non-ASCII lines."""
     utf8_lines, count, other = 0, 0, bytearray()

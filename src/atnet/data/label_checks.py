@@ -40,7 +40,11 @@ def check_label_settings(config: ValidateConfig) -> None:
         raise ConfigurationError(
             "validate.labels lists fewer than two labels; a classifier needs two. null allows all labels in the data."
         )
-    assigned = [rule.negative, rule.positive] if rule is not None else sorted(set(config.label_map.values()))
+    assigned = (
+        [rule.negative, rule.positive]
+        if rule is not None
+        else sorted({label for label in config.label_map.values() if label is not None})
+    )
     not_allowed = [label for label in assigned if label not in allowed]
     if not_allowed:
         key = "label_from_rating" if rule is not None else "label_map"
@@ -61,7 +65,7 @@ def check_label_source(columns: ColumnsConfig, config: ValidateConfig) -> None:
         )
 
 
-def check_label_map(labels: pd.Series, label_map: Mapping[str, str]) -> None:
+def check_label_map(labels: pd.Series, label_map: Mapping[str, str | None]) -> None:
     """Check that every key of the label map occurs in the file.
 
     Args:
@@ -72,13 +76,19 @@ def check_label_map(labels: pd.Series, label_map: Mapping[str, str]) -> None:
         DataContractError: with each key that no row has, and the closest label of the file.
     """
     counts = labels.value_counts()
-    unmatched = [key for key in label_map if key not in counts.index]
+    unmatched = unmatched_keys(labels, label_map)
     if unmatched:
         keys = ", ".join(f"{key!r}{_did_you_mean(key, list(counts.index))}" for key in unmatched)
         raise DataContractError(
             f"validate.label_map: no row has the label {keys}. The labels of the file are {_listed(counts)}. "
             "Fix the key, or remove it."
         )
+
+
+def unmatched_keys(labels: pd.Series, label_map: Mapping[str, str | None]) -> list[str]:
+    """Return the keys of the label map that no row has."""
+    present = set(labels.dropna().unique())
+    return [key for key in label_map if key not in present]
 
 
 def label_warnings(labels: Mapping[str, int], config: ValidateConfig) -> Iterator[str]:

@@ -12,6 +12,8 @@ from atnet.schema import LABEL, RATING
 
 NEUTRAL_BAND = "neutral_band"
 """The rule that excludes rows whose rating is too close to zero."""
+LABEL_MAP = "label_map"
+"""The rule that excludes rows whose label is mapped to null."""
 INVISIBLE = dict.fromkeys(
     [0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF]
 )
@@ -48,7 +50,9 @@ def fold_label_settings(config: ValidateConfig) -> ValidateConfig:
     Raises:
         ConfigurationError: if two keys of the label map become the same.
     """
-    label_map = {fold_label(key): fold_label(label) for key, label in config.label_map.items()}
+    label_map = {
+        fold_label(key): None if label is None else fold_label(label) for key, label in config.label_map.items()
+    }
     if len(label_map) < len(config.label_map):
         raise ConfigurationError(
             "validate.label_map has keys that differ only in white space or Unicode form; keep one of them."
@@ -67,8 +71,11 @@ def map_labels(table: pd.DataFrame, config: ValidateConfig) -> LabeledTable:
     if config.label_from_rating is not None:
         return _labels_from_rating(table, config.label_from_rating)
     labels, folded = fold_labels(table[LABEL])
-    mapped = labels.map(config.label_map).fillna(labels) if config.label_map else labels
-    return LabeledTable(table.assign(**{LABEL: mapped}), _no_rule(table), folded)
+    renamed = {key: label for key, label in config.label_map.items() if label is not None}
+    mapped = labels.map(renamed).fillna(labels) if renamed else labels
+    excluded = labels.isin(config.label_map.keys() - renamed.keys())
+    rules = _no_rule(table).mask(excluded, LABEL_MAP)
+    return LabeledTable(table.assign(**{LABEL: mapped.mask(excluded, None)}), rules, folded)
 
 
 def fold_labels(labels: pd.Series) -> tuple[pd.Series, tuple[FoldedLabel, ...]]:

@@ -1,7 +1,7 @@
 """Describe the result of a validation: as JSON, in one line, and as the message of a failure."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ def quality_report(result: ValidationResult, source: SourceFile) -> dict[str, An
         },
         "excluded_by_rule": result.excluded,
         "quarantined_by_reason": {row.check.name: int(row.observed) for row in result.row_results if row.is_critical},
+        "quarantined_by_split": result.quarantined_by_split,
+        "cut_texts": {"rows": result.cut.rows, "by_split": result.cut.by_split},
         "labels": statistics.labels,
         "row_checks": [_describe(row, "failing_rows") for row in result.row_results],
         "table_checks": [_describe(number, "observed") for number in result.table_results],
@@ -56,6 +58,12 @@ def notes(result: ValidationResult, source: SourceFile) -> Iterator[str]:
         spelling = ascii(folded.spelling) if is_form else repr(folded.spelling)
         yield f"{folded.rows:,} labels {spelling} count as {folded.label!r}: they look the same."
     yield from result.label_warnings
+    if result.cut.rows:
+        where = f" ({_counts(result.cut.by_split)})" if result.cut.by_split else ""
+        yield (
+            f"{result.cut.rows:,} texts are longer than validate.text_characters or validate.text_words allow and were "
+            f"cut to that length{where}."
+        )
 
 
 def summarize(result: ValidationResult, source: SourceFile) -> str:
@@ -68,15 +76,22 @@ def summarize(result: ValidationResult, source: SourceFile) -> str:
     if statistics.quarantined:
         line += f" ({top_reasons(result)})"
     if result.warnings:
-        line += f"; warnings: {', '.join(_describe_warning(warning) for warning in result.warnings)}"
+        line += f"; warnings: {'; '.join(describe_warnings(result))}"
     return "\n".join([line, *(f"  note: {note}" for note in notes(result, source))])
 
 
 def top_reasons(result: ValidationResult) -> str:
-    """Return the most frequent reasons for quarantine, with their rows."""
+    """Return the most frequent reasons for quarantine with their rows, and the rows of each official split."""
     reasons = result.quarantine_reasons
     listed = ", ".join(f"{row.check.name} {int(row.observed):,}" for row in reasons[:MAX_REASONS])
-    return listed + (", …" if len(reasons) > MAX_REASONS else "")
+    listed += ", …" if len(reasons) > MAX_REASONS else ""
+    return f"{listed}; {_counts(result.quarantined_by_split)}" if result.quarantined_by_split else listed
+
+
+def describe_warnings(result: ValidationResult) -> list[str]:
+    """Return each failed check that is only reported, with its numbers."""
+    rows = [f"{row.check.name} in {int(row.observed):,} rows" for row in result.row_results if row.is_warning]
+    return rows + [_describe_table_warning(check, result) for check in result.table_results if check.is_warning]
 
 
 def require_passed(result: ValidationResult, report_path: Path) -> None:
@@ -107,21 +122,29 @@ def _describe(result: DataCheckResult, observed: str) -> dict[str, Any]:
         "description": check.description,
         "limit": check.limit,
     }
-    return {**described, "passed": result.passed, observed: result.observed}
+    return {**described, "passed": result.passed, observed: result.observed_value or result.observed}
 
 
-def _describe_warning(warning: DataCheckResult) -> str:
-    if warning.check.name == warning.check.column:
-        return f"{warning.check.name} {warning.observed:.4g} ({_limit(warning)})"
-    return f"{warning.check.name} in {int(warning.observed):,} rows"
+def _describe_table_warning(warning: DataCheckResult, result: ValidationResult) -> str:
+    details = "; ".join(part for part in (_limit(warning), _details(warning, result)) if part)
+    return f"{warning.check.name} {warning.observed_value or f'{warning.observed:.4g}'} ({details})"
+
+
+def _counts(rows: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in rows.items())
 
 
 def _limit(result: DataCheckResult) -> str:
+    if result.check.arguments is not None:
+        return result.check.arguments
     return " and ".join(f"{BOUNDS[name]} {value:g}" for name, value in result.check.limit.items())
 
 
 def _describe_failure(failure: DataCheckResult, result: ValidationResult) -> str:
     details = _details(failure, result)
+    if failure.check.arguments is not None:
+        observed = failure.observed_value or f"{failure.observed:.4g}"
+        return f"{failure.check.name} observed {observed}, expected {_limit(failure)}"
     described = f"{failure.check.name} is {failure.observed:.4g}, allowed {_limit(failure)}"
     return f"{described} ({details})" if details else described
 
@@ -131,6 +154,9 @@ def _details(failure: DataCheckResult, result: ValidationResult) -> str:
     labels = result.statistics.labels
     if failure.check.name == QUARANTINED_FRACTION:
         return _quarantine_details(result)
+    counted = {"duplicates": result.statistics.duplicates, "conflicting_labels": result.statistics.conflicting}
+    if failure.check.name in counted:
+        return f"{counted[failure.check.name]:,} of {result.statistics.valid:,} rows"
     if failure.check.name == "label_count":
         return ", ".join(f"only {label!r}" for label, rows in labels.items() if rows)
     if failure.check.name in ("rows_per_label", "class_balance") and failure.check.min_value is not None:

@@ -100,7 +100,7 @@ def read_raw_columns(path: Path, data: DataConfig) -> tuple[pd.DataFrame, Source
     CSV has no nulls: an empty cell is an empty string. Raises the same errors as `read_labeled_texts`.
     """
     check_encoding(data.encoding)
-    file_format = _file_format(path, data)
+    file_format = detect_format(path, data)
     lines = separator = quoting = None
     if file_format == "csv":
         read = read_delimited(path, data)
@@ -123,10 +123,15 @@ def stream_raw_columns(path: Path, data: DataConfig, *, batch_bytes: int = BATCH
     An error in a later part of the file is raised only when the batches before it have been read.
     """
     check_encoding(data.encoding)
-    return READERS[_file_format(path, data)](path, data, batch_bytes=batch_bytes)
+    return READERS[detect_format(path, data)](path, data, batch_bytes=batch_bytes)
 
 
-def _file_format(path: Path, data: DataConfig) -> Format:
+def detect_format(path: Path, data: DataConfig) -> Format:
+    """Return the format of a file, from `data.format`, its first bytes and its name.
+
+    Raises:
+        DataFileError: if it is missing, empty, or not a table of texts.
+    """
     with open_bytes(path) as stream:
         start = stream.read(CHUNK_BYTES)
     if not start.removeprefix(b"\xef\xbb\xbf").strip():

@@ -90,14 +90,22 @@ def check_splits(splits: Splits) -> None:
 
 
 def summarize(splits: Splits) -> str:
-    """Return in one line how many rows each split has."""
-    duplicates, tables = splits.report["duplicates"], splits.tables
+    """Return how many rows each split has, where they come from, and from which splits rows were left out."""
+    duplicates, tables, official = splits.report["duplicates"], splits.tables, splits.report["official"]
     sizes = ", ".join(f"{name} {len(table):,}" for name, table in tables.items())
-    excluded = splits.report["rows"] - sum(map(len, tables.values()))
-    return (
-        f"{sizes}; {duplicates['exact_rows']:,} exact and {duplicates['near_rows']:,} near duplicates kept together, "
-        f"{excluded:,} excluded"
-    )
+    lines = [
+        f"{sizes}; {duplicates['exact_rows']:,} exact and {duplicates['near_rows']:,} near duplicates kept together"
+    ]
+    if official["given"]:
+        lines += [
+            f"the file has no official {name} split: {len(tables[name]):,} {name} rows were taken from train"
+            for name in official["taken_from_train"]
+        ]
+    excluded = {name: counts["rows"] for name, counts in splits.report["excluded"].items() if counts["rows"]}
+    if excluded:
+        listed = ", ".join(f"{rows:,} {name} rows" for name, rows in excluded.items())
+        lines.append(f"{listed} left out: their text, or a near duplicate, is also in another split")
+    return "\n  ".join(lines)
 
 
 def _with_groups(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:

@@ -10,9 +10,10 @@ from atnet.data.check_results import CheckRunner, DataCheckResult
 from atnet.data.data_checks import row_checks, table_checks
 from atnet.data.label_checks import check_label_map, check_label_settings, label_warnings
 from atnet.data.label_mapping import FoldedLabel, expected_labels, fold_label_settings, fold_labels, map_labels
+from atnet.data.long_texts import CutTexts, cut_long_texts
 from atnet.data.row_statistics import row_frame
 from atnet.data.table_statistics import TableStatistics, table_statistics
-from atnet.schema import ID, LABEL, TEXT
+from atnet.schema import ID, LABEL, SPLIT, TEXT
 
 MAX_EXAMPLES = 5
 """Failing rows kept as examples for each check."""
@@ -35,6 +36,10 @@ class ValidationResult:
     table_results: list[DataCheckResult]
     examples: dict[str, pd.DataFrame]
     """The first failing rows of each failed row check: id, text, label, row."""
+    quarantined_by_split: dict[str, int]
+    """Quarantined rows of each official split; empty without a split column."""
+    cut: CutTexts
+    """The texts that were cut because they are longer than the limits."""
     folded: tuple[FoldedLabel, ...]
     """Spellings of labels that were folded into one label."""
     label_warnings: tuple[str, ...]
@@ -74,7 +79,8 @@ def validate_table(table: pd.DataFrame, config: ValidateConfig, runner: CheckRun
     check_label_settings(config)
     if config.label_map and LABEL in table:
         check_label_map(fold_labels(table[LABEL])[0], config.label_map)
-    labeled = map_labels(table, config)
+    cut = cut_long_texts(table, config)
+    labeled = map_labels(cut.table, config)
     measured = row_frame(labeled.table, labeled.excluded_by)
     row_results = runner.check_rows(measured, row_checks(config))
     reasons = _quarantine_reasons(row_results, table.index)
@@ -95,6 +101,8 @@ def validate_table(table: pd.DataFrame, config: ValidateConfig, runner: CheckRun
         row_results=row_results,
         table_results=runner.check_table(statistics.values(), table_checks(config)),
         examples=_examples(table, row_results),
+        quarantined_by_split=_by_split(table[quarantined]),
+        cut=cut,
         folded=labeled.folded,
         label_warnings=tuple(label_warnings(present, config)),
     )
@@ -108,6 +116,11 @@ def _quarantine_reasons(results: Sequence[DataCheckResult], index: pd.Index) -> 
             rows = pd.Index(result.failing_rows)
             reasons.loc[rows] = (reasons.loc[rows] + "; ").fillna("") + result.check.name
     return reasons
+
+
+def _by_split(rows: pd.DataFrame) -> dict[str, int]:
+    counts = rows[SPLIT].value_counts() if SPLIT in rows else pd.Series(dtype="int64")
+    return {str(name): int(count) for name, count in counts.items()}
 
 
 def _examples(table: pd.DataFrame, results: Sequence[DataCheckResult]) -> dict[str, pd.DataFrame]:

@@ -66,17 +66,19 @@ def merge_review(
 class _LabelColumn:
     """Labels that are written in a column."""
 
-    def __init__(self, column: str, label_map: Mapping[str, str]) -> None:
+    def __init__(self, column: str, label_map: Mapping[str, str | None]) -> None:
         self._column, self._map = column, label_map
 
     def label(self, row: Mapping[str, Any]) -> str:
         value = str(row.get(self._column) or "")
-        return self._map.get(value, value)
+        # A label that is mapped to null excludes the row, as an empty one does.
+        return self._map.get(value, value) or ""
 
     def cells(self, label: str) -> dict[str, Any]:
         if self._map.get(label, label) != label:
+            mapped = "null" if self._map[label] is None else repr(self._map[label])
             raise MonitoringError(
-                f"validate.label_map turns the label {label!r} into {self._map[label]!r}, so it cannot be "
+                f"validate.label_map turns the label {label!r} into {mapped}, so it cannot be "
                 "written. Rename one of them."
             )
         return {self._column: label}

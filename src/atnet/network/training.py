@@ -18,7 +18,14 @@ from atnet.network.model import add_wide_branch, build_model
 from atnet.network.sparse_adam import SparseAdam
 from atnet.network.training_inputs import TrainingData
 from atnet.network.training_state import Epoch, TrainingState
-from atnet.text.encoded_split import check_splits, class_targets, ordered_batches, row_weights, training_batches
+from atnet.text.encoded_split import (
+    EncodedSplit,
+    check_splits,
+    class_targets,
+    ordered_batches,
+    row_weights,
+    training_batches,
+)
 from atnet.wide.blending import blend, fit_weights, log_loss
 
 VALIDATION_BATCH = 256
@@ -41,8 +48,8 @@ class Trainer:
         """
         check_splits(data.train, data.validation)
         self.config, self.data = config, data
-        self.targets = class_targets(data.train, classes=data.classes, soft_target_slope=config.soft_target_slope)
-        self.row_weights = row_weights(data.train, classes=data.classes, balanced=config.class_weights == "balanced")
+        self.targets, self.row_weights = self._targets(data.train)
+        self._validation_targets = self._targets(data.validation)
         self._wide_logits = None if data.wide is None else data.wide.logits(data.validation)
         keras.utils.set_random_seed(config.seed)
         self.model = self._build_network(precision)
@@ -88,6 +95,12 @@ class Trainer:
         weights = fit_weights(deep_logits, self._wide_logits, self.data.validation.labels)
         return add_wide_branch(network, self.data.wide, weights)
 
+    def _targets(self, split: EncodedSplit) -> tuple[np.ndarray, np.ndarray]:
+        """Return the class probabilities (N, C) and the row weights (N,) of a split."""
+        classes, config = self.data.classes, self.config
+        targets = class_targets(split, classes=classes, soft_target_slope=config.soft_target_slope)
+        return targets, row_weights(split, classes=classes, balanced=config.class_weights == "balanced")
+
     def _build_network(self, precision: str) -> keras.Model:
         data = self.data
         rows = data.vocabulary_size if data.vectors is None else len(data.vectors)
@@ -104,21 +117,23 @@ class Trainer:
             losses.append((loss, len(rows)))
             total += loss
             on_step(step, self.steps, total / step)
-        validation_loss, accuracy = self._validate()
+        network_loss, validation_loss, accuracy = self._validate()
         return Epoch(
             epoch=number,
             learning_rate=float(self.optimizer.learning_rate),
             train_loss=sum(loss * rows for loss, rows in losses) / len(train),
             validation_loss=validation_loss,
             validation_accuracy=accuracy,
+            network_validation_loss=network_loss,
         )
 
-    def _validate(self) -> tuple[float, float]:
-        """Return loss and accuracy on the validation split, combined with the wide branch."""
+    def _validate(self) -> tuple[float, float, float]:
+        """Return the network's loss on the validation split, and loss and accuracy combined with the wide branch."""
         logits, labels = self._validation_logits(self._inference_step), self.data.validation.labels
+        network_loss = weighted_loss(logits, *self._validation_targets)
         if self._wide_logits is not None:
             logits = blend(logits, self._wide_logits, fit_weights(logits, self._wide_logits, labels))
-        return log_loss(logits, labels), float((logits.argmax(axis=1) == labels).mean())
+        return network_loss, log_loss(logits, labels), float((logits.argmax(axis=1) == labels).mean())
 
     def _validation_logits(self, inference_step: Callable[[np.ndarray], tf.Tensor]) -> np.ndarray:
         split = self.data.validation
@@ -147,6 +162,12 @@ class Trainer:
     def _variables(self) -> list[keras.Variable]:
         # Not model.weights: only model.variables contains the state of dropout's random numbers.
         return list(self.model.variables)
+
+
+def weighted_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
+    """Return the mean weighted cross-entropy of logits (N, C) and targets (N, C) in nats, as the training step does."""
+    losses = np.logaddexp.reduce(logits, axis=1) - (targets * logits).sum(axis=1)
+    return float((losses * weights).mean())
 
 
 def _values(variables: list[keras.Variable]) -> list[np.ndarray]:

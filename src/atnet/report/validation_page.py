@@ -163,7 +163,7 @@ def _table_check(result: DataCheckResult) -> CheckLine:
         name=result.check.name,
         description=result.check.description,
         limit=_limit(result.check),
-        observed=f"{result.observed:,.4g}",
+        observed=result.observed_value or f"{result.observed:,.4g}",
         outcome=outcome,
         status=status,
         examples=[],
@@ -171,6 +171,8 @@ def _table_check(result: DataCheckResult) -> CheckLine:
 
 
 def _limit(check: DataCheck) -> str:
+    if check.arguments is not None:
+        return check.arguments
     if check.allowed is not None:
         shown = ", ".join(check.allowed[:MAX_LABELS])
         return f"one of {shown}" + (", …" if len(check.allowed) > MAX_LABELS else "")

@@ -35,13 +35,18 @@ class StepProgress:
     def epoch(self, epoch: Epoch) -> None:
         """Print the finished epoch."""
         self._close()
-        print(
-            f"epoch {epoch.epoch:>2}  train loss {epoch.train_loss:.4f}  validation loss {epoch.validation_loss:.4f}"
-            f"  validation accuracy {epoch.validation_accuracy:.1%}",
-            flush=True,
-        )
+        print(epoch_line(epoch), flush=True)
 
     def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def epoch_line(epoch: Epoch) -> str:
+    """Return the results of an epoch: two losses of the network, which compare, and the scores of the whole model."""
+    return (
+        f"epoch {epoch.epoch:>2}  network: train loss {epoch.train_loss:.4f}, validation loss "
+        f"{epoch.network_validation_loss:.4f}  model: validation loss {epoch.validation_loss:.4f}, accuracy "
+        f"{epoch.validation_accuracy:.1%}"
+    )

@@ -14,6 +14,7 @@ from atnet.network.training_inputs import TrainingInputs, training_code, trainin
 from atnet.network.training_state import TrainingState
 from atnet.stages.command import run_stage
 from atnet.stages.finished_checkpoint import keep_finished, restore_finished
+from atnet.stages.fit_progress import FitProgress
 from atnet.stderr import quiet_stderr
 from atnet.storage import cpu_flags, project_root
 
@@ -35,7 +36,10 @@ def train(params: Params, root: Path) -> str:
     inputs = TrainingInputs.load(root)
     dependencies = [*training_inputs(root), *training_code(root)]
     key = training_key(f"{params.train.model_dump_json()} {precision}", dependencies)
-    trainer = Trainer(params.train, inputs.training_data(params.train), precision=precision)
+    # With and without character n-grams.
+    with FitProgress(2 * len(params.train.wide_regularization)) as progress:
+        data = inputs.training_data(params.train, progress.fitted)
+    trainer = Trainer(params.train, data, precision=precision)
     checkpoint = project / STATE / "checkpoints" / f"{key}.npz"
     restore_finished(checkpoint, root)
     with tracking.training_run(store, key=key, name=f"training {key[:8]}", params={}) as run:

@@ -7,6 +7,7 @@ from pathlib import Path
 from atnet.config import Params
 from atnet.data.expectations import ExpectationRunner
 from atnet.data.label_checks import check_label_source
+from atnet.data.own_expectations import load_own_expectations
 from atnet.data.quality_report import quality_report, require_passed, summarize
 from atnet.data.reader import read_labeled_texts
 from atnet.data.validation import validate_table
@@ -22,8 +23,10 @@ def validate(params: Params, root: Path) -> str:
     for path in (VALIDATED_TABLE, QUARANTINE, VALIDATION_REPORT, VALIDATION_PAGE, *DATA_DOCS_PAGES):
         (root / path).unlink(missing_ok=True)
     check_label_source(params.data.columns, params.validate_)
-    runner = ExpectationRunner()
-    texts = read_labeled_texts(root / params.data.path, params.data)
+    data_path = root / params.data.path
+    texts = read_labeled_texts(data_path, params.data)
+    own = load_own_expectations(root / params.validate_.expectations, data_path, params.data)
+    runner = ExpectationRunner(own)
     result = validate_table(texts.table, params.validate_, runner)
     write_table(root / QUARANTINE, result.quarantine)
     write_json(root / VALIDATION_REPORT, quality_report(result, texts.source))

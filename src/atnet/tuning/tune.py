@@ -14,11 +14,11 @@ from atnet.config.tune import SECTION
 from atnet.errors import AtnetError, ConfigurationError, StoreError
 from atnet.files import PARAMS_FILE, STATE
 from atnet.network.training_inputs import training_code, training_inputs
+from atnet.params_edit import edit_values, unified_diff
 from atnet.storage import csv_text, load_params, project_root, reading, write_text
 from atnet.tracking import open_store
 from atnet.tracking.tuning_run import TuningRun
 from atnet.tuning.callbacks import CallbackList, MlflowCallback, ProgressCallback
-from atnet.tuning.params_edit import edit_values, unified_diff
 from atnet.tuning.plots import plot_trials
 from atnet.tuning.search import Budget, Search
 from atnet.tuning.space import Settings, current_settings, distributions

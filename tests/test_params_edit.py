@@ -9,7 +9,7 @@ import yaml
 
 from atnet.config.tune import ParamValue
 from atnet.errors import ConfigurationError
-from atnet.tuning.params_edit import edit_values, unified_diff
+from atnet.params_edit import edit_values, unified_diff
 
 
 @pytest.fixture(scope="module")

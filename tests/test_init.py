@@ -1,0 +1,118 @@
+"""`atnet init` in a project with git and DVC: what it writes, what it prints, what it asks."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from atnet.cli.init import run_commands
+from tests.projects import Project, copy_project
+from tests.texts import labeled_texts
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, dvc_installed: None) -> Project:
+    project = copy_project(tmp_path_factory.mktemp("template") / "project")
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def project(template: Project, tmp_path: Path) -> Project:
+    project = Project(tmp_path / "project")
+    template.git("clone", "--quiet", str(template.root), str(project.root))
+    return project
+
+
+def reviews(path: Path, rows: int = 200) -> Path:
+    table = labeled_texts(rows).rename(columns={"text": "texto", "label": "rotulo"})
+    table.assign(loja=["Porto", "Évora"] * (rows // 2)).to_csv(path, sep=";", encoding="latin-1", index=False)
+    return path
+
+
+def test_with_yes_everything_is_written_added_and_checked(project: Project, tmp_path: Path) -> None:
+    before = (project.root / "params.yaml").read_text(encoding="utf-8")
+    printed = project.atnet("init", str(reviews(tmp_path / "avaliações.csv")), "--yes")
+    after = (project.root / "params.yaml").read_text(encoding="utf-8")
+    values = yaml.safe_load(after)
+
+    assert "latin-1, separator ';'" in printed
+    assert "check: data/01_raw/avaliações.csv: 200 rows, 2 labels (negative, positive)." in printed
+    assert "next, train a model: make pipeline" in printed
+    assert values["data"]["columns"] == {
+        **{"text": "texto", "label": "rotulo", "id": "id", "split": None, "rating": None, "weight": None},
+        "slices": ["loja"],
+    }
+    assert values["data"]["encoding"] == "latin-1"
+    assert {line.partition("#")[2] for line in after.splitlines()} <= {
+        line.partition("#")[2] for line in before.splitlines()
+    }, "comments stay as they are"
+    assert (project.root / "data/01_raw/avaliações.csv.dvc").is_file()
+    assert (tmp_path / "avaliações.csv").is_file(), "the user's file stays where it is"
+    assert project.atnet("check").startswith("check: data/01_raw/avaliações.csv: 200 rows")
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_written(project: Project, tmp_path: Path) -> None:
+    finished = project.run("python", "-m", "atnet.cli", "init", str(reviews(tmp_path / "own.csv")), check=False)
+
+    assert finished.returncode == 1
+    assert "Nothing was written. Type --yes" in finished.stdout
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_an_open_question_ends_with_the_options_to_type(project: Project, tmp_path: Path) -> None:
+    table = labeled_texts(100)
+    table.assign(title=table["text"].str.slice(0, 40)).to_csv(tmp_path / "own.csv", index=False)
+    command = ("python", "-m", "atnet.cli", "init", str(tmp_path / "own.csv"), "--yes")
+    finished = project.run(*command, check=False)
+
+    assert finished.returncode == 1
+    assert "2 columns could be the text" in finished.stdout
+    assert "  --text text\n  --text title" in finished.stdout
+    assert project.git("status", "--porcelain") == ""
+    assert "100 rows, 2 labels" in project.run(*command, "--text", "title").stdout
+
+
+def test_a_label_export_becomes_json_lines(project: Project, tmp_path: Path) -> None:
+    records = [
+        {"id": n, "text": text, "label": [label]}
+        for n, (text, label) in enumerate(zip(*labeled_texts(60)[["text", "label"]].T.to_numpy(), strict=True))
+    ]
+    (tmp_path / "export.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    printed = project.atnet("init", str(tmp_path / "export.jsonl"), "--yes")
+
+    assert "Doccano, 60 labeled texts" in printed
+    assert len(pd.read_json(project.root / "data/01_raw/export.jsonl", lines=True)) == 60
+
+
+def test_a_table_of_a_database_is_imported_and_can_be_refreshed(project: Project, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as connection:
+        labeled_texts(60).to_sql("reviews", connection, index=False)
+    printed = project.atnet("init", str(tmp_path / "shop.sqlite"), "--yes")
+    assert "data/01_raw/reviews.csv: 60 rows" in printed
+
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as connection:
+        labeled_texts(80).to_sql("reviews", connection, index=False, if_exists="replace")
+    assert "new data: data/01_raw/reviews.csv.dvc" in project.atnet("refresh")
+    assert "80 rows" in project.atnet("check")
+    assert "shop.sqlite" not in (project.root / ".dvc/config").read_text(encoding="utf-8")
+
+
+def test_training_runs_in_this_environment_even_if_it_is_not_activated(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin")
+    run_commands([("json.tool", "--help")])
+    assert "usage" in capfd.readouterr().out
+
+
+@pytest.mark.slow
+def test_from_a_file_to_a_model_in_one_command(project: Project, tmp_path: Path) -> None:
+    printed = project.atnet("init", str(reviews(tmp_path / "own.csv", rows=400)), "--train")
+
+    assert "macro-F1" in printed
+    assert (project.root / "data/08_evaluation/report.html").is_file()
