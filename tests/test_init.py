@@ -34,6 +34,7 @@ def reviews(path: Path, rows: int = 200) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_with_yes_everything_is_written_added_and_checked(project: Project, tmp_path: Path) -> None:
     before = (project.root / "params.yaml").read_text(encoding="utf-8")
     printed = project.atnet("init", str(reviews(tmp_path / "avaliações.csv")), "--yes")
@@ -56,6 +57,7 @@ def test_with_yes_everything_is_written_added_and_checked(project: Project, tmp_
     assert project.atnet("check").startswith("check: data/01_raw/avaliações.csv: 200 rows")
 
 
+@pytest.mark.slow
 def test_without_a_terminal_and_without_yes_nothing_is_written(project: Project, tmp_path: Path) -> None:
     finished = project.run("python", "-m", "atnet.cli", "init", str(reviews(tmp_path / "own.csv")), check=False)
 
@@ -64,6 +66,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_written(project: Project,
     assert project.git("status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_an_open_question_ends_with_the_options_to_type(project: Project, tmp_path: Path) -> None:
     table = labeled_texts(100)
     table.assign(title=table["text"].str.slice(0, 40)).to_csv(tmp_path / "own.csv", index=False)
@@ -77,6 +80,7 @@ def test_an_open_question_ends_with_the_options_to_type(project: Project, tmp_pa
     assert "100 rows, 2 labels" in project.run(*command, "--text", "title").stdout
 
 
+@pytest.mark.slow
 def test_a_label_export_becomes_json_lines(project: Project, tmp_path: Path) -> None:
     records = [
         {"id": n, "text": text, "label": [label]}
@@ -89,6 +93,7 @@ def test_a_label_export_becomes_json_lines(project: Project, tmp_path: Path) -> 
     assert len(pd.read_json(project.root / "data/01_raw/export.jsonl", lines=True)) == 60
 
 
+@pytest.mark.slow
 def test_a_table_of_a_database_is_imported_and_can_be_refreshed(project: Project, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as connection:
         labeled_texts(60).to_sql("reviews", connection, index=False)
