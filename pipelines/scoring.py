@@ -26,6 +26,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Completed, Failed
 
 from atnet.config import ScoreConfig
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError, StoreError
 from atnet.scoring.fetch_model import fetch_model
 from atnet.scoring.manifest import ScoringModel
@@ -102,6 +103,7 @@ def scoring(
     timezone: str = "UTC",
 ) -> State:
     """Score what is pending in `score.input`; `first` and `last` limit it to a range of days."""
+    prepare_process()
     try:
         config = load_params().score
         day = scheduled_day(config, timezone)

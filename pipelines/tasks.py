@@ -2,12 +2,14 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import httpx
 from prefect import Flow
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
 
 from atnet.environment import prepare_process
@@ -63,6 +65,21 @@ def prefect_errors() -> Iterator[None]:
             f"The Prefect server stopped answering ({error or type(error).__name__}). Check that it runs, then run the "
             "flow again: DVC skips the stages that are done."
         ) from error
+
+
+def start_deployment(name: str, parameters: Mapping[str, Any], *, key: str) -> str:
+    """Create a run of a deployment without waiting for it, once per key; return what happened."""
+    try:
+        run = cast(
+            FlowRun,
+            run_deployment(
+                name, parameters=dict(parameters), timeout=0, idempotency_key=f"{name} {key}", as_subflow=False
+            ),
+        )
+    # Without a server, Prefect's temporary one has no deployments.
+    except ObjectNotFound:
+        return f"The deployment {name} does not exist on this Prefect server. Serve it with `make schedule`."
+    return f"Started the deployment {name}: {run.name}."
 
 
 def run_flow(flow: Flow[..., Any], name: str) -> State | None:

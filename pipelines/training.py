@@ -11,6 +11,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from atnet.cli.check import check_inputs
@@ -25,11 +26,13 @@ from atnet.refresh_data import refresh_data
 from atnet.storage import load_params
 from pipelines.dvc_stage import pipeline_lock, stage_task
 from pipelines.stage_list import dvc_address, stages_for
-from pipelines.tasks import require_completed, run_flow, state_of
+from pipelines.tasks import require_completed, run_flow, start_deployment, state_of
 
 REFRESH_RETRIES = 3
 REFRESH_DELAY_SECONDS = [10.0, 60.0, 300.0]
 ARTIFACT_KEY = "training-result"
+RELEASE = "release/release"
+NO_NEW_DATA = "NoNewData"
 
 
 @task(
@@ -85,21 +88,27 @@ def show_result() -> None:
 
 
 @flow(name="training")
-def training() -> State:
-    """Retrain what new data or changed settings affect; stop early if there is nothing to do."""
+def training(start_release: bool = False) -> State:
+    """Retrain what new data or changed settings affect; stop early if there is nothing to do.
+
+    With `start_release`, a trained model is handed to the deployment `release`, whose gate decides.
+    """
     prepare_process()
     try:
         with file_system_errors(), pipeline_lock(Path.cwd()):
-            return _train()
+            state = _train()
     except AtnetError as error:
         return Failed(message=str(error))
+    if start_release and state.name != NO_NEW_DATA:
+        get_run_logger().info(start_deployment(RELEASE, {}, key=str(flow_run.id)))
+    return state
 
 
 def _train() -> State:
     changed = refresh()
     if not changed and not stale_stages():
         require_completed(publish(return_state=True))
-        return Completed(name="NoNewData", message="no new data")
+        return Completed(name=NO_NEW_DATA, message="no new data")
     require_completed(check(return_state=True))
     for stage in stages_for(load_params(), Path.cwd()):
         require_completed(stage_task(stage, return_state=True))

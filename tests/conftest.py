@@ -17,7 +17,7 @@ from atnet.storage import load_params
 
 # Set before anything imports Prefect, which reads them once: it must never use the user's own server or home.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "300")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 # As every command does: settings of other projects must not change a test.

@@ -42,7 +42,7 @@ def _atnet(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_help_lists_every_command(tmp_path: Path) -> None:
     done = _atnet("--help", folder=tmp_path)
     assert done.returncode == 0
-    assert len(COMMANDS) == 18
+    assert len(COMMANDS) == 23
     for command in COMMANDS:
         assert command in done.stdout
 

@@ -43,6 +43,7 @@ def sum_of_weights(weights: np.ndarray) -> bytes:
     nodes = [
         helper.make_node("Gather", ["weights", "tokens"], ["token_weights"]),
         helper.make_node("ReduceSum", ["token_weights", "axis"], ["logits"], keepdims=0),
+        helper.make_node("Identity", ["logits"], ["pooled"]),
         helper.make_node("Cast", ["tokens"], ["ids"], to=TensorProto.FLOAT),
         helper.make_node("Clip", ["ids", "zero", "one"], ["mask"]),
         helper.make_node("ReduceSum", ["mask", "axis"], ["count"], keepdims=1),
@@ -61,6 +62,7 @@ def sum_of_weights(weights: np.ndarray) -> bytes:
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", 2]),
             helper.make_tensor_value_info("attention", TensorProto.FLOAT, ["B", "T"]),
+            helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["B", 2]),
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

@@ -8,7 +8,8 @@ AtnetError                 any of the below; a command prints its message and ex
 ├── ModelError             a model's files are missing, damaged or disagree with each other
 ├── StoreError             the MLflow store, the package registry or DVC does not answer
 ├── ProcessInterrupted     a child process was killed from outside or ran out of time, memory or disk space
-└── ReleaseError           the state of the registry does not allow the command
+├── ReleaseError           the state of the registry does not allow the command
+└── MonitoringError        texts cannot be monitored, or a review cannot be merged
 
 A message says what happened, where, and what to do next.
 """
@@ -53,3 +54,7 @@ class ProcessInterrupted(AtnetError):
 
 class ReleaseError(AtnetError):
     """The state of the registry does not allow the command."""
+
+
+class MonitoringError(AtnetError):
+    """Texts cannot be monitored, or a review cannot be merged."""

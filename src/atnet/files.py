@@ -62,6 +62,8 @@ DATA_FOLDERS = (RAW, VALIDATED, SPLITS, TOKENS, VECTORS, BASELINE, MODEL, EVALUA
 
 STATE = Path(".atnet")
 """What commands keep between two calls: locks, checkpoints, studies, copies of the ledger. Not in git."""
+LAST_BACKUP = STATE / "backup.json"
+"""When the last verified backup was written, and where."""
 FLOW_LOCK = STATE / "flow.lock"
 """Locked by a flow while it runs in the project."""
 

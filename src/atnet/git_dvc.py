@@ -138,10 +138,11 @@ def damaged_in_cache(root: Path) -> dict[str, Path]:
         StoreError: if DVC does not return the path of its cache.
     """
     cache = Path(run_dvc(["cache", "dir"], root).strip(), "files", "md5")
-    return {name: copy for name, copy in _cached_copies(root, cache) if copy.is_file() and not _is_intact(copy)}
+    return {name: copy for name, copy in cached_copies(root, cache) if copy.is_file() and not _is_intact(copy)}
 
 
-def _cached_copies(root: Path, cache: Path) -> Iterator[tuple[str, Path]]:
+def cached_copies(root: Path, cache: Path) -> Iterator[tuple[str, Path]]:
+    """Yield each output in the project's locks, and each file of an output that is a folder, with its cache entry."""
     # data/ has its own graph and so its own lock.
     for lock in (root / "dvc.lock", root / "data" / "dvc.lock"):
         text = lock.read_text(encoding="utf-8") if lock.is_file() else ""

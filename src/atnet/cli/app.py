@@ -32,6 +32,11 @@ COMMANDS = {
     "lineage": "Show where a version comes from, or what came of a file or text.",
     "serve": "Serve the champion over HTTP and follow its promotions.",
     "score": "Score texts with the champion, in files, folders of partitions or SQL tables.",
+    "monitor": "Compare recent texts with held-out rows of the champion's data.",
+    "review": "List rows worth labeling; merge the filled list into the data.",
+    "status": "Show the live model, the last release, training, window and backup, and the service.",
+    "backup": "Write the store, the ledger and the data's cache into one archive, and verify it.",
+    "restore": "Restore a backup into a project without a store.",
     "tune": "Search for better training parameters on the validation split.",
     "analyze": "Analyze the data: learning curve, label issues.",
 }

@@ -1,6 +1,7 @@
 """Typed sections of params.yaml: frozen and strict, one per stage or command, without defaults."""
 
 from atnet.config.analyze import AnalyzeConfig
+from atnet.config.monitoring import MinEffectsConfig, MonitorConfig, PersistenceConfig, ReviewConfig
 from atnet.config.params import Params, load_params, parse_params
 from atnet.config.release import (
     BaselineCheckConfig,
@@ -56,15 +57,19 @@ __all__ = [
     "GoldenConfig",
     "LabelFromRatingConfig",
     "LatencyCheckConfig",
+    "MinEffectsConfig",
     "MinScoresConfig",
     "ModelCardConfig",
+    "MonitorConfig",
     "Params",
     "PassRatesConfig",
+    "PersistenceConfig",
     "PredictionLogConfig",
     "PruningConfig",
     "RangeConfig",
     "RateLimitConfig",
     "ReleaseConfig",
+    "ReviewConfig",
     "ScoreConfig",
     "Section",
     "ServeConfig",

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
 from atnet.config.analyze import AnalyzeConfig
+from atnet.config.monitoring import MonitorConfig
 from atnet.config.release import ReleaseConfig
 from atnet.config.scoring import ScoreConfig
 from atnet.config.serving import ServeConfig
@@ -26,6 +27,7 @@ class Params(StageParams):
     release: ReleaseConfig
     serve: ServeConfig
     score: ScoreConfig
+    monitor: MonitorConfig
     analyze: AnalyzeConfig
     tune: TuneConfig
 

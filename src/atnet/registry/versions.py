@@ -16,7 +16,7 @@ from atnet.config import TrackingConfig
 from atnet.errors import ReleaseError
 from atnet.model_verification import MODEL_ID_TAG, MODEL_TAG
 from atnet.tracking.logged_model import CONTENT_TAG
-from atnet.tracking.store import TrackingStore, open_store, store_faults
+from atnet.tracking.store import TrackingStore, open_database, open_store, store_faults
 from atnet.tracking.tags import finished_run
 
 P = ParamSpec("P")
@@ -77,6 +77,15 @@ def open_registry(config: TrackingConfig, root: Path) -> Registry:
         StoreError: if it does not answer.
     """
     return Registry(open_store(config, root), config.model_name, config, root)
+
+
+def open_registry_copy(config: TrackingConfig, database: Path, root: Path) -> Registry:
+    """Open the registry in a copy of the project's SQLite database.
+
+    Raises:
+        StoreError: if it cannot be used.
+    """
+    return Registry(open_database(config, database, root), config.model_name, config, root)
 
 
 @store_call

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from atnet.config import TrackingConfig
 from atnet.errors import StoreError
-from atnet.redaction import remember_secrets, without_credentials
+from atnet.redaction import redact, remember_secrets, without_credentials
 from atnet.storage import project_root, sqlite_address
 
 QUIET = {
@@ -104,6 +104,46 @@ def resolve_uri(config: TrackingConfig, anchor: Path) -> str:
             f"Set tracking.uri (or {URI_VARIABLE}) to something like sqlite:///mlflow.db or https://mlflow.example.org."
         )
     return uri
+
+
+def open_database(config: TrackingConfig, database: Path, root: Path) -> TrackingStore:
+    """Open a SQLite database as a store, whatever address is configured.
+
+    Raises:
+        StoreError: if it cannot be used.
+    """
+    uri = f"{SQLITE}{database}"
+    with store_faults(uri):
+        return _open(config, uri, root)
+
+
+def configured_database(config: TrackingConfig, anchor: Path) -> Path:
+    """Return the path of the SQLite database that is configured as the store, whether it exists or not.
+
+    Raises:
+        StoreError: if the store is a server or another database, which has backups of its own.
+    """
+    uri = resolve_uri(config, anchor)
+    if not uri.startswith(SQLITE):
+        raise StoreError(
+            f"The tracking store {readable(uri)} is not a SQLite file. Back up its database and artifact store with "
+            "their own tools (docs/operating.md)."
+        )
+    return Path(uri.removeprefix(SQLITE))
+
+
+def artifact_folder(config: TrackingConfig, anchor: Path) -> Path:
+    """Return the folder of the artifacts.
+
+    Raises:
+        StoreError: if they are not in a folder of this machine.
+    """
+    if "://" in config.artifact_location:
+        raise StoreError(
+            f"tracking.artifact_location is {redact(config.artifact_location)}, not a folder. Back it up with the "
+            "tools of that store (docs/operating.md)."
+        )
+    return (anchor / config.artifact_location).resolve()
 
 
 @contextlib.contextmanager

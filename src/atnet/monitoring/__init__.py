@@ -1,0 +1,1 @@
+"""Monitoring: whether recent texts differ from what the champion was evaluated on, whether it hurts, what to do."""
