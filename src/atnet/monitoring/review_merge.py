@@ -66,12 +66,12 @@ def merge_review(
 class _LabelColumn:
     """Labels that are written in a column."""
 
-    def __init__(self, column: str, label_map: Mapping[str, str]) -> None:
+    def __init__(self, column: str, label_map: Mapping[str, str | None]) -> None:
         self._column, self._map = column, label_map
 
     def label(self, row: Mapping[str, Any]) -> str:
         value = str(row.get(self._column) or "")
-        return self._map.get(value, value)
+        return self._map.get(value, value) or ""
 
     def cells(self, label: str) -> dict[str, Any]:
         if self._map.get(label, label) != label:
