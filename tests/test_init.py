@@ -1,7 +1,11 @@
 """`atnet init` in a project with git and DVC: what it writes, what it prints, what it asks."""
 
+import contextlib
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -34,6 +38,7 @@ def reviews(path: Path, rows: int = 200) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_with_yes_everything_is_written_added_and_checked(project: Project, tmp_path: Path) -> None:
     before = (project.root / "params.yaml").read_text(encoding="utf-8")
     printed = project.atnet("init", str(reviews(tmp_path / "avaliações.csv")), "--yes")
@@ -56,6 +61,7 @@ def test_with_yes_everything_is_written_added_and_checked(project: Project, tmp_
     assert project.atnet("check").startswith("check: data/01_raw/avaliações.csv: 200 rows")
 
 
+@pytest.mark.slow
 def test_without_a_terminal_and_without_yes_nothing_is_written(project: Project, tmp_path: Path) -> None:
     finished = project.run("python", "-m", "atnet.cli", "init", str(reviews(tmp_path / "own.csv")), check=False)
 
@@ -64,6 +70,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_written(project: Project,
     assert project.git("status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_an_open_question_ends_with_the_options_to_type(project: Project, tmp_path: Path) -> None:
     table = labeled_texts(100)
     table.assign(title=table["text"].str.slice(0, 40)).to_csv(tmp_path / "own.csv", index=False)
@@ -77,6 +84,7 @@ def test_an_open_question_ends_with_the_options_to_type(project: Project, tmp_pa
     assert "100 rows, 2 labels" in project.run(*command, "--text", "title").stdout
 
 
+@pytest.mark.slow
 def test_a_label_export_becomes_json_lines(project: Project, tmp_path: Path) -> None:
     records = [
         {"id": n, "text": text, "label": [label]}
@@ -89,6 +97,7 @@ def test_a_label_export_becomes_json_lines(project: Project, tmp_path: Path) -> 
     assert len(pd.read_json(project.root / "data/01_raw/export.jsonl", lines=True)) == 60
 
 
+@pytest.mark.slow
 def test_a_table_of_a_database_is_imported_and_can_be_refreshed(project: Project, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as connection:
         labeled_texts(60).to_sql("reviews", connection, index=False)
@@ -108,6 +117,41 @@ def test_training_runs_in_this_environment_even_if_it_is_not_activated(
     monkeypatch.setenv("PATH", "/usr/bin")
     run_commands([("json.tool", "--help")])
     assert "usage" in capfd.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_on_a_terminal_it_asks_what_is_open_and_before_it_writes(project: Project, tmp_path: Path) -> None:
+    table = labeled_texts(100)
+    table.assign(title=table["text"].str.slice(0, 40)).to_csv(tmp_path / "own.csv", index=False)
+    command = [sys.executable, "-m", "atnet.cli", "init", str(tmp_path / "own.csv")]
+    printed = answer_on_a_terminal(project, command, {"Number": "9", "Number (1 to 2)": "2", "[Y/n]": "y"})
+
+    assert "2 columns could be the text" in printed
+    assert "Write these settings to params.yaml?" in printed
+    assert "100 rows, 2 labels" in printed
+    values = yaml.safe_load((project.root / "params.yaml").read_text(encoding="utf-8"))
+    assert values["data"]["columns"]["text"] == "title"
+
+
+def answer_on_a_terminal(project: Project, command: list[str], answers: dict[str, str]) -> str:
+    """Run a command on a pseudo-terminal, answer its questions in order, and return what it printed."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        command, cwd=project.root, env=project.environment(), stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    printed, waiting, seen = "", list(answers.items()), 0
+    # Reading from a terminal that the process has closed fails on Linux.
+    with contextlib.suppress(OSError):
+        while data := os.read(ours, 4096):
+            printed += data.decode(errors="replace")
+            if waiting and waiting[0][0] in printed[seen:]:
+                seen = len(printed)
+                os.write(ours, f"{waiting.pop(0)[1]}\n".encode())
+    os.close(ours)
+    assert process.wait(timeout=60) == 0, printed
+    return printed
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from atnet.files import DVC_FILE, PARAMS_FILE, RAW
+from atnet.files import DVC_FILE, EXPECTATIONS, PARAMS_FILE, RAW
 from atnet.storage import write_text
 from benchmarks.accuracy.datasets import Dataset
 from benchmarks.accuracy.graph import SEEDS_FILE, benchmark_graph, packages_file
@@ -70,6 +70,7 @@ class Workspace:
             shutil.copytree(self.snapshot / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
         _link(dataset.path, project / RAW / dataset.path.name)
         write_text(project / PARAMS_FILE, yaml.safe_dump(dict(params), sort_keys=False))
+        write_text(project / EXPECTATIONS, "expectations: []\n")
         write_text(project / SEEDS_FILE, yaml.safe_dump(dict(seeds)))
         write_text(project / DVC_FILE, benchmark_graph((self.snapshot / DVC_FILE).read_text(encoding="utf-8")))
         write_text(project / ".dvc" / "config", CONFIG.format(cache=self.folder / "cache"))

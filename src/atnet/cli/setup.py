@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
 import pandas as pd
 import typer
 
@@ -156,7 +155,9 @@ def _ask(choice: Choice) -> str:
     print(choice.question)
     for position, answer in enumerate(choice.answers, start=1):
         print(f"  {position}  {answer}")
-    number: int = typer.prompt("Number", type=click.IntRange(1, len(choice.answers)))
+    number = 0
+    while not 1 <= number <= len(choice.answers):
+        number = typer.prompt(f"Number (1 to {len(choice.answers)})", type=int)
     return choice.answers[number - 1]
 
 
