@@ -24,6 +24,8 @@ pytestmark = pytest.mark.slow
 KILLS = 30
 PARTITIONS, ROWS = 12, 1500
 SEED = 12
+KILLED_AT_STARTUP = 0.2
+"""Share of the runs that are killed before they know what is pending."""
 PROGRAM = """
 import sys
 from datetime import UTC, datetime
@@ -87,21 +89,32 @@ def partitions(root: Path) -> list[str]:
 def kill_at_random_moments(story: Story, kills: int) -> list[int]:
     """Kill the run so often, start it again each time, and return how many partitions were pending at each start."""
     rng = random.Random(SEED)
-    began = time.monotonic()
-    story.finish()
-    seconds = time.monotonic() - began
+    startup_seconds, work_seconds = _measure(story)
     pending = []
     for _ in range(kills):
-        process = story.start()
-        # Anywhere between start and end; an early kill hits the imports, a late one another partition.
-        time.sleep(rng.uniform(0.2, 1.0) * seconds)
-        process.send_signal(signal.SIGKILL)
-        out, _ = process.communicate()
-        if out:
-            pending.append(int(out.split()[1]))
+        with story.start() as process:
+            assert process.stdout is not None
+            if rng.random() < KILLED_AT_STARTUP:
+                time.sleep(rng.uniform(0, startup_seconds))
+            else:
+                # The delay counts from here, so that a busy machine does not turn every kill into one at startup.
+                pending.append(int(process.stdout.readline().split()[1]))
+                time.sleep(rng.uniform(0, work_seconds))
+            process.send_signal(signal.SIGKILL)
         if pending and pending[-1] == 0:
             _remove_some(story, rng)
     return pending
+
+
+def _measure(story: Story) -> tuple[float, float]:
+    """Score everything; return the seconds until the number of pending partitions is known, and those after it."""
+    began = time.monotonic()
+    with story.start() as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        known = time.monotonic()
+    assert process.returncode == 0
+    return known - began, time.monotonic() - known
 
 
 def _remove_some(story: Story, rng: random.Random) -> None:

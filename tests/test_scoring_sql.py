@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from atnet.errors import ConfigurationError, DataContractError, DataFileError, ProcessInterrupted, StoreError
+from atnet.scoring import partition_scorer
 from atnet.scoring import score as scoring
 from atnet.scoring.manifest import ScoringModel
 from atnet.scoring.sql_destination import TableWriter
@@ -324,6 +325,6 @@ def test_a_killed_process_is_no_fault_of_a_partition(
     def fail(*_: object, **__: object) -> None:
         raise ProcessInterrupted("killed")
 
-    monkeypatch.setattr(scoring, "write_result", fail)
+    monkeypatch.setattr(partition_scorer, "write_result", fail)
     with pytest.raises(ProcessInterrupted):
         run(job(root, f"{url}::reviews", f"{url}::scored", id_column="key", text_column="review"), model)

@@ -4,7 +4,6 @@
 process that was started and not forked, on one thread and without a memory arena.
 """
 
-import hashlib
 import importlib.abc
 import inspect
 import json
@@ -22,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from atnet.data.text_measures import measure_texts
+from atnet.file_hashes import text_sha256
 from atnet.published_model import MODEL_FOLDER, load_inference
 from atnet.scoring.scored_rows import label_column, probability_column, scattered, strongest_words, worker_schema
 
@@ -80,7 +80,7 @@ class Scorer:
             "version": pa.repeat(pa.scalar(self._job.version, pa.int64()), rows),
             "model_sha256": pa.repeat(self._job.model_sha256, rows),
             "time": pa.repeat(pa.scalar(datetime.fromisoformat(self._job.time), pa.timestamp("us", "UTC")), rows),
-            "text_sha256": pa.array([text_sha256(text) for text in texts], pa.string()),
+            "text_sha256": pa.array([None if text is None else text_sha256(text) for text in texts], pa.string()),
             "text": pa.array(shown, pa.string()),
             "reasons": pa.array(reasons, pa.string()),
             **{name: scattered(values, kept) for name, values in scores.items()},
@@ -119,11 +119,6 @@ def failed_checks(texts: Sequence[str | None], checks: Sequence[Mapping[str, Any
         for position in np.flatnonzero(failed).tolist():
             reasons[position] = "; ".join(filter(None, (reasons[position], check["name"])))
     return reasons
-
-
-def text_sha256(text: str | None) -> str | None:
-    """Return the hash of a text as the service logs it."""
-    return None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class BlockPandas(importlib.abc.MetaPathFinder):

@@ -3,7 +3,6 @@
 No request waits for it. If the disk cannot be written to, rows are lost and requests are still served.
 """
 
-import hashlib
 import logging
 import os
 import threading
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atnet.config import PredictionLogConfig
+from atnet.file_hashes import text_sha256
 from atnet.serving.loaded_model import LoadedModel
 from atnet.serving.prediction_files import SCHEMA, write_predictions
 from atnet.serving.prediction_jobs import ScoredText
@@ -66,7 +66,7 @@ class PredictionLog:
                     "time": now,
                     "request_id": item.job.request_id,
                     "row": item.row,
-                    "text_sha256": hashlib.sha256(item.text.encode("utf-8", "surrogatepass")).hexdigest(),
+                    "text_sha256": text_sha256(item.text),
                     "text": item.text if self._config.include_texts else None,
                     "label": item.label,
                     "score": item.score,
