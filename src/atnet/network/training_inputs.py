@@ -11,7 +11,7 @@ from atnet.config import TrainConfig
 from atnet.files import DVC_FILE, LABELS, TOKENIZER, WORD_VECTORS, encoded_split
 from atnet.storage import read_json, reading
 from atnet.text.encoded_split import EncodedSplit
-from atnet.wide.branch import WideBranch, fit_wide_branch
+from atnet.wide.branch import OnFit, WideBranch, fit_wide_branch, ignore_fit
 
 WIDE_SETTINGS = ("attention", "wide", "wide_regularization", "wide_max_tokens", "soft_target_slope", "class_weights")
 """The parameters of section train on which the wide branch depends."""
@@ -68,8 +68,12 @@ class TrainingInputs:
             vectors=vectors,
         )
 
-    def training_data(self, config: TrainConfig) -> TrainingData:
-        """Assemble the data of a `Trainer` with these settings; fits the wide branch."""
+    def training_data(self, config: TrainConfig, on_fit: OnFit = ignore_fit) -> TrainingData:
+        """Assemble the data of a `Trainer` with these settings; fits the wide branch.
+
+        Args:
+            on_fit: called before each fit of the wide branch.
+        """
         return TrainingData(
             train=self.train,
             validation=self.validation,
@@ -77,10 +81,10 @@ class TrainingInputs:
             classes=len(self.labels),
             pad_to=_max_length(self.tokenizer) if config.attention == "published" else None,
             vectors=self.vectors,
-            wide=self._wide_branch(config),
+            wide=self._wide_branch(config, on_fit),
         )
 
-    def _wide_branch(self, config: TrainConfig) -> WideBranch | None:
+    def _wide_branch(self, config: TrainConfig, on_fit: OnFit) -> WideBranch | None:
         settings = config.model_dump_json(include=set(WIDE_SETTINGS))
         if settings not in self._wide_cache:
             self._wide_cache.clear()  # the branch of a large split takes a hundred megabytes
@@ -90,6 +94,7 @@ class TrainingInputs:
                 validation=self.validation,
                 words=vocabulary(self.tokenizer),
                 classes=len(self.labels),
+                on_fit=on_fit,
             )
         return self._wide_cache[settings]
 

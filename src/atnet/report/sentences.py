@@ -10,6 +10,7 @@ DISPLAY_NAMES = {
     "majority": "majority class",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
     "nb_svm": "NB-SVM",
+    "linear_svm": "linear SVM",
 }
 
 

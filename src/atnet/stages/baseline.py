@@ -4,17 +4,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from atnet.baselines.baselines import fit_baselines, report, summarize
+from atnet.baselines.baselines import LINEAR, fit_baselines, report, summarize
 from atnet.config import SPLITS, Params
 from atnet.files import BASELINE_METRICS, BASELINE_PREDICTIONS, split_table
 from atnet.stages.command import run_stage
+from atnet.stages.progress import FitProgress
 from atnet.storage import read_table, write_json, write_table
 
 
 def baseline(params: Params, root: Path) -> str:
     """Fit on train, tune on validation, predict test."""
     train, validation, test = (read_table(root / split_table(name)) for name in SPLITS)
-    metrics, predictions = report(fit_baselines(train, validation, params.baseline), validation, test)
+    with FitProgress(len(LINEAR) * len(params.baseline.regularization)) as progress:
+        baselines = fit_baselines(train, validation, params.baseline, on_fit=progress.fit)
+    metrics, predictions = report(baselines, validation, test)
     write_table(root / BASELINE_PREDICTIONS, predictions)
     write_json(root / BASELINE_METRICS, metrics)
     return summarize(metrics)

@@ -8,6 +8,26 @@ from tqdm import tqdm
 from atnet.network.training_state import Epoch
 
 
+class FitProgress:
+    """Shows the fits of linear models as a bar on a terminal; elsewhere nothing is shown."""
+
+    def __init__(self, at_most: int) -> None:
+        self._bar = tqdm(total=at_most, unit="fit", leave=False, disable=not sys.stderr.isatty())
+
+    def __enter__(self) -> "FitProgress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def fit(self, fit: str) -> None:
+        """Show what is being fitted; the fits before it are done."""
+        self._bar.set_description_str(fit)
+        self._bar.update()
+
+
 class StepProgress:
     """Shows the steps of the current epoch and a line for each finished epoch."""
 

@@ -24,7 +24,7 @@ with quiet_stderr():
     from atnet.network.compiled_steps import computation_precision
     from atnet.network.model_folder import TrainedModel, save_model
     from atnet.network.training import Trainer
-    from atnet.stages.progress import StepProgress
+    from atnet.stages.progress import FitProgress, StepProgress
 
 
 def train(params: Params, root: Path) -> str:
@@ -35,7 +35,9 @@ def train(params: Params, root: Path) -> str:
     inputs = TrainingInputs.load(root)
     dependencies = [*training_inputs(root), *training_code(root)]
     key = training_key(f"{params.train.model_dump_json()} {precision}", dependencies)
-    trainer = Trainer(params.train, inputs.training_data(params.train), precision=precision)
+    with FitProgress(2 * len(params.train.wide_regularization)) as progress:
+        data = inputs.training_data(params.train, progress.fit)
+    trainer = Trainer(params.train, data, precision=precision)
     checkpoint = project / STATE / "checkpoints" / f"{key}.npz"
     restore_finished(checkpoint, root)
     with tracking.training_run(store, key=key, name=f"training {key[:8]}", params={}) as run:

@@ -6,7 +6,7 @@ weights of a word's character n-grams are summed into one number per word, so th
 Shapes: N texts, V vocabulary entries, R slots for word n-grams, F features, K weight columns (see `weight_columns`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,6 +68,14 @@ class WideBranch:
         return binary_to_two_logits(logits + self.intercept)
 
 
+OnFit = Callable[[str], None]
+"""Called before each fit with what is fitted, such as "wide branch, C = 3"."""
+
+
+def ignore_fit(fit: str) -> None:
+    """Show no progress."""
+
+
 class Candidate(NamedTuple):
     """A fit with one regularization, and its calibrated validation loss."""
 
@@ -77,12 +85,19 @@ class Candidate(NamedTuple):
 
 
 def fit_wide_branch(
-    config: TrainConfig, *, train: EncodedSplit, validation: EncodedSplit, words: Sequence[str], classes: int
+    config: TrainConfig,
+    *,
+    train: EncodedSplit,
+    validation: EncodedSplit,
+    words: Sequence[str],
+    classes: int,
+    on_fit: OnFit = ignore_fit,
 ) -> WideBranch | None:
     """Fit the branch that section train configures, on at most `wide_max_tokens` tokens of each split.
 
     Args:
         words: the vocabulary by token id.
+        on_fit: called before each fit.
 
     Returns:
         The branch, or None where it is switched off.
@@ -101,6 +116,7 @@ def fit_wide_branch(
         targets=class_targets(train, classes=classes, soft_target_slope=config.soft_target_slope),
         row_weights=row_weights(train, classes=classes, balanced=config.class_weights == "balanced"),
         regularization=config.wide_regularization,
+        on_fit=on_fit,
     )
 
 
@@ -112,6 +128,7 @@ def select_branch(
     targets: np.ndarray,
     row_weights: np.ndarray,
     regularization: Sequence[float],
+    on_fit: OnFit = ignore_fit,
 ) -> WideBranch:
     """Fit with and without character n-grams for each regularization; return the fit with the lowest validation loss.
 
@@ -121,6 +138,7 @@ def select_branch(
         words: the vocabulary by token id.
         targets: (N, C) class probabilities.
         regularization: values of C, the inverse strength.
+        on_fit: called before each fit.
     """
     table = ngram_hash_table(train, weight_columns(targets.shape[1]))
     terms = document_term_matrix(train, len(words), table)
@@ -138,6 +156,7 @@ def select_branch(
         prior_scale_FK: np.ndarray, values: Sequence[float], start: LogisticFit | None
     ) -> Iterator[Candidate]:
         for value in values:
+            on_fit(f"wide branch, C = {value:g}")
             start = fit_logistic(
                 features,
                 targets,
