@@ -203,6 +203,7 @@ class EvaluateConfig(Section):
     bootstrap_samples: Annotated[int, Field(ge=100)]
     confidence: OpenFraction
     seed: int
+    target_accuracy: OpenFraction | None
     calibration_bins: Annotated[int, Field(ge=2)]
     min_slice_rows: Annotated[int, Field(ge=1)]
     length_quantiles: list[OpenFraction]
