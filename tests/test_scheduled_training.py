@@ -92,16 +92,17 @@ def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(pro
 
 
 def test_a_stage_that_fails_ends_the_flow_with_its_message(project: Project) -> None:
-    # `check` accepts this: only the stage counts the rarest label.
-    balance = {"validate": {"class_balance": {"min_fraction": 0.9, "severity": "critical"}}}
-    change_params(project.root / "params.yaml", balance)
+    project.dvc("repro")
+    project.commit()
+    # `check` accepts this: only the stage counts the words of the training split.
+    change_params(project.root / "params.yaml", {"tokenize": {"min_frequency": 1_000_000}})
     done = project.run(sys.executable, "-m", "pipelines.training", check=False)
     assert done.returncode == 1
     lines = done.stdout.rstrip().splitlines()
-    assert any(line.startswith("training: validate: ") for line in lines)
-    assert "Running stage 'split'" not in done.stdout
+    assert any(line.startswith("training: tokenize: No word occurs 1000000 times") for line in lines)
+    assert "Running stage 'vectors'" not in done.stdout
     assert "Traceback" not in done.stdout
     # The last good version is restored as the message says.
     project.git("checkout", "dvc.lock")
     project.dvc("checkout", "--force", "--allow-missing", "dvc.yaml")
-    assert (project.root / "data/02_validated/table.parquet").is_file()
+    assert (project.root / "data/04_tokens/tokenizer.json").is_file()
