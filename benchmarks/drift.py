@@ -99,8 +99,9 @@ def collect(data: DriftData, config: MonitorConfig, partitions: int, windows: di
     """Run every cell; finished cells are read from their files."""
     pools = Pools(*(text_features(part[TEXT].tolist(), data.predictor) for part in (data.equal, data.new)))
     results: dict[str, Any] = {}
-    for rows in SIZES:
-        for partition in range(partitions):
+    # All sizes of a partition first, so that an unfinished run has a table of all sizes too.
+    for partition in range(partitions):
+        for rows in SIZES:
             path = RESULTS / "results" / f"{rows}-{partition}.json"
             if not path.is_file():
                 started = time.perf_counter()

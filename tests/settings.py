@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from atnet.config import Params, parse_params
+from atnet.files import EXPECTATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELED: dict[str, dict[str, Any]] = {
@@ -35,7 +36,8 @@ def params_with(*changes: Mapping[str, Mapping[str, Any]]) -> Params:
 
 
 def params_file(folder: Path, *changes: Mapping[str, Mapping[str, Any]]) -> Path:
-    """Write params.yaml with values changed to a folder."""
+    """Write params.yaml with values changed to a folder, and the file of the user's expectations, without any."""
+    (folder / EXPECTATIONS).write_text("expectations: []\n", encoding="utf-8")
     path = folder / "params.yaml"
     path.write_text(changed_text(*changes), encoding="utf-8")
     return path

@@ -8,17 +8,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
 
-from atnet.baselines.baselines import fit_baselines, report
-from atnet.baselines.linear import binarize, log_count_ratios, normalize_to_one, word_ngrams
+from atnet.baselines.baselines import PATIENCE, fit_baselines, report, score_baselines
+from atnet.baselines.features import fit_counter, word_ngrams
+from atnet.baselines.linear import TrainingTexts, binarize, log_count_ratios, normalize_to_one, tfidf_fitter
+from atnet.baselines.svm import svm_fitter
 from atnet.config import BaselineConfig, Params
 from atnet.errors import DataContractError
+from atnet.evaluation.metrics import log_losses
 from atnet.files import BASELINE, BASELINE_METRICS, BASELINE_PREDICTIONS, split_table
 from atnet.stages import baseline as stage
 from atnet.storage import read_json, read_table, write_table
 from tests.texts import labeled_texts
 
-LINEAR = ("tfidf_logistic_regression", "nb_svm")
+LINEAR = ("tfidf_logistic_regression", "nb_svm", "linear_svm")
 
 
 @pytest.fixture
@@ -109,6 +114,88 @@ def test_without_a_frequent_ngram_all_ngrams_are_features(config: BaselineConfig
     baselines = fit_baselines(train, train, with_values(config, min_document_frequency=5))
     assert baselines.predict(["bad", "good"])["nb_svm"].tolist() == ["negative", "positive"]
     assert report(baselines, train, train)[0]["chosen"]["min_document_frequency"] == 1
+
+
+@pytest.mark.parametrize("labels", [2, 6])
+def test_the_probabilities_of_the_svm_are_calibrated_on_validation(config: BaselineConfig, labels: Any) -> None:
+    train, validation, _ = splits_of(labeled_texts(600, labels=labels))
+    # A tenth of wrong labels: a model that is certain everywhere would have a much higher log-loss.
+    rng = np.random.default_rng(0)
+    noisy = validation.assign(label=np.where(rng.random(len(validation)) < 0.1, "negative", validation["label"]))
+    names = sorted(train["label"].unique())
+    noisy["label"] = np.where(noisy["label"].isin(names), noisy["label"], names[0])
+    baselines = fit_baselines(train, noisy, config, models=["linear_svm"])
+    scores = score_baselines(baselines, noisy, baselines.predict(noisy["text"].tolist()))["linear_svm"]
+    model = baselines.models["linear_svm"]
+    counts = baselines.counter.transform(noisy["text"].tolist())
+    actual = pd.Index(names).get_indexer(pd.Index(noisy["label"]))
+    for factor in (0.5, 2.0):
+        other = log_losses(actual, model.scaled(factor).probabilities(counts)).mean()
+        assert scores["log_loss"] < other
+    assert scores["calibration_error"] < 0.2
+
+
+def test_the_svm_reads_the_spelling_of_words_it_has_never_seen(config: BaselineConfig) -> None:
+    train = pd.DataFrame(
+        {
+            "id": [str(row) for row in range(40)],
+            "text": ["unhappy", "unlucky", "happy", "lucky"] * 10,
+            "label": ["negative", "negative", "positive", "positive"] * 10,
+        }
+    )
+    baselines = fit_baselines(train, train, config)
+    assert baselines.predict(["unluckier", "luckier"])["linear_svm"].tolist() == ["negative", "positive"]
+
+
+def test_the_svm_is_fitted_on_at_most_the_configured_number_of_tokens(config: BaselineConfig) -> None:
+    train, validation, _ = splits_of(labeled_texts(300))
+    counter, counts = fit_counter(train["text"].tolist(), max_n=2, min_document_frequency=2)
+    classes = pd.Index(sorted(train["label"].unique())).get_indexer(pd.Index(train["label"]))
+    texts, tokens = TrainingTexts(counts, classes, 2, None), int(counts.vocabulary_NV.sum())
+    scored = counter.transform(validation["text"].tolist())
+
+    def scores(max_tokens: int | None) -> Any:
+        fit = svm_fitter(texts, max_tokens=max_tokens, seed=config.seed)
+        return fit(1.0).decision_function(scored)
+
+    assert np.array_equal(scores(None), scores(tokens))
+    assert not np.array_equal(scores(None), scores(tokens // 2))
+    assert np.array_equal(scores(tokens // 2), scores(tokens // 2))
+
+
+def test_the_search_stops_when_larger_values_do_not_gain(config: BaselineConfig) -> None:
+    train, validation, _ = splits_of(labeled_texts(300))
+    fits: list[str] = []
+    baselines = fit_baselines(train, validation, config, models=["nb_svm"], on_fit=fits.append)
+    chosen = sorted(config.regularization).index(baselines.models["nb_svm"].regularization)
+    assert len(fits) == min(chosen + 1 + PATIENCE, len(config.regularization))
+    assert fits[0].startswith("nb_svm, C = 0.03: validation accuracy ")
+    best = with_values(config, regularization=sorted(config.regularization)[: chosen + 1])
+    again = fit_baselines(train, validation, best, models=["nb_svm"])
+    assert again.models["nb_svm"].regularization == baselines.models["nb_svm"].regularization
+
+
+def test_more_than_two_classes_are_fitted_together_by_their_log_loss() -> None:
+    train, _, test = splits_of(labeled_texts(600, labels=6))
+    counter, counts = fit_counter(train["text"].tolist(), max_n=2, min_document_frequency=2)
+    classes = pd.Index(sorted(train["label"].unique())).get_indexer(pd.Index(train["label"]))
+    model = tfidf_fitter(TrainingTexts(counts, classes, 6, None), seed=13)(3.0)
+    features = TfidfTransformer(sublinear_tf=True).fit_transform(counts.words_NF)
+    reference = LogisticRegression(C=3.0, tol=1e-6, max_iter=1000).fit(features, classes)
+    expected = reference.predict_proba(
+        TfidfTransformer(sublinear_tf=True)
+        .fit(counts.words_NF)
+        .transform(counter.transform(test["text"].tolist()).words_NF)
+    )
+    assert np.allclose(model.probabilities(counter.transform(test["text"].tolist())), expected, atol=0.02)
+
+
+def test_a_label_that_only_validation_has_does_not_stop_the_fit(config: BaselineConfig) -> None:
+    train, validation, _ = splits_of(labeled_texts(300))
+    validation = validation.assign(label=["new", *validation["label"][1:]])
+    baselines = fit_baselines(train, validation, config)
+    metrics, _ = report(baselines, validation, validation)
+    assert metrics["validation"]["linear_svm"]["log_loss"] < 1
 
 
 def test_texts_without_words_are_refused(config: BaselineConfig) -> None:

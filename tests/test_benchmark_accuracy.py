@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
+from atnet import files
 from atnet.config import parse_params
 from atnet.errors import DataFileError
 from atnet.evaluation.bootstrap import Interval
@@ -259,7 +260,8 @@ def test_the_dependencies_of_the_copys_stages_exist_in_it(tmp_path: Path) -> Non
     outputs = {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
     for name, stage in stages.items():
         for dep in stage["deps"]:
-            path = str(PARAMS["data"]["path"]) if dep == "${data.path}" else dep
+            given = {"${data.path}": PARAMS["data"]["path"], "${validate.expectations}": files.EXPECTATIONS}
+            path = str(given.get(dep, dep))
             assert path in outputs or (project / path).exists() or dep == "${data.path}", (name, dep)
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from atnet.data.file_types import unsupported_type
 from atnet.data.reader import read_labeled_texts
+from atnet.data.reading_settings import settings_to_read
 from atnet.errors import DataFileError
 from tests.settings import LABELED, params_with
 
@@ -116,9 +117,12 @@ def test_a_file_that_is_something_else_is_named_with_the_next_step(tmp_path: Pat
     contents, kind, advice = FILES[name]
     (tmp_path / name).write_bytes(contents)
 
-    told = message(tmp_path / name)
-    assert f"{name} is {kind}" in told
-    assert advice in told
+    shown = message(tmp_path / name)
+    assert f"{name} is {kind}" in shown
+    assert advice in shown
+    # No encoding or column makes it a table of texts.
+    params = params_with(LABELED)
+    assert list(settings_to_read(tmp_path / name, params.data, params.validate_)) == []
 
 
 def test_a_database_is_named_with_the_next_step(tmp_path: Path) -> None:

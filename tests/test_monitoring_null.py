@@ -104,17 +104,17 @@ def test_the_cache_knows_model_reference_size_resamples_and_seed() -> None:
     ],
 )
 def test_a_window_is_compared_in_steps_up_to_half_of_the_reference(
-    distinct: int, reference: int, expected: int
+    distinct: int, reference: int, expected: int, params: Params
 ) -> None:
-    assert compared_rows(distinct, reference, min_window_rows=50, max_window_rows=1000) == expected
+    assert compared_rows(distinct, reference, params.monitor) == expected
 
 
-def test_a_smallest_size_between_the_steps_is_a_step() -> None:
-    assert compared_rows(46, 1000, min_window_rows=43, max_window_rows=1000) == 43
+def test_a_smallest_size_between_the_steps_is_a_step(params: Params) -> None:
+    config = params.monitor.model_copy(update={"min_window_rows": 43})
+    assert compared_rows(46, 1000, config) == 43
 
 
-def test_a_level_that_no_window_can_reach_is_an_error_with_the_number_of_drawn_windows_needed(params: Params) -> None:
-    null, _ = normal_null(np.random.default_rng(5))
-    check_resolution(0.05, null)
+def test_a_level_that_no_window_can_reach_is_an_error_with_the_number_of_drawn_windows_needed() -> None:
+    check_resolution(0.05, statistics=3, samples=99)
     with pytest.raises(ConfigurationError, match=r"monitor\.null_samples \(99\).*Set it to 3,000 or more"):
-        check_resolution(0.001, null)
+        check_resolution(0.001, statistics=3, samples=99)

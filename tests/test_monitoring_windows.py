@@ -14,10 +14,11 @@ import pytest
 
 from atnet.config import Params
 from atnet.errors import DataContractError, DataFileError
+from atnet.file_hashes import text_sha256
 from atnet.monitoring.due_windows import LogDays, due_windows, late_row_notes
 from atnet.monitoring.monitor_inputs import clock_notes
 from atnet.monitoring.scored_files import is_scored_file
-from atnet.monitoring.windows import file_window, log_window, text_sha256
+from atnet.monitoring.windows import file_window, log_window
 from atnet.serving.prediction_files import SCHEMA, write_predictions
 from tests.settings import LABELED, params_with
 from tests.test_monitoring_records import record

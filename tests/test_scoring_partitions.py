@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataFileError, ProcessInterrupted
-from atnet.scoring import destinations
-from atnet.scoring import score as scoring
+from atnet.scoring import destinations, partition_scorer
 from atnet.scoring.file_source import FileSource
 from atnet.scoring.manifest import ScoringModel
 from atnet.scoring.partitions import Partition, select_days
@@ -216,7 +215,7 @@ def test_an_input_that_changes_meanwhile_is_not_taken_for_scored(
     root: Path, model: ScoringModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_csv(root / "in.csv", 20)
-    check = scoring.check_input
+    check = partition_scorer.check_input
 
     def growing(*args: object, **options: object) -> object:
         facts = check(*args, **options)  # type: ignore[arg-type]
@@ -224,7 +223,7 @@ def test_an_input_that_changes_meanwhile_is_not_taken_for_scored(
             file.write("late,good\n")
         return facts
 
-    monkeypatch.setattr(scoring, "check_input", growing)
+    monkeypatch.setattr(partition_scorer, "check_input", growing)
     (failure,) = run(job(root, "in.csv", "out.csv"), model).failed
     assert "changed while it was being scored" in failure.message
     assert not (root / "out.csv").exists()
@@ -244,7 +243,7 @@ def test_a_run_that_is_cut_short_leaves_the_earlier_output_or_none_and_is_done_a
 
     with monkeypatch.context() as broken:
         if step == "first chunk":
-            broken.setattr(scoring, "write_result", fail)
+            broken.setattr(partition_scorer, "write_result", fail)
         elif step == "between the renames":
             broken.setattr(destinations.PartFile, "commit", fail)
         else:
@@ -262,14 +261,14 @@ def test_a_run_that_is_cut_short_leaves_the_earlier_output_or_none_and_is_done_a
 
 def test_two_runs_do_not_write_to_one_output(root: Path, model: ScoringModel, monkeypatch: pytest.MonkeyPatch) -> None:
     write_csv(root / "in.csv", 2)
-    check = scoring.check_input
+    check = partition_scorer.check_input
 
     def meanwhile(*args: object, **options: object) -> object:
         with pytest.raises(AtnetError, match="Another `atnet score` is writing to"):
             run(job(root, "in.csv", "out.csv"), model)
         return check(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(scoring, "check_input", meanwhile)
+    monkeypatch.setattr(partition_scorer, "check_input", meanwhile)
     assert len(run(job(root, "in.csv", "out.csv"), model).scored) == 1
 
 

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from atnet.errors import ConfigurationError, DataContractError, DataFileError, ProcessInterrupted, StoreError
+from atnet.scoring import partition_scorer
 from atnet.scoring import score as scoring
 from atnet.scoring.manifest import ScoringModel
 from atnet.scoring.sql_destination import TableWriter
@@ -275,7 +276,7 @@ def test_asking_for_a_database_that_does_not_exist_does_not_create_it(root: Path
 
 def test_a_database_that_does_not_answer_is_reported_without_its_password(root: Path, model: ScoringModel) -> None:
     address = "postgresql://ana:hunter2@127.0.0.1:1/db::t"
-    with pytest.raises(StoreError, match=r"postgresql\+psycopg://ana:\*\*\*@127\.0\.0\.1:1/db::t") as failed:
+    with pytest.raises(StoreError, match=r"postgresql\+psycopg://\*\*\*@127\.0\.0\.1:1/db::t") as failed:
         run(job(root, address, "out.csv"), model)
     assert "hunter2" not in str(failed.value)
     assert "\n" not in str(failed.value)
@@ -324,6 +325,6 @@ def test_a_killed_process_is_no_fault_of_a_partition(
     def fail(*_: object, **__: object) -> None:
         raise ProcessInterrupted("killed")
 
-    monkeypatch.setattr(scoring, "write_result", fail)
+    monkeypatch.setattr(partition_scorer, "write_result", fail)
     with pytest.raises(ProcessInterrupted):
         run(job(root, f"{url}::reviews", f"{url}::scored", id_column="key", text_column="review"), model)

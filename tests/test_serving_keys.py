@@ -29,9 +29,9 @@ def test_keys_are_read_with_their_names() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("0123456789abcdef", "entry 1 does not have the form name=key"),
-        ("a=0123456789abcdef,=0123456789abcdef", "entry 2 does not"),
-        ("a=0123456789abcdef,a=0123456789abcdef", "the name a is used twice"),
+        ("0123456789abcdef", "Entry 1 of ATNET_API_KEYS does not have the form name=key"),
+        ("a=0123456789abcdef,=0123456789abcdef", "Entry 2 of ATNET_API_KEYS does not"),
+        ("a=0123456789abcdef,a=0123456789abcdef", "The name a is used twice"),
         ("a=short", "has 5 characters; use at least 16"),
     ],
 )

@@ -20,7 +20,7 @@ import fasttext
 import numpy as np
 import yaml
 
-from atnet.baselines.linear import tokenize_words
+from atnet.baselines.features import tokenize_words
 from atnet.files import STATE, split_table
 from atnet.storage import read_json, write_json
 from benchmarks.accuracy.graph import SEEDS_FILE

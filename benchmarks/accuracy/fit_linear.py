@@ -1,4 +1,4 @@
-"""Fit the three baselines of the `baseline` stage and predict a split: `... fit_linear validation`, then `test`.
+"""Fit the baselines of the `baseline` stage and predict a split: `... fit_linear validation`, then `test`.
 
 On validation, C is chosen and recorded; on test, the recorded C is used. The stage itself also scores the test split,
 which must not be read here, so its parts are called one by one.
@@ -6,14 +6,14 @@ which must not be read here, so its parts are called one by one.
 
 import sys
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from atnet.baselines.baselines import LINEAR, MAJORITY
-from atnet.baselines.linear import LinearModel, TrainingTexts, fit_vectorizer, normalize_to_one, tokenize_words
+from atnet.baselines.baselines import LINEAR, LINEAR_SVM, MAJORITY, ScoredTexts, make_fitter
+from atnet.baselines.features import fit_counter
+from atnet.baselines.linear import Fit, LinearModel, TrainingTexts
+from atnet.baselines.svm import calibration_temperature
 from atnet.config import BaselineConfig
 from atnet.evaluation.metrics import count_classes
 from atnet.files import split_table
@@ -24,52 +24,53 @@ from benchmarks.accuracy.results import LabeledTexts, facts_file, predictions_fi
 from benchmarks.accuracy.search import extending_search
 
 
-@dataclass(frozen=True, slots=True)
-class CountedSplit:
-    """The n-gram counts of a split."""
-
-    counts_NF: csr_array
-    actual_N: np.ndarray
-
-
 def main(split: str) -> None:
     """Fit the models, choose C on validation, and write predictions."""
     exit_with_parent()
     config = load_params().baseline
     train, texts = read_split("train"), read_split(split)
-    words, started = tokenize_words(train.texts), time.perf_counter()
-    counter, counts_NF = fit_vectorizer(
-        words, max_n=config.max_ngram, min_document_frequency=config.min_document_frequency
+    started = time.perf_counter()
+    counter, counts = fit_counter(
+        train.texts, max_n=config.max_ngram, min_document_frequency=config.min_document_frequency
     )
     counting_seconds = time.perf_counter() - started
-    training = TrainingTexts(counts_NF, train.actual_N, len(train.labels), _weights())
-    counted = CountedSplit(csr_array(counter.transform(tokenize_words(texts.texts))), texts.actual_N)
+    training = TrainingTexts(counts, train.actual_N, len(train.labels), _weights())
+    scored = ScoredTexts(counter.transform(texts.texts), texts.actual_N)
+    fits = {name: make_fitter(name, training, config) for name in LINEAR}
     chooses = split == "validation"
-    facts = {name: choose_c(name, training, counted, config) for name in LINEAR} if chooses else _recorded()
+    facts = {name: choose_c(fits[name], scored, config) for name in LINEAR} if chooses else _recorded()
     predicted = {MAJORITY: _label_shares(train, len(texts.texts))}
     for name in LINEAR:
         started = time.perf_counter()
-        model = LINEAR[name](training, regularization=facts[name]["C"], seed=config.seed)
+        model = make_fitter(name, training, config)(facts[name]["C"])
         facts[name]["seconds"] = counting_seconds + time.perf_counter() - started
         facts[name]["parameters"] = _parameters(model)
-        predicted[name] = normalize_to_one(model.decision_function(counted.counts_NF))
+        if name == LINEAR_SVM:
+            model = _calibrated(model, scored, facts[name], chooses=chooses)
+        predicted[name] = model.probabilities(scored.counts)
     if chooses:
         write_json(facts_file("linear"), {MAJORITY: {"seconds": 0.0, "parameters": len(train.labels)}, **facts})
     save_predictions(predictions_file("linear", split), texts.actual_N, predicted)
 
 
-def choose_c(name: str, train: TrainingTexts, validation: CountedSplit, config: BaselineConfig) -> dict[str, Any]:
+def choose_c(fit: Fit, validation: ScoredTexts, config: BaselineConfig) -> dict[str, Any]:
     """Choose C as the stage does, by accuracy, then macro-F1, then the smaller value; extend the range if necessary."""
 
     def quality(strength: float) -> tuple[float, float]:
-        model = LINEAR[name](train, regularization=strength, seed=config.seed)
-        predicted_N = model.decision_function(validation.counts_NF).argmax(axis=1)
-        counts = count_classes(validation.actual_N, predicted_N, train.classes)
+        scores_NC = fit(strength).decision_function(validation.counts)
+        counts = count_classes(validation.actual_N, scores_NC.argmax(axis=1), scores_NC.shape[1])
         return float(counts.accuracy), float(counts.macro_f1)
 
     choice = extending_search(config.regularization, quality)
     accuracies = {f"{value:g}": accuracy for value, (accuracy, *_) in sorted(choice.tried.items())}
     return {"C": choice.value, "at_border": choice.at_border, "tried": accuracies}
+
+
+def _calibrated(model: LinearModel, scored: ScoredTexts, facts: dict[str, Any], *, chooses: bool) -> LinearModel:
+    """Calibrate on validation and record the temperature; on test, use the recorded one."""
+    if chooses:
+        facts["temperature"] = calibration_temperature(model, scored.counts, scored.actual_N)
+    return model.scaled(1 / facts["temperature"])
 
 
 def _recorded() -> dict[str, Any]:

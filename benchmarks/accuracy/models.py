@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 ATNET, ATNET_PUBLISHED, FASTTEXT = "atnet", "atnet_published", "fasttext"
-LINEAR = ("majority", "tfidf_logistic_regression", "nb_svm")
+LINEAR = ("majority", "tfidf_logistic_regression", "nb_svm", "linear_svm")
 BASELINES = (*LINEAR, FASTTEXT)
 TITLES = {
     "majority": "majority class",
     "tfidf_logistic_regression": "TF-IDF(1,2) + logistic regression",
     "nb_svm": "NB-SVM(1,2)",
+    "linear_svm": "linear SVM, words(1,2) + characters(2,5)",
     FASTTEXT: "fastText",
     ATNET_PUBLISHED: "AtNet, as published",
     ATNET: "**AtNet, default**",

@@ -70,6 +70,7 @@ class Workspace:
             shutil.copytree(self.snapshot / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
         _link(dataset.path, project / RAW / dataset.path.name)
         write_text(project / PARAMS_FILE, yaml.safe_dump(dict(params), sort_keys=False))
+        write_text(project / EXPECTATIONS, "expectations: []\n")
         write_text(project / SEEDS_FILE, yaml.safe_dump(dict(seeds)))
         write_text(project / DVC_FILE, benchmark_graph((self.snapshot / DVC_FILE).read_text(encoding="utf-8")))
         write_text(project / EXPECTATIONS, "expectations: []\n")

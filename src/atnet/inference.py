@@ -50,6 +50,8 @@ class Predictions:
     """(N, C) float32, before calibration."""
     probabilities: np.ndarray
     """(N, C) float64, calibrated; each row sums to 1."""
+    min_confidence: float | None = None
+    """Below it the model abstains; None: it answers every text."""
 
     @property
     def predicted(self) -> list[str]:
@@ -61,6 +63,12 @@ class Predictions:
         """(N,) probability of the predicted label."""
         scores: np.ndarray = self.probabilities.max(axis=1)
         return scores
+
+    @property
+    def abstains(self) -> np.ndarray:
+        """(N,) whether the model is not confident enough to answer; `predicted` has its best guess all the same."""
+        abstains: np.ndarray = self.scores < (0.0 if self.min_confidence is None else self.min_confidence)
+        return abstains
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,8 @@ class Explanation:
     """Contribution of each token to the lead of the label, in uncalibrated logits; see `Predictor.explain`."""
     base: float
     """The lead of an empty text; base and contributions sum to the lead."""
+    abstains: bool = False
+    """Whether the model is not confident enough to answer."""
 
 
 class Predictor:
@@ -93,16 +103,20 @@ class Predictor:
         labels: Sequence[str],
         temperature: float,
         pad_to: int | None,
+        min_confidence: float | None = None,
         threads: int = 1,
     ) -> None:
         """Take the parts of a loaded model.
 
         Args:
             pad_to: tokens to which every text is padded; None pads a batch to its longest text.
+            min_confidence: smallest probability of the predicted label with which the model answers; None: it always
+                does.
             threads: batches computed at the same time.
         """
         self.labels = tuple(labels)
         self.temperature = temperature
+        self.min_confidence = min_confidence
         self._tokenizer = tokenizer
         self._session = session
         self._pad_to = pad_to
@@ -126,6 +140,9 @@ class Predictor:
         try:
             config = json.loads((folder / name).read_text(encoding="utf-8"))
             labels, temperature, pad_to = config["labels"], float(config["temperature"]), config["pad_to"]
+            # Models without a reject option do not have the key.
+            option = config.get("reject_option")
+            min_confidence = None if option is None else float(option["min_confidence"])
             name = "tokenizer.json"
             tokenizer = Tokenizer.from_str((folder / name).read_text(encoding="utf-8"))
             name = "model.onnx"
@@ -143,7 +160,15 @@ class Predictor:
                 "They belong to different models: run `dvc checkout`."
             )
         threads = _available_cores() if threads is None else threads
-        return cls(tokenizer, session, labels=labels, temperature=temperature, pad_to=pad_to, threads=threads)
+        return cls(
+            tokenizer,
+            session,
+            labels=labels,
+            temperature=temperature,
+            pad_to=pad_to,
+            min_confidence=min_confidence,
+            threads=threads,
+        )
 
     @property
     def has_wide_branch(self) -> bool:
@@ -161,7 +186,7 @@ class Predictor:
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Predict each text; neither padding nor the other texts of a batch change a prediction."""
         logits = self.logits(self.encode(texts))
-        return Predictions(self.labels, logits, softmax(logits / self.temperature))
+        return Predictions(self.labels, logits, softmax(logits / self.temperature), self.min_confidence)
 
     def logits(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
         """Compute the logits of encoded texts: (N, C) float32, before calibration."""
@@ -214,6 +239,7 @@ class Predictor:
             attention=(attended / max(attended.sum(), 1e-12)).tolist(),
             contributions=contributions.tolist(),
             base=float(base),
+            abstains=self.min_confidence is not None and bool(probabilities[best] < self.min_confidence),
         )
 
     def _deep_contributions(self, ids: list[int], lead: np.ndarray) -> tuple[np.ndarray, float]:

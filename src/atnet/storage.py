@@ -38,8 +38,9 @@ def sqlite_address(path: Path) -> str:
     plain = str(path)
     if "?" not in plain and unquote(plain) == plain:
         return f"sqlite:///{plain}"
-    # The driver is named because MLflow creates the folder of a plain sqlite:/// address without decoding it.
-    return f"sqlite+pysqlite:///{plain.replace('%', '%25').replace('?', '%3F')}"
+    # SQLAlchemy cuts a path at a "?", and MLflow decodes one with "%"; SQLite itself decodes a file: address. With
+    # the driver's name in front, MLflow does not try to create the folder.
+    return f"sqlite+pysqlite:///{path.absolute().as_uri().replace('file://', 'file:', 1)}?uri=true"
 
 
 def cpu_flags() -> set[str]:

@@ -52,7 +52,7 @@ def linear_learner(name: str, config: BaselineConfig) -> Learner:
 
     def learn(tasks: Sequence[Task]) -> Iterator[TaskPredictions]:
         for task in tasks:
-            fitted = fit_baselines(task.train, task.validation, config)
+            fitted = fit_baselines(task.train, task.validation, config, models=[name])
             yield TaskPredictions(fitted.labels, fitted.probabilities(task.texts)[name][None])
 
     return learn

@@ -1,43 +1,42 @@
-"""The baselines that AtNet must beat: majority class, TF-IDF with logistic regression, NB-SVM.
+"""The baselines that AtNet must beat: majority class, TF-IDF with logistic regression, NB-SVM, a linear SVM.
 
 Letters in array names: N texts, F features, C classes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from sklearn.feature_extraction.text import CountVectorizer
 
-from atnet.baselines.linear import (
-    LinearModel,
-    TrainingTexts,
-    fit_nb_svm,
-    fit_tfidf,
-    fit_vectorizer,
-    normalize_to_one,
-    tokenize_words,
-)
+from atnet.baselines.features import NgramCounter, NgramCounts, fit_counter
+from atnet.baselines.linear import Fit, LinearModel, TrainingTexts, nb_svm_fitter, tfidf_fitter
+from atnet.baselines.svm import calibration_temperature, svm_fitter
 from atnet.config import BaselineConfig
 from atnet.errors import DataContractError
-from atnet.evaluation.metrics import Floats, Ints, count_classes
+from atnet.evaluation.calibration import expected_calibration_error
+from atnet.evaluation.metrics import Floats, Ints, count_classes, log_losses
 from atnet.schema import ID, LABEL, TEXT, WEIGHT
 
 MAJORITY = "majority"
-LINEAR: dict[str, "Fit"] = {"tfidf_logistic_regression": fit_tfidf, "nb_svm": fit_nb_svm}
+TFIDF, NB_SVM, LINEAR_SVM = "tfidf_logistic_regression", "nb_svm", "linear_svm"
+LINEAR = (TFIDF, NB_SVM, LINEAR_SVM)
+PATIENCE = 2
+"""Values of C in a row without a gain after which no larger one is tried."""
+
+CALIBRATION_BINS = 15
 
 Labels = NDArray[np.object_]
+Scores = dict[str, dict[str, float]]
+"""Baseline -> metric -> value."""
+OnFit = Callable[[str], None]
+"""Called after each fit with a line about it: a fit on many texts takes minutes."""
 
 
-class Fit(Protocol):
-    """A function that fits a linear model."""
-
-    def __call__(self, train: TrainingTexts, *, regularization: float, seed: int) -> LinearModel:
-        """Fit one model."""
+def ignore_fit(message: str) -> None:
+    """Do nothing after a fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +47,34 @@ class Baselines:
     """Sorted."""
     majority: int
     """Index of the most frequent label."""
-    vectorizer: CountVectorizer
+    counter: NgramCounter
     models: Mapping[str, LinearModel]
 
     def predict(self, texts: Sequence[str]) -> dict[str, Labels]:
         """Predict the label of each text, by baseline name."""
-        names = np.array(self.labels, dtype=object)
-        predicted = {name: names[scores_NC.argmax(axis=1)] for name, scores_NC in self._scores(texts).items()}
+        names, counts = np.array(self.labels, dtype=object), self.counter.transform(texts)
+        predicted = {name: names[model.decision_function(counts).argmax(axis=1)] for name, model in self.models.items()}
         return {MAJORITY: np.full(len(texts), names[self.majority], dtype=object), **predicted}
 
     def probabilities(self, texts: Sequence[str]) -> dict[str, Floats]:
         """Return the class probabilities of the linear models, (N, C) in the order of the labels."""
-        return {name: normalize_to_one(scores_NC) for name, scores_NC in self._scores(texts).items()}
-
-    def _scores(self, texts: Sequence[str]) -> dict[str, Floats]:
-        counts_NF = csr_array(self.vectorizer.transform(tokenize_words(texts)))
-        return {name: model.decision_function(counts_NF) for name, model in self.models.items()}
+        counts = self.counter.transform(texts)
+        return {name: model.probabilities(counts) for name, model in self.models.items()}
 
 
 def fit_baselines(
     train: pd.DataFrame,
     validation: pd.DataFrame,
     config: BaselineConfig,
-    on_fit: Callable[[str], None] = lambda message: None,
+    *,
+    models: Sequence[str] = LINEAR,
+    on_fit: OnFit = ignore_fit,
 ) -> Baselines:
     """Fit on train; choose each C by validation accuracy, then macro-F1, then the stronger regularization.
 
     Args:
-        train: rows to fit on.
-        validation: rows to choose on.
-        config: the values of C and the features.
-        on_fit: called after each fit with a line about it.
+        models: names of the linear models to fit.
+        on_fit: called after each fit.
 
     Raises:
         DataContractError: if train has fewer than two labels or no words.
@@ -89,37 +85,58 @@ def fit_baselines(
             f"All training rows have the label {', '.join(labels)!r}; a classifier needs two. Check the labels and the "
             "split column of the data, then run `dvc repro`."
         )
-    vectorizer, counts_NF = fit_vectorizer(
-        tokenize_words(train[TEXT].tolist()),
-        max_n=config.max_ngram,
-        min_document_frequency=config.min_document_frequency,
+    counter, counts = fit_counter(
+        train[TEXT].tolist(), max_n=config.max_ngram, min_document_frequency=config.min_document_frequency
     )
     classes_N = pd.Index(labels).get_indexer(pd.Index(train[LABEL]))
     texts = TrainingTexts(
-        counts_NF=counts_NF,
+        counts=counts,
         classes_N=classes_N,
         classes=len(labels),
         weights_N=train[WEIGHT].to_numpy(np.float64) if WEIGHT in train.columns else None,
     )
-    validation_NF = csr_array(vectorizer.transform(tokenize_words(validation[TEXT].tolist())))
     actual_N = pd.Index(labels).get_indexer(pd.Index(validation[LABEL]))
-    models = {}
-    for name, fit in LINEAR.items():
-        fits = _fits(fit, texts, config)
-        models[name] = _select_best(name, fits, (validation_NF, actual_N), on_fit)
-    return Baselines(labels, int(np.bincount(classes_N).argmax()), vectorizer, models)
+    scored = ScoredTexts(counter.transform(validation[TEXT].tolist()), actual_N)
+    fitted = {name: _fit_best(name, make_fitter(name, texts, config), scored, config, on_fit) for name in models}
+    if LINEAR_SVM in fitted:
+        temperature = calibration_temperature(fitted[LINEAR_SVM], scored.counts, actual_N)
+        fitted[LINEAR_SVM] = fitted[LINEAR_SVM].scaled(1 / temperature)
+    return Baselines(labels, int(np.bincount(classes_N).argmax()), counter, fitted)
 
 
-def score_baselines(
-    baselines: Baselines, table: pd.DataFrame, predictions: Mapping[str, Labels]
-) -> dict[str, dict[str, float]]:
-    """Compute accuracy and macro-F1 of each baseline's predictions for the rows of a split."""
+def make_fitter(name: str, train: TrainingTexts, config: BaselineConfig) -> Fit:
+    """Prepare the fits of a linear model."""
+    if name == TFIDF:
+        return tfidf_fitter(train, seed=config.seed)
+    if name == NB_SVM:
+        return nb_svm_fitter(train, seed=config.seed)
+    return svm_fitter(train, max_tokens=config.svm_max_tokens, seed=config.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTexts:
+    """Counted texts with their class ids; -1 for a label that train does not have."""
+
+    counts: NgramCounts
+    actual_N: Ints
+
+
+def score_baselines(baselines: Baselines, table: pd.DataFrame, predictions: Mapping[str, Labels]) -> Scores:
+    """Compute the metrics of each baseline's predictions for the rows of a split; of the linear models, log-loss too.
+
+    The log-loss and the calibration error cover the rows whose label train has.
+    """
     labels = pd.Index(baselines.labels)
     actual_N = labels.get_indexer(pd.Index(table[LABEL]))
-    return {
+    scores = {
         name: _metrics(actual_N, labels.get_indexer(pd.Index(predicted)), len(labels))
         for name, predicted in predictions.items()
     }
+    known_N = actual_N >= 0
+    if known_N.any():
+        for name, probabilities_NC in baselines.probabilities(table[TEXT].tolist()).items():
+            scores[name] |= _soft_metrics(actual_N[known_N], probabilities_NC[known_N])
+    return scores
 
 
 def report(baselines: Baselines, validation: pd.DataFrame, test: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -131,8 +148,8 @@ def report(baselines: Baselines, validation: pd.DataFrame, test: pd.DataFrame) -
         "chosen": {
             MAJORITY: {"label": baselines.labels[baselines.majority]},
             **{name: {"C": model.regularization} for name, model in baselines.models.items()},
-            "features": len(baselines.vectorizer.vocabulary_),
-            "min_document_frequency": baselines.vectorizer.min_df,
+            "features": len(baselines.counter.word_ngrams.vocabulary_),
+            "min_document_frequency": baselines.counter.word_ngrams.min_df,
         },
     }
     return metrics, pd.DataFrame({ID: test[ID], **predictions})
@@ -144,26 +161,36 @@ def summarize(metrics: Mapping[str, Any]) -> str:
     return f"test accuracy: {accuracies}"
 
 
-def _fits(fit: Fit, train: TrainingTexts, config: BaselineConfig) -> Iterator[LinearModel]:
-    """Fit with each C, the strongest regularization first."""
-    return (fit(train, regularization=c, seed=config.seed) for c in sorted(config.regularization))
+def _fit_best(name: str, fit: Fit, validation: ScoredTexts, config: BaselineConfig, on_fit: OnFit) -> LinearModel:
+    """Fit with each C, the strongest regularization first, until larger values do not gain; return the first best."""
+    best: tuple[tuple[float, float], LinearModel] | None = None
+    without_gain = 0
+    for c in sorted(config.regularization):
+        model = fit(c)
+        quality = _quality(model, validation)
+        on_fit(f"{name}, C = {c:g}: validation accuracy {quality[0]:.1%}")
+        if best is None or quality > best[0]:
+            best, without_gain = (quality, model), 0
+        elif (without_gain := without_gain + 1) == PATIENCE:
+            break
+    assert best is not None  # the list is not empty
+    return best[1]
 
 
-def _select_best(
-    name: str, models: Iterator[LinearModel], validation: tuple[csr_array, Ints], on_fit: Callable[[str], None]
-) -> LinearModel:
-    """Return the first of the best models."""
-    counts_NF, actual_N = validation
-
-    def quality(model: LinearModel) -> tuple[float, float]:
-        scores_NC = model.decision_function(counts_NF)
-        metrics = _metrics(actual_N, scores_NC.argmax(axis=1), scores_NC.shape[1])
-        on_fit(f"{name}, C = {model.regularization:g}: validation accuracy {metrics['accuracy']:.1%}")
-        return metrics["accuracy"], metrics["macro_f1"]
-
-    return max(models, key=quality)
+def _quality(model: LinearModel, validation: ScoredTexts) -> tuple[float, float]:
+    scores_NC = model.decision_function(validation.counts)
+    metrics = _metrics(validation.actual_N, scores_NC.argmax(axis=1), scores_NC.shape[1])
+    return metrics["accuracy"], metrics["macro_f1"]
 
 
 def _metrics(actual_N: Ints, predicted_N: Ints, classes: int) -> dict[str, float]:
-    counts = count_classes(actual_N, predicted_N, classes)
+    # A label that train does not have is one class more, which is never predicted.
+    counts = count_classes(np.where(actual_N < 0, classes, actual_N), predicted_N, classes + 1)
     return {"accuracy": float(counts.accuracy), "macro_f1": float(counts.macro_f1)}
+
+
+def _soft_metrics(actual_N: Ints, probabilities_NC: Floats) -> dict[str, float]:
+    return {
+        "log_loss": float(log_losses(actual_N, probabilities_NC).mean()),
+        "calibration_error": expected_calibration_error(actual_N, probabilities_NC, CALIBRATION_BINS),
+    }

@@ -1,24 +1,26 @@
-"""Linear one-vs-rest classifiers of word n-grams: TF-IDF with logistic regression, and NB-SVM.
+"""Linear classifiers of word n-grams: TF-IDF with logistic regression, and NB-SVM.
 
-Letters in array names: N texts, F features (n-grams), C classes.
+Two classes are fitted by liblinear. More are fitted together, with a softmax: one fit per class against the rest takes
+ten times as long with 77 classes.
+
+Letters in array names: N texts, F features (n-grams), C classes, K weight columns (1 for two classes, else C).
 """
 
-import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
-from atnet.errors import DataContractError
+from atnet.baselines.features import NgramCounts
 from atnet.evaluation.metrics import Floats, Ints
-from atnet.text.word_splitting import split_words, text_normalizer, word_splitter
+from atnet.inference import softmax
+from atnet.wide.logistic import LogisticFit, fit_logistic
 
 SMOOTHING = 1.0
 """Added to the counts in the naive-Bayes ratio."""
@@ -26,81 +28,95 @@ TOLERANCE = 1e-2
 MAX_ITERATIONS = 1000
 
 
+Features = Callable[[NgramCounts], csr_array]
+"""Maps the counts of N texts to the features of a model (N, F)."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinearModel:
     """A fitted linear classifier: one weight per n-gram and class."""
 
-    features: Callable[[csr_array], csr_array]
-    """Maps counts (N, F) to the features of the model (N, F)."""
+    features: Features
     weights_FC: Floats
     intercepts_C: Floats
     regularization: float
     """C, the inverse strength."""
+    one_vs_rest: bool = False
+    """Whether the scores are log-odds of each class against all others; else they are logits of a softmax."""
 
-    def decision_function(self, counts_NF: csr_array) -> Floats:
-        """Return the log-odds of each class against all others, (N, C)."""
-        return np.asarray(self.features(counts_NF) @ self.weights_FC) + self.intercepts_C
+    def decision_function(self, counts: NgramCounts) -> Floats:
+        """Return the score of each class, (N, C)."""
+        return np.asarray(self.features(counts) @ self.weights_FC) + self.intercepts_C
+
+    def probabilities(self, counts: NgramCounts) -> Floats:
+        """Return the class probabilities, (N, C)."""
+        scores_NC = self.decision_function(counts)
+        return normalize_to_one(scores_NC) if self.one_vs_rest else softmax(scores_NC)
+
+    def scaled(self, factor: float) -> "LinearModel":
+        """Return the model whose scores are multiplied by a factor."""
+        return replace(self, weights_FC=self.weights_FC * factor, intercepts_C=self.intercepts_C * factor)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingTexts:
     """The data on which the models are fitted."""
 
-    counts_NF: csr_array
+    counts: NgramCounts
     classes_N: Ints
     classes: int
     weights_N: Floats | None
     """Weight of each text; None: equal weights."""
 
 
-def tokenize_words(texts: Sequence[str]) -> list[list[str]]:
-    """Split texts into lower-case words, at the same places as the word tokenizer."""
-    return split_words(texts, text_normalizer(lowercase=True, strip_accents=False), word_splitter())
+@dataclass(frozen=True, slots=True)
+class SparseMatrix:
+    """A sparse matrix (N, F) and its transpose, as `fit_logistic` uses them."""
+
+    matrix_NF: csr_array
+    transposed_FN: csr_array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return N and F."""
+        rows, columns = self.matrix_NF.shape
+        return rows, columns
+
+    def matmul(self, weights_FK: np.ndarray) -> np.ndarray:
+        """Multiply the matrix by weights: (N, K)."""
+        return np.asarray(self.matrix_NF @ weights_FK)
+
+    def rmatmul(self, gradients_NK: np.ndarray) -> np.ndarray:
+        """Multiply the transposed matrix by gradients: (F, K)."""
+        return np.asarray(self.transposed_FN @ gradients_NK)
 
 
-def word_ngrams(words: Sequence[str], *, max_n: int) -> Iterator[str]:
-    """Yield all n-grams of one to `max_n` words."""
-    for n in range(1, max_n + 1):
-        for start in range(len(words) - n + 1):
-            yield " ".join(words[start : start + n])
+Fit = Callable[[float], LinearModel]
+"""Fits one model with an inverse strength C; called with ascending values, each fit starts from the one before."""
 
 
-def fit_vectorizer(
-    words: Sequence[Sequence[str]], *, max_n: int, min_document_frequency: int
-) -> tuple[CountVectorizer, csr_array]:
-    """Select the n-grams that become features and count them; if none is frequent enough, all become features.
+def tfidf_fitter(train: TrainingTexts, *, seed: int) -> Fit:
+    """Prepare logistic regression on TF-IDF features with sublinear term frequencies."""
+    transformer = TfidfTransformer(sublinear_tf=True).fit(train.counts.words_NF)
+    features_NF = csr_array(transformer.transform(train.counts.words_NF))
 
-    Raises:
-        DataContractError: if the texts contain no words.
-    """
-    for minimum in (min_document_frequency, 1):
-        vectorizer = CountVectorizer(analyzer=partial(word_ngrams, max_n=max_n), min_df=minimum, dtype=np.float64)
-        # scikit-learn reports an empty vocabulary only by this exception.
-        with contextlib.suppress(ValueError):
-            return vectorizer, csr_array(vectorizer.fit_transform(words))
-    raise DataContractError("The training texts contain no words. Check data.columns.text.")
+    def features(counts: NgramCounts) -> csr_array:
+        return csr_array(transformer.transform(counts.words_NF))
+
+    scale_FK = np.ones((features_NF.shape[1], train.classes), np.float32)
+    return _fitter(features, features_NF, scale_FK, train, seed)
 
 
-def fit_tfidf(train: TrainingTexts, *, regularization: float, seed: int) -> LinearModel:
-    """Fit logistic regression on TF-IDF features with sublinear term frequencies."""
-    transformer = TfidfTransformer(sublinear_tf=True).fit(train.counts_NF)
-    features_NF = transformer.transform(train.counts_NF)
-    fits = [_fit_class(features_NF, train, c, regularization, seed) for c in _fitted_classes(train.classes)]
-    return _model(transformer.transform, fits, regularization)
-
-
-def fit_nb_svm(train: TrainingTexts, *, regularization: float, seed: int) -> LinearModel:
-    """Fit logistic regression on binary n-gram features, each scaled by its naive-Bayes log-count ratio.
+def nb_svm_fitter(train: TrainingTexts, *, seed: int) -> Fit:
+    """Prepare logistic regression on binary n-gram features, each scaled by its naive-Bayes log-count ratio.
 
     From Wang & Manning 2012, with the logistic loss instead of the hinge loss, which gives probabilities.
     """
-    binary_NF = binarize(train.counts_NF)
-    fits = []
-    for c in _fitted_classes(train.classes):
-        ratios_F = log_count_ratios(binary_NF, train.classes_N == c, train.weights_N)
-        weights_F, intercept = _fit_class(csr_array(binary_NF @ diags_array(ratios_F)), train, c, regularization, seed)
-        fits.append((weights_F * ratios_F, intercept))
-    return _model(binarize, fits, regularization)
+    binary_NF = binarize(train.counts.words_NF)
+    # Of two classes one is enough: the other has the opposite weights.
+    classes = range(1, 2) if train.classes == 2 else range(train.classes)
+    ratios_FK = np.stack([log_count_ratios(binary_NF, train.classes_N == c, train.weights_N) for c in classes], axis=1)
+    return _fitter(lambda counts: binarize(counts.words_NF), binary_NF, ratios_FK, train, seed)
 
 
 def binarize(counts_NF: csr_array) -> csr_array:
@@ -122,31 +138,47 @@ def normalize_to_one(scores_NC: Floats) -> Floats:
     return np.asarray(sigmoid_NC / sigmoid_NC.sum(axis=1, keepdims=True))
 
 
-def _fitted_classes(classes: int) -> range:
-    # Of two classes one is enough: the other has the opposite weights.
-    return range(1, 2) if classes == 2 else range(classes)
+def _fitter(features: Features, features_NF: csr_array, scale_FK: Floats, train: TrainingTexts, seed: int) -> Fit:
+    """Prepare logistic regression whose features are multiplied by a scale of their own for each class."""
+    if train.classes == 2:
+        return _binary_fitter(features, features_NF, scale_FK[:, -1], train, seed)
+    single_NF = csr_array(features_NF.astype(np.float32))
+    matrix = SparseMatrix(single_NF, csr_array(single_NF.T))
+    targets_NC = np.eye(train.classes, dtype=np.float32)[train.classes_N]
+    weights_N = np.ones(len(train.classes_N)) if train.weights_N is None else train.weights_N
+    last: LogisticFit | None = None
+
+    def fit(regularization: float) -> LinearModel:
+        nonlocal last
+        last = fit_logistic(
+            matrix,
+            targets_NC,
+            prior_scale_FK=scale_FK.astype(np.float32),
+            regularization=regularization,
+            row_weights_N=weights_N.astype(np.float32),
+            start=last,
+        )
+        weights_FC, intercepts_C = last.weights_FK.astype(np.float64), last.intercept_K.astype(np.float64)
+        return LinearModel(features, weights_FC, intercepts_C, regularization)
+
+    return fit
 
 
-def _fit_class(
-    features_NF: csr_array, train: TrainingTexts, positive: int, regularization: float, seed: int
-) -> tuple[Floats, float]:
-    """Fit one class against the rest; return its weights and its intercept."""
-    # The dual form: on sparse texts it gives the same predictions as the primal form, ten times as fast.
-    solver = LogisticRegression(
-        C=regularization, solver="liblinear", dual=True, tol=TOLERANCE, max_iter=MAX_ITERATIONS, random_state=seed
-    )
-    with warnings.catch_warnings():
-        # A fit that does not converge competes on validation like any other.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        solver.fit(features_NF, train.classes_N == positive, sample_weight=train.weights_N)
-    return solver.coef_[0], float(solver.intercept_[0])
+def _binary_fitter(features: Features, features_NF: csr_array, scale_F: Floats, train: TrainingTexts, seed: int) -> Fit:
+    # Multiplying by ones would change nothing but take time.
+    scaled_NF = features_NF if np.all(scale_F == 1) else csr_array(features_NF @ diags_array(scale_F))
 
+    def fit(regularization: float) -> LinearModel:
+        # The dual form: on sparse texts it gives the same predictions as the primal form, ten times as fast.
+        solver = LogisticRegression(
+            C=regularization, solver="liblinear", dual=True, tol=TOLERANCE, max_iter=MAX_ITERATIONS, random_state=seed
+        )
+        with warnings.catch_warnings():
+            # A fit that does not converge competes on validation like any other.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            solver.fit(scaled_NF, train.classes_N == 1, sample_weight=train.weights_N)
+        weights_F, intercept = solver.coef_[0] * scale_F, float(solver.intercept_[0])
+        weights_FC, intercepts_C = np.stack([-weights_F, weights_F], axis=1), np.array([-intercept, intercept])
+        return LinearModel(features, weights_FC, intercepts_C, regularization, one_vs_rest=True)
 
-def _model(
-    features: Callable[[csr_array], csr_array], fits: Sequence[tuple[Floats, float]], regularization: float
-) -> LinearModel:
-    weights_FC = np.stack([weights_F for weights_F, _ in fits], axis=1)
-    intercepts_C = np.array([intercept for _, intercept in fits])
-    if len(fits) == 1:
-        weights_FC, intercepts_C = np.hstack([-weights_FC, weights_FC]), np.append(-intercepts_C, intercepts_C)
-    return LinearModel(features, weights_FC, intercepts_C, regularization)
+    return fit

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="analyze", help="Analyze the data: learning curve, label issues.", no_args_is_help=True)
 Folder = Annotated[Path | None, typer.Option(help="Output folder; by default analyze.output_folder of params.yaml.")]
-MODEL_HELP = "atnet, nb_svm or tfidf_logistic_regression"
+MODEL_HELP = "atnet, nb_svm, tfidf_logistic_regression or linear_svm"
 
 
 @app.command("learning-curve")

@@ -20,7 +20,7 @@ def backup(
         Path | None, typer.Argument(help="The archive, or a folder for it; by default the current folder.")
     ] = None,
 ) -> None:
-    """Write the MLflow store, the ledger and DVC's cache into one archive; load every alias from it."""
+    """Write the store, the ledger and the data's cache into one archive, and verify it."""
     now = datetime.now(UTC)
     target = path or Path.cwd()
     archive = target / NAME.format(now) if target.is_dir() else target

@@ -15,7 +15,7 @@ app = typer.Typer()
 def restore(
     path: Annotated[Path, typer.Argument(help="An archive that `atnet backup` has written.")],
 ) -> None:
-    """Restore the MLflow store, the ledger, dvc.lock and DVC's cache into a clone that has no store yet."""
+    """Restore a backup into a project without a store."""
     manifest = restore_backup(load_params(), Path.cwd(), path)
     aliases = ", ".join(f"{alias} = version {number}" for alias, number in sorted(manifest.aliases.items()))
     print(f"restore: backup of {manifest.created}: {len(manifest.files)} files; {aliases or 'no released version'}")

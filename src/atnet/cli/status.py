@@ -25,7 +25,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file instead.")] = None,
 ) -> None:
-    """Show the live model, the last release, training, window and backup, and the service; 1 if there is a fault."""
+    """Show the live model, the last release, training, window and backup, and the service."""
     params, root, now = load_params(), Path.cwd(), datetime.now(UTC)
     items = collect_status(params, root, now)
     if html is not None:

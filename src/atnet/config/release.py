@@ -67,6 +67,13 @@ class CalibrationCheckConfig(Section):
     """What a larger error means: critical (reject), warning or off."""
 
 
+class RejectOptionCheckConfig(Section):
+    """The answers of a model that abstains must be as accurate as stated."""
+
+    severity: Severity
+    """What answers significantly less accurate than evaluate.target_accuracy mean: critical, warning or off."""
+
+
 class SizeCheckConfig(Section):
     """How large the model's files may be."""
 
@@ -118,6 +125,7 @@ class ReleaseConfig(Section):
     slices: SliceCheckConfig
     behavior: BehaviorConfig
     calibration: CalibrationCheckConfig
+    reject_option: RejectOptionCheckConfig
     size: SizeCheckConfig
     latency: LatencyCheckConfig
     golden: GoldenConfig | None

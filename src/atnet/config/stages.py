@@ -169,6 +169,7 @@ class BaselineConfig(Section):
     max_ngram: Annotated[int, Field(ge=1, le=5)]
     min_document_frequency: Annotated[int, Field(ge=1)]
     regularization: PositiveNumbers
+    svm_max_tokens: Annotated[int, Field(ge=1)] | None
     seed: int
 
 
@@ -205,6 +206,7 @@ class EvaluateConfig(Section):
     bootstrap_samples: Annotated[int, Field(ge=100)]
     confidence: OpenFraction
     seed: int
+    target_accuracy: OpenFraction | None
     calibration_bins: Annotated[int, Field(ge=2)]
     min_slice_rows: Annotated[int, Field(ge=1)]
     length_quantiles: list[OpenFraction]

@@ -102,6 +102,8 @@ class DelimitedReading:
             # The parser does not accept a header without a line break.
             if "Empty CSV" not in reason:
                 raise self._parse_error(reason, ragged_rows) from error
+        finally:
+            stream.stop()
 
     def _parse_error(self, reason: str, ragged_rows: list[Any]) -> DataFileError:
         if ragged_rows:

@@ -9,6 +9,7 @@ from atnet.data.all_columns import column_names
 from atnet.data.column_settings import Setting, propose_label_settings, propose_settings
 from atnet.data.columns import required_columns
 from atnet.data.encodings import likely_encoding
+from atnet.data.file_types import unsupported_type
 from atnet.data.raw_bytes import CHUNK_BYTES, open_bytes
 from atnet.data.reader import detect_format
 from atnet.errors import DataError
@@ -16,6 +17,9 @@ from atnet.errors import DataError
 
 def settings_to_read(path: Path, data: DataConfig, validate: ValidateConfig) -> Iterator[Setting]:
     """Yield the encoding and the columns to set so that the file can be read, as far as they are known."""
+    with open_bytes(path) as stream:
+        if unsupported_type(stream.read(CHUNK_BYTES)) is not None:
+            return
     encoding = None
     try:
         encoding = likely_encoding(path) if detect_format(path, data) != "parquet" else None

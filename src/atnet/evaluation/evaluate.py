@@ -15,6 +15,7 @@ from atnet.evaluation.calibration import Reliability, reliability
 from atnet.evaluation.metrics import Floats, Ints, brier_scores, confusion_matrix, count_classes, log_losses
 from atnet.evaluation.predictions import SplitPredictions
 from atnet.evaluation.ranking import Curves, Ranking, defined_mean, mean_curves, rank, rank_classes
+from atnet.evaluation.selective import SelectiveScores, selective_scores
 from atnet.evaluation.slices import (
     Slice,
     SliceScore,
@@ -84,6 +85,8 @@ class Evaluation:
     """(C, C): actual labels in rows, predicted labels in columns."""
     curves: Curves | None
     """None if all test rows have the same label."""
+    selective: SelectiveScores | None
+    """None if the model answers every text."""
 
 
 def evaluate(
@@ -98,7 +101,7 @@ def evaluate(
         config: resamples, confidence, bins, slices.
     """
     # One random stream per part, so that an additional slice does not change the other intervals.
-    for_scores, for_soft, for_baselines, for_slices = np.random.default_rng(config.seed).spawn(4)
+    for_scores, for_soft, for_baselines, for_slices, for_selective = np.random.default_rng(config.seed).spawn(5)
     rankings = rank_classes(predictions.actual, predictions.probabilities)
     scores = _score(predictions, predictions.predicted, config, for_scores)
     baselines = tuple(_baseline(name, predictions, config, for_baselines) for name in predictions.baselines)
@@ -119,6 +122,7 @@ def evaluate(
         ),
         confusion=confusion_matrix(predictions.actual, predictions.predicted, len(predictions.labels)),
         curves=mean_curves(rankings),
+        selective=_selective_scores(predictions, config, for_selective),
     )
 
 
@@ -225,6 +229,21 @@ def _class_scores(predictions: SplitPredictions, scores: Scores) -> tuple[ClassS
             average_precision=ranked[c].average_precision.item(),
         )
         for c, label in enumerate(predictions.labels)
+    )
+
+
+def _selective_scores(
+    predictions: SplitPredictions, config: EvaluateConfig, rng: np.random.Generator
+) -> SelectiveScores | None:
+    if predictions.reject_option is None:
+        return None
+    return selective_scores(
+        predictions.actual,
+        predictions.probabilities,
+        predictions.reject_option,
+        samples=config.bootstrap_samples,
+        confidence=config.confidence,
+        rng=rng,
     )
 
 

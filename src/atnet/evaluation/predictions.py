@@ -11,6 +11,7 @@ import pandas as pd
 
 from atnet.errors import DataContractError
 from atnet.evaluation.metrics import Floats, Ints
+from atnet.evaluation.selective import RejectOption
 from atnet.inference import Predictions, softmax
 from atnet.schema import ID, LABEL
 
@@ -30,15 +31,23 @@ class SplitPredictions:
     """(N, C) probabilities after temperature scaling."""
     baselines: dict[str, Ints]
     """Name -> predicted class ids (N,)."""
+    reject_option: RejectOption | None = None
+    """None: the model answers every text."""
 
 
-def collect_predictions(table: pd.DataFrame, predictions: Predictions, baselines: pd.DataFrame) -> SplitPredictions:
+def collect_predictions(
+    table: pd.DataFrame,
+    predictions: Predictions,
+    baselines: pd.DataFrame,
+    reject_option: RejectOption | None = None,
+) -> SplitPredictions:
     """Align labels, predictions and baseline predictions, as class ids.
 
     Args:
         table: the test split (canonical table).
         predictions: one row per row of `table`.
         baselines: an id column, then one column of labels per baseline, in any row order.
+        reject_option: of the model.
 
     Raises:
         DataContractError: if there are no rows, the model does not know a label, or the baselines have other rows.
@@ -61,6 +70,7 @@ def collect_predictions(table: pd.DataFrame, predictions: Predictions, baselines
         baselines={
             str(name): _class_ids(ordered[name], predictions.labels, f"Baseline {name}") for name in ordered.columns
         },
+        reject_option=reject_option,
     )
 
 

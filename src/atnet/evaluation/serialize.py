@@ -11,6 +11,7 @@ from atnet.evaluation.calibration import Reliability
 from atnet.evaluation.evaluate import BaselineScore, Evaluation, best_baseline_score
 from atnet.evaluation.metrics import Ints
 from atnet.evaluation.predictions import SplitPredictions
+from atnet.evaluation.selective import SelectiveScores
 from atnet.evaluation.slices import BY_LENGTH, Slice, SliceScore, length_slices
 from atnet.schema import ID, LABEL
 
@@ -21,6 +22,7 @@ DECIMALS = 6
 def metrics(evaluation: Evaluation, temperature: float) -> dict[str, Any]:
     """Return the main metrics, as few as `dvc metrics show` can display."""
     soft, calibration, best = evaluation.soft, evaluation.calibration, best_baseline_score(evaluation.baselines)
+    selective = {} if evaluation.selective is None else {"selective": _selective(evaluation.selective)}
     return {
         "rows": evaluation.rows,
         "accuracy": _interval(evaluation.scores.accuracy),
@@ -37,6 +39,7 @@ def metrics(evaluation: Evaluation, temperature: float) -> dict[str, Any]:
         },
         "baselines": {baseline.name: _baseline_values(baseline) for baseline in evaluation.baselines},
         "lead": {"over": best.name, **_comparison(best.lead)},
+        **selective,
     }
 
 
@@ -161,6 +164,16 @@ def _baseline_values(baseline: BaselineScore) -> dict[str, float]:
     return {
         "accuracy": _number(baseline.scores.accuracy.value),
         "macro_f1": _number(baseline.scores.macro_f1.value),
+    }
+
+
+def _selective(scores: SelectiveScores) -> dict[str, Any]:
+    return {
+        "target_accuracy": _number(scores.option.target_accuracy),
+        "min_confidence": _number(scores.option.min_confidence),
+        "coverage": _interval(scores.coverage),
+        # Without an answer there is no accuracy, and JSON has no NaN.
+        **({"accuracy": _interval(scores.accuracy)} if scores.answered else {}),
     }
 
 

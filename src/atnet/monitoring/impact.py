@@ -75,8 +75,8 @@ def window_impact(
     predicted_N = features.probabilities.argmax(axis=1)
     actual_N = pd.Index(labels).get_indexer(pd.Index(reference[LABEL]))
     known = reference.assign(**{"correct": predicted_N == actual_N})
-    answers = ReferencePredictions(features.probabilities.max(axis=1), (predicted_N == actual_N))
-    whole = _impact(prepared, np.ones(len(prepared.table), bool), answers, known, (ALL, ALL), config)
+    predictions = ReferencePredictions(features.probabilities.max(axis=1), (predicted_N == actual_N))
+    whole = _impact(prepared, np.ones(len(prepared.table), bool), predictions, known, (ALL, ALL), config)
     shift = None
     if whole.measured is None:
         shift = estimate_label_shift(
@@ -89,7 +89,7 @@ def window_impact(
             rng=np.random.default_rng(config.seed),
         )
     slices = [
-        _impact(prepared, (prepared.table[column] == value).to_numpy(), answers, known, (column, value), config)
+        _impact(prepared, (prepared.table[column] == value).to_numpy(), predictions, known, (column, value), config)
         for column in _slices(prepared.table, reference)
         for value in prepared.table[column].value_counts().index[:MAX_SLICE_VALUES]
     ]
@@ -99,7 +99,7 @@ def window_impact(
 def _impact(
     prepared: PreparedWindow,
     chosen_N: np.ndarray,
-    answers: ReferencePredictions,
+    predictions: ReferencePredictions,
     reference: pd.DataFrame,
     part: tuple[str, str],
     config: MonitorConfig,
@@ -114,7 +114,7 @@ def _impact(
     if len(table) >= MIN_ROWS:
         confidence_N = prepared.features.probabilities[chosen_N].max(axis=1)
         estimated = estimate_accuracy(
-            answers, confidence_N, samples=config.bootstrap_samples, confidence=config.confidence, rng=rng
+            predictions, confidence_N, samples=config.bootstrap_samples, confidence=config.confidence, rng=rng
         )
     change = None
     if drawn is not None and known is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from atnet.config import MonitorConfig
 from atnet.monitoring.drift_statistics import VERSION, compute_statistics
 from atnet.monitoring.mmd import Reduction
 from atnet.monitoring.row_features import RowFeatures
@@ -54,11 +55,12 @@ class PValues:
     """Of the smallest p-value: the probability of such a result in any statistic if nothing has changed."""
 
 
-def compared_rows(distinct: int, reference_rows: int, *, min_window_rows: int, max_window_rows: int) -> int:
+def compared_rows(distinct: int, reference_rows: int, config: MonitorConfig) -> int:
     """Return how many of a window's texts are compared: the largest step that fits, 0 if none does."""
-    allowed = int(min(distinct, max_window_rows, MAX_SHARE * reference_rows))
+    allowed = int(min(distinct, config.max_window_rows, MAX_SHARE * reference_rows))
+    smallest = config.min_window_rows
     steps = (step * 10**power for power in range(8) for step in STEPS)
-    return max((rows for rows in (min_window_rows, *steps) if min_window_rows <= rows <= allowed), default=0)
+    return max((rows for rows in (smallest, *steps) if smallest <= rows <= allowed), default=0)
 
 
 def draw_null(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from atnet.config import MonitorConfig
+from atnet.file_hashes import text_sha256
 from atnet.monitoring.champion import Champion
 from atnet.monitoring.row_features import RowFeatures, prediction_features
 from atnet.monitoring.windows import (
@@ -20,7 +21,6 @@ from atnet.monitoring.windows import (
     TOKENS,
     UNKNOWN,
     Window,
-    text_sha256,
 )
 from atnet.schema import LABEL, TEXT, TEXT_HASH, text_hash
 

@@ -42,23 +42,23 @@ def merge_review(
         MonitoringError: if a label cannot be expressed in the file.
     """
     rows = [dict(row) for row in raw.rows]
-    places: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
+    positions: dict[str, list[int]] = {}
+    for position, row in enumerate(rows):
         if isinstance(row.get(columns.text), str):
-            places.setdefault(text_hash(row[columns.text]), []).append(place)
+            positions.setdefault(text_hash(row[columns.text]), []).append(position)
     writer = _writer(rows, columns, validate)
     added = corrected = confirmed = 0
     by_id = {str(row[ID]): row for row in listed.drop_duplicates(ID).to_dict("records")}
     for name, label in labels.items():
         entry = by_id[name]
-        known = places.get(entry[TEXT_HASH])
+        known = positions.get(entry[TEXT_HASH])
         if known is None:
             rows.append(_new_row(raw, name, entry, label, columns, writer))
             added += 1
             continue
-        wrong = [place for place in known if writer.label(rows[place]) != label]
-        for place in wrong:
-            rows[place] |= writer.cells(label)
+        wrong = [position for position in known if writer.label(rows[position]) != label]
+        for position in wrong:
+            rows[position] |= writer.cells(label)
         corrected, confirmed = corrected + bool(wrong), confirmed + (not wrong)
     return MergedRows(rows, added, corrected, confirmed)
 
@@ -71,12 +71,14 @@ class _LabelColumn:
 
     def label(self, row: Mapping[str, Any]) -> str:
         value = str(row.get(self._column) or "")
+        # A label that is mapped to null excludes the row, as an empty one does.
         return self._map.get(value, value) or ""
 
     def cells(self, label: str) -> dict[str, Any]:
         if self._map.get(label, label) != label:
+            mapped = "null" if self._map[label] is None else repr(self._map[label])
             raise MonitoringError(
-                f"validate.label_map turns the label {label!r} into {self._map[label]!r}, so it cannot be "
+                f"validate.label_map turns the label {label!r} into {mapped}, so it cannot be "
                 "written. Rename one of them."
             )
         return {self._column: label}

@@ -12,10 +12,11 @@ import pandas as pd
 
 from atnet.config import MonitorConfig
 from atnet.errors import ConfigurationError
+from atnet.file_hashes import text_sha256
 from atnet.monitoring.alarm import StatisticResult, significance_level, statistic_results
 from atnet.monitoring.champion import Champion
 from atnet.monitoring.domain_classifier import cross_fit, ngram_gram_matrix
-from atnet.monitoring.drift_statistics import CLASSIFIER_AUC, POOLED_MMD, compute_statistics, effect_sizes
+from atnet.monitoring.drift_statistics import CLASSIFIER_AUC, POOLED_MMD, STATISTICS, compute_statistics, effect_sizes
 from atnet.monitoring.mmd import Reduction, fit_reduction
 from atnet.monitoring.null_distribution import (
     NullDistribution,
@@ -29,7 +30,7 @@ from atnet.monitoring.null_distribution import (
 from atnet.monitoring.prepared_window import PreparedWindow
 from atnet.monitoring.reference import order_by_hash
 from atnet.monitoring.row_features import RowFeatures, concatenate, text_features
-from atnet.monitoring.windows import TEXT_SHA256, text_sha256
+from atnet.monitoring.windows import TEXT_SHA256
 from atnet.schema import TEXT, TEXT_HASH
 
 logger = logging.getLogger(__name__)
@@ -89,14 +90,11 @@ def compare_window(
         config: sizes, level and smallest effects.
         folder: where null distributions are cached.
     """
-    rows = compared_rows(
-        len(prepared.distinct),
-        len(champion.reference),
-        min_window_rows=config.min_window_rows,
-        max_window_rows=config.max_window_rows,
-    )
+    rows = compared_rows(len(prepared.distinct), len(champion.reference), config)
     if rows == 0:
         return None
+    level = significance_level(config, rows=rows, reference_rows=len(champion.reference))
+    check_resolution(level, statistics=len(STATISTICS), samples=config.null_samples)
     window_rows = _sample(prepared, rows, config.seed)
     null = null_distribution(champion, reference, config, folder, rows=rows, texts=prepared.has_texts)
     reference_rows = _reference_rows(prepared, champion, len(champion.reference) - rows, config.seed)
@@ -106,8 +104,6 @@ def compare_window(
     observed = compute_statistics(joined, in_window_1N, reference.reduction, seed=config.seed)
     values = {name: float(observed.values[name][0]) for name in null.names}
     p = p_values(values, null)
-    level = significance_level(config, rows=rows, reference_rows=null.reference_rows)
-    check_resolution(level, null)
     return WindowComparison(
         rows=rows,
         reference_rows=len(reference_rows),
@@ -158,17 +154,16 @@ def _scores(joined: RowFeatures, in_window_N: np.ndarray, seed: int) -> np.ndarr
     return next(cross_fit(ngram_gram_matrix(joined.ngrams), in_window_N[None], seed=seed)).scores
 
 
-def check_resolution(level: float, null: NullDistribution) -> None:
+def check_resolution(level: float, *, statistics: int, samples: int) -> None:
     """Check that a window can reach the level: p-values are multiples of one over the number of drawn windows.
 
     Raises:
         ConfigurationError: with the number of drawn windows that is needed.
     """
-    statistics, drawn = null.values.shape[1], len(null.values)
     needed = int(np.ceil(statistics / level))
-    if drawn < needed:
+    if samples < needed:
         raise ConfigurationError(
-            f"monitor.null_samples ({drawn:,}) is too small for a significance level of {level:.4f}, which "
+            f"monitor.null_samples ({samples:,}) is too small for a significance level of {level:.4f}, which "
             f"follows from monitor.false_alarms_per_year. Set it to {needed:,} or more, or allow more false alarms."
         )
 

@@ -5,7 +5,6 @@ the source, `label` (true label) and slices, or `predicted`, `probabilities` (la
 `model_sha256`, `tokens`, `unknown`.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,7 +17,7 @@ from atnet.data.columns import MissingColumnsError
 from atnet.data.label_mapping import fold_label_settings, map_labels
 from atnet.data.reader import read_labeled_texts, read_raw_columns
 from atnet.errors import DataFileError
-from atnet.file_hashes import file_sha256
+from atnet.file_hashes import file_sha256, text_sha256
 from atnet.monitoring.logged_predictions import read_day
 from atnet.monitoring.scored_files import is_scored_file, read_scored_file
 from atnet.schema import ID, LABEL, RATING, SPLIT, TEXT, WEIGHT
@@ -96,11 +95,6 @@ def present_columns(path: Path, data: DataConfig) -> DataConfig:
     slices = [name for name in data.columns.slices if name in present]
     columns = data.columns.model_copy(update={**update, "slices": slices})
     return data.model_copy(update={"columns": columns})
-
-
-def text_sha256(text: str) -> str:
-    """Hash a text as the service does."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _read_texts(path: Path, data: DataConfig, validate: ValidateConfig) -> tuple[pd.DataFrame, list[str]]:

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 from tokenizers import Tokenizer
 
-from atnet.inference import Predictor, create_session
+from atnet.inference import Predictor, create_session, softmax
 from atnet.network.export import check_export, run_exported, to_onnx
 from atnet.network.model import architecture_json
+from atnet.network.reject_option import min_confidence
 from atnet.network.training import Trainer
 from atnet.network.training_state import Epoch, TrainingState
 from atnet.storage import whole_file, write_json, write_text
@@ -35,22 +36,27 @@ class TrainedModel:
     labels: Sequence[str]
 
 
-def save_model(folder: Path, trained: TrainedModel) -> None:
+def save_model(folder: Path, trained: TrainedModel, target_accuracy: float | None = None) -> None:
     """Export the network, check the export, calibrate it on the validation split and write the model folder.
+
+    Args:
+        target_accuracy: accuracy of the answers of a model that abstains where it is not confident; None: it answers
+            every text.
 
     Raises:
         ModelError: if the outputs of the exported network differ from those of Keras; nothing is written then.
+        ConfigurationError: if the target accuracy cannot be ensured; nothing is written then.
     """
     data, network = trained.trainer.data, trained.trainer.network(trained.state)
     exported = to_onnx(network)
     _check(network, exported, data.validation, data.pad_to)
     tokenizer, session = Tokenizer.from_str(trained.tokenizer), create_session(exported)
     predictor = Predictor(tokenizer, session, labels=trained.labels, temperature=1.0, pad_to=data.pad_to)
-    config = {
-        "labels": list(trained.labels),
-        "temperature": _temperature(predictor, data.validation),
-        "pad_to": data.pad_to,
-    }
+    logits = _logits(predictor, data.validation)
+    temperature = fit_temperature(logits, data.validation.labels)
+    config = {"labels": list(trained.labels), "temperature": temperature, "pad_to": data.pad_to}
+    if target_accuracy is not None:
+        config["reject_option"] = _reject_option(logits / temperature, data.validation.labels, target_accuracy)
     _write_bytes(folder / "model.weights.h5", _weights_file(network))
     _write_bytes(folder / "model.onnx", exported)
     write_text(folder / "architecture.json", architecture_json(network))
@@ -78,10 +84,16 @@ def _check(network: keras.Model, exported: bytes, validation: EncodedSplit, pad_
         check_export(network, run, validation.padded(rows[batch], pad_to))
 
 
-def _temperature(predictor: Predictor, validation: EncodedSplit) -> float:
+def _logits(predictor: Predictor, validation: EncodedSplit) -> np.ndarray:
     bounds = zip(validation.offsets[:-1].tolist(), validation.offsets[1:].tolist(), strict=True)
-    logits = predictor.logits([validation.tokens[start:end].tolist() for start, end in bounds])
-    return fit_temperature(logits, validation.labels)
+    return predictor.logits([validation.tokens[start:end].tolist() for start, end in bounds])
+
+
+def _reject_option(logits: np.ndarray, labels: np.ndarray, target_accuracy: float) -> dict[str, float]:
+    probabilities = softmax(logits)
+    right = probabilities.argmax(axis=1) == labels
+    threshold = min_confidence(probabilities.max(axis=1), right, target_accuracy)
+    return {"target_accuracy": target_accuracy, "min_confidence": threshold}
 
 
 def _weights_file(network: keras.Model) -> bytes:

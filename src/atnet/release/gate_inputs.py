@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from atnet import files
 from atnet.config import ReleaseConfig
 from atnet.errors import DataFileError, ModelError, ReleaseError, StoreError
+from atnet.evaluation.selective import RejectOption
 from atnet.inference import MODEL_FILES
 from atnet.isolated.process import IsolatedModel, open_isolated
 from atnet.isolated.virtual_environment import isolated_python
@@ -22,7 +23,7 @@ from atnet.release.gate.result import CheckResult, CheckStatus
 from atnet.release.gate.scored_models import GateInputs, GoldenPredictions, ModelPredictions, ScoredModel
 from atnet.release.golden import read_golden
 from atnet.schema import ID, TEXT
-from atnet.storage import read_table
+from atnet.storage import read_json, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,9 @@ class _OpenModel:
         latency_ms = self.process.median_ms(test[TEXT].head(TIMED_TEXTS).tolist())
         return ScoredModel(self.predict(test), train_hashes(self.folder), latency_ms)
 
+    def reject_option(self) -> RejectOption | None:
+        return RejectOption.of_config(read_json(self.folder / MODEL_FOLDER / files.INFERENCE_CONFIG.name))
+
 
 @dataclass(frozen=True, slots=True)
 class _Challenger:
@@ -96,7 +100,7 @@ def collect_gate_inputs(
         logger.info("Version %s: predicting %s test rows.", candidate.challenger.number, f"{len(test):,}")
         return GateInputs(
             test=test,
-            challenger=new.score(test),
+            challenger=replace(new.score(test), reject_option=new.reject_option()),
             champion=old.score(test) if old else None,
             baselines=_baselines(root / files.BASELINE_PREDICTIONS, test),
             behavior=run_suites(

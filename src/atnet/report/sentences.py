@@ -10,6 +10,7 @@ DISPLAY_NAMES = {
     "majority": "majority class",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
     "nb_svm": "NB-SVM",
+    "linear_svm": "linear SVM",
 }
 
 
@@ -19,7 +20,7 @@ def display_name(model: str) -> str:
 
 
 def summarize(metrics: Mapping[str, Any], confidence: float) -> list[str]:
-    """Summarize how good the model is, whether it beats the baselines, and how well it is calibrated.
+    """Summarize how good the model is, whether it beats the baselines, how well it is calibrated, and what it answers.
 
     Args:
         metrics: as in metrics.json.
@@ -29,6 +30,7 @@ def summarize(metrics: Mapping[str, Any], confidence: float) -> list[str]:
         _quality_sentence(metrics, confidence),
         _comparison_sentence(metrics["lead"]),
         _calibration_sentence(metrics["calibration"]),
+        *([_selective_sentence(metrics["selective"])] if "selective" in metrics else []),
     ]
 
 
@@ -64,4 +66,15 @@ def _calibration_sentence(calibration: Mapping[str, Any]) -> str:
     return (
         f"Its confidence differs from its accuracy by {100 * after:.1f} percentage points on average "
         f"({100 * before:.1f} before temperature scaling, temperature {calibration['temperature']:.2f})."
+    )
+
+
+def _selective_sentence(selective: Mapping[str, Any]) -> str:
+    abstains = f"It abstains where its confidence is below {fixed(selective['min_confidence'])}"
+    coverage = f"answers {with_interval(selective['coverage'], percent)} of the texts"
+    if "accuracy" not in selective:
+        return f"{abstains}: it {coverage}."
+    return (
+        f"{abstains}: it {coverage}, and {with_interval(selective['accuracy'], percent)} of the answers are right "
+        f"(target {percent(selective['target_accuracy'])})."
     )

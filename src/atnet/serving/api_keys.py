@@ -41,12 +41,12 @@ def read_keys(environment: Mapping[str, str]) -> list[ApiKey]:
     for number, entry in enumerate(entries, start=1):
         name, _, secret = entry.partition("=")
         if not NAME.fullmatch(name) or not secret:
-            raise ConfigurationError(f"{KEYS_VARIABLE}: entry {number} does not have the form name=key.")
+            raise ConfigurationError(f"Entry {number} of {KEYS_VARIABLE} does not have the form name=key.")
         if name in {key.name for key in keys}:
-            raise ConfigurationError(f"{KEYS_VARIABLE}: the name {name} is used twice.")
+            raise ConfigurationError(f"The name {name} is used twice in {KEYS_VARIABLE}.")
         if len(secret) < MIN_CHARACTERS:
             raise ConfigurationError(
-                f"{KEYS_VARIABLE}: the key of {name} has {len(secret)} characters; use at least {MIN_CHARACTERS}, "
+                f"The key of {name} in {KEYS_VARIABLE} has {len(secret)} characters; use at least {MIN_CHARACTERS}, "
                 "such as those that `python -c 'import secrets; print(secrets.token_urlsafe(32))'` prints."
             )
         keys.append(ApiKey(name, secret.encode()))

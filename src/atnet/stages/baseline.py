@@ -16,7 +16,7 @@ def baseline(params: Params, root: Path) -> str:
     """Fit on train, tune on validation, predict test."""
     train, validation, test = (read_table(root / split_table(name)) for name in SPLITS)
     with FitProgress(len(LINEAR) * len(params.baseline.regularization)) as progress:
-        baselines = fit_baselines(train, validation, params.baseline, progress.fitted)
+        baselines = fit_baselines(train, validation, params.baseline, on_fit=progress.fitted)
     metrics, predictions = report(baselines, validation, test)
     write_table(root / BASELINE_PREDICTIONS, predictions)
     write_json(root / BASELINE_METRICS, metrics)

@@ -11,6 +11,7 @@ from atnet.evaluation import serialize
 from atnet.evaluation.evaluate import evaluate as evaluate_predictions
 from atnet.evaluation.examples import attention_samples
 from atnet.evaluation.predictions import collect_predictions
+from atnet.evaluation.selective import RejectOption
 from atnet.evaluation.slices import count_words, unknown_shares
 from atnet.inference import UNKNOWN_ID, Predictor, UnusableModelError, model_hash
 from atnet.report.explanations.global_explanation import global_explanation
@@ -28,7 +29,12 @@ def evaluate(params: Params, root: Path) -> str:
     predictor, sha256 = _load(root / files.MODEL)
     table = read_table(root / files.split_table("test"))
     texts = table[TEXT].tolist()
-    predictions = collect_predictions(table, predictor.predict(texts), read_table(root / files.BASELINE_PREDICTIONS))
+    predictions = collect_predictions(
+        table,
+        predictor.predict(texts),
+        read_table(root / files.BASELINE_PREDICTIONS),
+        RejectOption.of_config(read_json(root / files.INFERENCE_CONFIG)),
+    )
     unknown_share_N = unknown_shares(predictor.encode(texts), UNKNOWN_ID)
     evaluation = evaluate_predictions(table, predictions, unknown_share_N, config)
     metrics = serialize.metrics(evaluation, predictor.temperature)

@@ -44,7 +44,8 @@ def train(params: Params, root: Path) -> str:
     restore_finished(checkpoint, root)
     with tracking.training_run(store, key=key, name=f"training {key[:8]}", params={}) as run:
         state = _fit(trainer, checkpoint, run)
-        save_model(root / MODEL, TrainedModel(trainer, state, inputs.tokenizer.to_str(pretty=True), inputs.labels))
+        trained = TrainedModel(trainer, state, inputs.tokenizer.to_str(pretty=True), inputs.labels)
+        save_model(root / MODEL, trained, params.evaluate.target_accuracy)
         run.finish(model_hash(root / MODEL))
     keep_finished(checkpoint, root)
     return (

@@ -15,6 +15,8 @@ Values = Mapping[str, Any]
 LOGGED_SECTIONS = ("train", "tokenize", "split", "validate", "data", "baseline")
 """Sections that determine a model, the most interesting first. `evaluate` is not among them: a model can be evaluated
 again with other settings, and MLflow never changes a parameter. It is logged as an artifact instead."""
+GROUPED = ("baselines", "lead", "calibration", "selective", "rows")
+"""Parts of metrics.json that are not scores of the whole test split."""
 METRIC_NAME_CHARACTERS = 250
 """Limit of MLflow."""
 
@@ -82,12 +84,13 @@ def flat_metrics(results: Values, slices: Values) -> dict[str, float]:
     MLflow's run page has a section of charts per part before the slash, in alphabetical order: the curves come first.
     Interval bounds are left to the note and the report, row counts to the datasets.
     """
-    own = {name: value for name, value in results.items() if name not in ("baselines", "lead", "calibration", "rows")}
+    own = {name: value for name, value in results.items() if name not in GROUPED}
     groups: dict[str, Values] = {
         "test": own,
         "test_calibration": results.get("calibration", {}),
         "test_baseline": results.get("baselines", {}),
         "test_lead": results.get("lead", {}),
+        "test_selective": results.get("selective", {}),
         "test_slice": {by: {value: _scores(part) for value, part in parts.items()} for by, parts in slices.items()},
     }
     numbers = ((f"{group}/{name}", value) for group in groups for name, value in _flat_numbers(groups[group]))

@@ -9,9 +9,12 @@ from typing import Protocol
 import numpy as np
 from scipy.optimize import minimize
 
+from atnet.wide.lbfgs import Objective, minimize_lbfgs
+
 MAX_ITERATIONS = 120
-TOLERANCE = 1e-5
-"""Relative decrease of the objective below which the optimizer stops."""
+TOLERANCE, MANY_CLASSES_TOLERANCE = 1e-5, 1e-4
+"""Relative decrease of the objective below which the optimizer stops, for two classes and for more. The looser one
+halves the time; ADR 21 compares the validation losses."""
 CORRECTIONS = 10
 """Gradient differences that L-BFGS keeps to approximate the Hessian."""
 
@@ -78,16 +81,36 @@ def fit_logistic(
         loss = regularization * float(losses @ row_weights_N) + 0.5 * float((unscaled**2).sum())
         return loss, np.concatenate([weight_gradient.ravel(), gradients.sum(axis=0)])
 
-    initial = np.zeros(count * columns + columns)
-    if start is not None:
-        initial = np.concatenate([start.unscaled_FK.ravel(), start.intercept_K]).astype(np.float64)
-    options = {"maxiter": MAX_ITERATIONS, "ftol": TOLERANCE, "gtol": 0.0, "maxcor": CORRECTIONS}
-    optimum = minimize(objective, initial, jac=True, method="L-BFGS-B", options=options).x
+    optimum = (_minimize if binary else _minimize_many)(objective, _initial(prior_scale_FK, start))
     unscaled_FK = optimum[: count * columns].reshape(count, columns)
     return LogisticFit(
         weights_FK=(unscaled_FK * prior_scale_FK).astype(np.float32),
         intercept_K=optimum[count * columns :].astype(np.float32),
         unscaled_FK=unscaled_FK,
+    )
+
+
+def _initial(prior_scale_FK: np.ndarray, start: LogisticFit | None) -> np.ndarray:
+    count, columns = prior_scale_FK.shape
+    if start is None:
+        return np.zeros(count * columns + columns)
+    return np.concatenate([start.unscaled_FK.ravel(), start.intercept_K]).astype(np.float64)
+
+
+def _minimize(objective: Objective, initial: np.ndarray) -> np.ndarray:
+    options = {"maxiter": MAX_ITERATIONS, "ftol": TOLERANCE, "gtol": 0.0, "maxcor": CORRECTIONS}
+    optimum: np.ndarray = minimize(objective, initial, jac=True, method="L-BFGS-B", options=options).x
+    return optimum
+
+
+def _minimize_many(objective: Objective, initial: np.ndarray) -> np.ndarray:
+    """Minimize over the weights of several classes in single precision, which halves the memory and the time."""
+    return minimize_lbfgs(
+        objective,
+        initial.astype(np.float32),
+        max_iterations=MAX_ITERATIONS,
+        tolerance=MANY_CLASSES_TOLERANCE,
+        corrections=CORRECTIONS,
     )
 
 

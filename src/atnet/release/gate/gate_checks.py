@@ -7,6 +7,7 @@ from atnet.release.behavior.runner import BehaviorResult
 from atnet.release.behavior.suites import TEST_TYPES, CheckListType
 from atnet.release.gate.champion_checks import champion_checks, delta_with_bound, macro_f1_pair
 from atnet.release.gate.measurements import GoldenMeasurements, Measurements
+from atnet.release.gate.reject_option_check import reject_option_checks
 from atnet.release.gate.result import CheckResult, GateResult, check_status, skipped
 from atnet.release.gate.significance import PairedComparison
 from atnet.report.sentences import display_name
@@ -45,6 +46,7 @@ def _checks(measured: Measurements, config: ReleaseConfig) -> Iterator[CheckResu
     yield from golden_checks(measured.golden, config)
     yield from (behavior_check(test_type, measured.behavior, config.behavior) for test_type in TEST_TYPES)
     yield calibration_check(measured.calibration_error, config)
+    yield from reject_option_checks(measured.selective, config)
     yield size_check(measured.size_bytes, config)
     yield latency_check(measured.challenger_ms, measured.champion_ms, config)
     yield measured.servable
@@ -65,6 +67,10 @@ def _metrics(measured: Measurements) -> dict[str, float]:
             "baseline_delta": measured.against_baseline.delta,
             "baseline_delta_low": measured.against_baseline.low,
         }
+    if measured.selective:
+        metrics["coverage"] = measured.selective.coverage.value
+        if measured.selective.answered:
+            metrics["selective_accuracy"] = measured.selective.accuracy.value
     return metrics
 
 

@@ -13,6 +13,7 @@ from atnet.config import ReleaseConfig, SliceCheckConfig
 from atnet.errors import ReleaseError
 from atnet.evaluation.calibration import expected_calibration_error
 from atnet.evaluation.metrics import count_classes
+from atnet.evaluation.selective import SelectiveScores, selective_scores
 from atnet.evaluation.slices import Slice, column_slices, count_words, length_slices
 from atnet.release.behavior.runner import BehaviorResult
 from atnet.release.gate.alignment import PairedRows, ScoredRows, align, label_ids, score_rows
@@ -95,6 +96,8 @@ class Measurements:
     against_champion: ChampionMeasurements | None
     best_baseline: str | None
     against_baseline: PairedComparison | None
+    selective: SelectiveScores | None
+    """Of the challenger; None if it answers every text."""
     golden: GoldenMeasurements | None
     behavior: BehaviorResult
     servable: CheckResult
@@ -107,7 +110,7 @@ def measure(inputs: GateInputs, config: ReleaseConfig, rng: np.random.Generator)
         ReleaseError: if predictions and rows do not belong together.
     """
     # One generator per comparison, so that adding a golden set does not change the others.
-    champion_rng, baseline_rng, golden_rng = rng.spawn(3)
+    champion_rng, baseline_rng, golden_rng, selective_rng = rng.spawn(4)
     challenger, champion = inputs.challenger, inputs.champion
     scored = score_rows(inputs.test, challenger.predictions)
     counts = count_classes(scored.actual_N, scored.predicted_N, len(scored.labels))
@@ -127,6 +130,7 @@ def measure(inputs: GateInputs, config: ReleaseConfig, rng: np.random.Generator)
         against_champion=_compare_with_champion(inputs, champion, config, champion_rng) if champion else None,
         best_baseline=best,
         against_baseline=against_baseline,
+        selective=_selective_scores(scored, challenger, config, selective_rng),
         golden=_measure_golden(inputs, config, golden_rng),
         behavior=inputs.behavior,
         servable=inputs.servable,
@@ -204,6 +208,21 @@ def _compare_with_best_baseline(
     best = max(macro_f1, key=lambda name: (macro_f1[name], name))
     resampling = Resampling(config.bootstrap_samples, config.confidence)
     return best, compare_paired(scored.actual_N, scored.predicted_N, predicted[best], classes, resampling, rng)
+
+
+def _selective_scores(
+    scored: ScoredRows, challenger: ScoredModel, config: ReleaseConfig, rng: np.random.Generator
+) -> SelectiveScores | None:
+    if challenger.reject_option is None:
+        return None
+    return selective_scores(
+        scored.actual_N,
+        scored.probabilities_NC,
+        challenger.reject_option,
+        samples=config.bootstrap_samples,
+        confidence=config.confidence,
+        rng=rng,
+    )
 
 
 def _measure_golden(inputs: GateInputs, config: ReleaseConfig, rng: np.random.Generator) -> GoldenMeasurements | None:

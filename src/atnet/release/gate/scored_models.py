@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from atnet.evaluation.selective import RejectOption
 from atnet.release.behavior.runner import BehaviorResult
 from atnet.release.gate.result import CheckResult
 
@@ -35,6 +36,8 @@ class ScoredModel:
     """Hashes of the normalized texts the model was trained on."""
     latency_ms: float | None
     """Median time of one text, in a process of its own; None if it was not measured."""
+    reject_option: RejectOption | None = None
+    """None: the model answers every text."""
 
 
 @dataclass(frozen=True, slots=True)
