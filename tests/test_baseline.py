@@ -227,7 +227,7 @@ def test_the_stage_writes_the_same_bytes_twice(project: Path, tmp_path: Path) ->
 def test_every_fit_is_reported(config: BaselineConfig) -> None:
     train, validation, _ = splits_of(labeled_texts(100))
     messages: list[str] = []
-    fit_baselines(train, validation, with_values(config, regularization=[1.0, 3.0]), messages.append)
+    fit_baselines(train, validation, with_values(config, regularization=[1.0, 3.0]), on_fit=messages.append)
 
     assert len(messages) == 2 * len(LINEAR)
     assert messages[0].startswith("tfidf_logistic_regression, C = 1: validation accuracy ")
