@@ -222,3 +222,12 @@ def test_the_stage_writes_the_same_bytes_twice(project: Path, tmp_path: Path) ->
     assert sorted(outputs[0]) == ["metrics.json", "predictions.parquet"]
     assert set(read_json(tmp_path / BASELINE_METRICS)) == {"validation", "test", "chosen"}
     assert len(read_table(tmp_path / BASELINE_PREDICTIONS)) == 40
+
+
+def test_every_fit_is_reported(config: BaselineConfig) -> None:
+    train, validation, _ = splits_of(labeled_texts(100))
+    messages: list[str] = []
+    fit_baselines(train, validation, with_values(config, regularization=[1.0, 3.0]), on_fit=messages.append)
+
+    assert len(messages) == 2 * len(LINEAR)
+    assert messages[0].startswith("tfidf_logistic_regression, C = 1: validation accuracy ")

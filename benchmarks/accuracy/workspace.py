@@ -73,6 +73,7 @@ class Workspace:
         write_text(project / EXPECTATIONS, "expectations: []\n")
         write_text(project / SEEDS_FILE, yaml.safe_dump(dict(seeds)))
         write_text(project / DVC_FILE, benchmark_graph((self.snapshot / DVC_FILE).read_text(encoding="utf-8")))
+        write_text(project / EXPECTATIONS, "expectations: []\n")
         write_text(project / ".dvc" / "config", CONFIG.format(cache=self.folder / "cache"))
         for kind, packages in PACKAGES.items():
             write_text(project / packages_file(kind), versions(*packages) + "\n")

@@ -153,7 +153,7 @@ def select_branch(
     words_only[len(columns) :] = 0
 
     def candidates(
-        prior_scale_FK: np.ndarray, values: Sequence[float], start: LogisticFit | None
+        name: str, prior_scale_FK: np.ndarray, values: Sequence[float], start: LogisticFit | None
     ) -> Iterator[Candidate]:
         for value in values:
             start = fit_logistic(
@@ -166,12 +166,12 @@ def select_branch(
             )
             logits = binary_to_two_logits(start.logits(validation_features))
             candidate = Candidate(start, value, _calibrated_loss(logits, validation.labels))
-            on_fit(f"wide branch, C = {value:g}: validation loss {candidate.loss:.4f}")
+            on_fit(f"wide branch {name}, C = {value:g}: validation loss {candidate.loss:.4f}")
             yield candidate
 
-    best = _first_minimum(candidates(with_chars, sorted(regularization), None))
+    best = _first_minimum(candidates("with character n-grams", with_chars, sorted(regularization), None))
     weaker = [value for value in sorted(regularization) if value >= best.regularization]
-    without = _first_minimum(candidates(words_only, weaker, best.fit))
+    without = _first_minimum(candidates("of words only", words_only, weaker, best.fit))
     return _branch(min(best, without, key=lambda candidate: candidate.loss).fit, columns, char_ngrams, table)
 
 
