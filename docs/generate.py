@@ -168,7 +168,8 @@ def _columns(inputs: Mapping[str, Sequence[str]]) -> dict[str, int]:
 
 
 def _outputs(stage: Mapping[str, Any]) -> list[str]:
-    return [*stage.get("outs", []), *stage.get("metrics", [])]
+    outputs = [*stage.get("outs", []), *stage.get("metrics", [])]
+    return [next(iter(output)) if isinstance(output, dict) else output for output in outputs]
 
 
 def _folder(stage: Mapping[str, Any]) -> str:
