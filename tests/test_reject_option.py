@@ -44,18 +44,18 @@ def test_the_bound_of_the_error_rate_is_that_of_clopper_and_pearson() -> None:
 def test_the_answers_reach_the_stated_accuracy_in_nearly_all_draws() -> None:
     target, missed, coverage = 0.9, 0, []
     for seed in range(100):
-        threshold = min_confidence(*draw(1000, seed), target)
+        threshold = min_confidence(*draw(4000, seed), target)
         # The true accuracy of the answers of this model is the mean of its confidences above the threshold.
         missed += (threshold + 1) / 2 < target
         coverage.append((1 - threshold) / 0.5)
     assert missed <= 5
     # A threshold of 0.8 would be exact and answer 40 % of the texts.
-    assert 0.15 < np.mean(coverage) < 0.4
+    assert 0.2 < np.mean(coverage) < 0.4
 
 
 def test_a_lower_target_answers_more_texts_and_a_trivial_one_all() -> None:
-    confidence, right = draw(2000, 1)
-    thresholds = [min_confidence(confidence, right, target) for target in (0.5, 0.8, 0.9, 0.95)]
+    confidence, right = draw(4000, 1)
+    thresholds = [min_confidence(confidence, right, target) for target in (0.5, 0.8, 0.9)]
     assert thresholds == sorted(thresholds)
     assert (confidence >= thresholds[0]).all()
 

@@ -61,6 +61,8 @@ def test_metrics_are_grouped_before_the_slash() -> None:
     metrics = flat_metrics(METRICS, SLICES)
     assert metrics["test/accuracy"] == 0.84
     assert metrics["test_baseline/nb_svm.accuracy"] == 0.8
+    selective = {"target_accuracy": 0.9, "coverage": {"value": 0.7, "low": 0.6, "high": 0.8}}
+    assert flat_metrics({"selective": selective}, {})["test_selective/coverage"] == 0.7
     assert metrics["test_calibration/error_after"] == 0.02
     assert metrics["test_slice/domain.movie.accuracy"] == 0.8
     assert metrics["test_slice/unknown words.up to 5 percent.macro_f1"] == 0.9

@@ -82,6 +82,19 @@ def test_every_additional_column_is_a_slice(inputs: Path) -> None:
     assert sum(values["rows"] for values in slices["domain"].values()) == ROWS
 
 
+def test_coverage_of_a_model_with_a_reject_option_is_reported(inputs: Path) -> None:
+    path = inputs / MODEL / "inference_config.json"
+    config = json.loads(path.read_text())
+    scores = Predictor.load(inputs / MODEL).predict(pd.read_parquet(inputs / TEST)["text"].tolist()).scores
+    threshold = float(np.median(scores))
+    path.write_text(json.dumps({**config, "reject_option": {"target_accuracy": 0.8, "min_confidence": threshold}}))
+    assert run() == 0
+    selective = json.loads((inputs / EVALUATION / "metrics.json").read_text())["selective"]
+    assert selective["coverage"]["value"] == pytest.approx((scores >= threshold).mean(), abs=1e-6)
+    assert selective["accuracy"]["low"] <= selective["accuracy"]["value"] <= selective["accuracy"]["high"]
+    assert "Reject option" in (inputs / EVALUATION / "report.html").read_text()
+
+
 def test_running_twice_gives_the_same_bytes(inputs: Path) -> None:
     assert run() == 0
     before = {name: (inputs / EVALUATION / name).read_bytes() for name in FILES}

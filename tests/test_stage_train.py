@@ -61,6 +61,12 @@ def write_params(folder: Path, project: Path, **train: Any) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
+def set_target_accuracy(folder: Path, target_accuracy: float) -> None:
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    params["evaluate"]["target_accuracy"] = target_accuracy
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
 def train() -> int:
     from atnet.stages.train import main
 
@@ -87,6 +93,24 @@ def test_published_mode_always_pads_to_the_maximum_length(workspace: Path, proje
     assert train() == 0
     assert json.loads((workspace / MODEL / "inference_config.json").read_text())["pad_to"] == 20
     assert Predictor.load(workspace / MODEL).predict(["w2 w20"]).probabilities.shape == (1, 2)
+
+
+def test_a_target_accuracy_changes_only_the_inference_configuration(
+    trained: Path, workspace: Path, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_target_accuracy(workspace, 0.9999)
+    assert train() == 1
+    assert "evaluate.target_accuracy is 0.9999, which cannot be ensured" in capsys.readouterr().err
+    assert not (workspace / MODEL).exists()
+    set_target_accuracy(workspace, 0.3)
+    assert train() == 0
+    config = json.loads((workspace / MODEL / "inference_config.json").read_text())
+    option = config.pop("reject_option")
+    assert option["target_accuracy"] == 0.3
+    assert config == json.loads((trained / "inference_config.json").read_text())
+    changed = {name for name, digest in digests(workspace / MODEL).items() if digest != digests(trained)[name]}
+    assert changed == {"inference_config.json"}
+    assert Predictor.load(workspace / MODEL).min_confidence == option["min_confidence"]
 
 
 def test_two_trainings_write_the_same_bytes(trained: Path, workspace: Path) -> None:

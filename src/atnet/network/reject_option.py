@@ -42,8 +42,7 @@ def min_confidence(confidence_N: np.ndarray, right_N: np.ndarray, target_accurac
     else:
         raise ConfigurationError(
             f"evaluate.target_accuracy is {target_accuracy:g}, which cannot be ensured on {len(confidence_N):,} "
-            "validation texts, however few of them are answered. Lower it, give validation more rows, or set it to "
-            "null."
+            "validation texts, however few are answered. Lower it, give validation more rows, or set it to null."
         )
     # Rounded down, so that the text that set the threshold is answered.
     return float(math.floor(threshold * 10**DECIMALS) / 10**DECIMALS)
