@@ -37,7 +37,7 @@ NOT_IN_DEPS = frozenset(
         "atnet.environment",
         # What the terminal shows cannot change an output.
         "atnet.stages.fit_progress",
-        "atnet.stages.progress",
+        "atnet.stages.training_progress",
         "atnet.stderr",
     }
 )
@@ -118,7 +118,7 @@ def test_a_stage_has_the_same_name_everywhere_and_a_folder_of_its_own(stage: str
 
 def test_every_stage_command_belongs_to_a_stage() -> None:
     commands = {path.stem for path in (ROOT / "src" / "atnet" / "stages").glob("*.py")}
-    assert commands - {"__init__", "command", "finished_checkpoint", "fit_progress", "progress"} == set(STAGES)
+    assert commands - {"__init__", "command", "finished_checkpoint", "fit_progress", "training_progress"} == set(STAGES)
 
 
 def test_the_default_data_is_the_output_of_the_sample_stage(params: Params) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from atnet.network.training_state import Epoch
 from atnet.stages.fit_progress import FitProgress
-from atnet.stages.progress import epoch_line
+from atnet.stages.training_progress import epoch_line
 
 
 def test_without_a_terminal_slow_fits_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from atnet.config import Params
 from atnet.errors import DataContractError
-from atnet.scoring import input_check
-from atnet.scoring.input_check import HashFiles, check_input
+from atnet.scoring import repeated_ids
+from atnet.scoring.repeated_ids import HashFiles, check_input
 from atnet.scoring.options import ScoringOptions, text_columns
 from atnet.scoring.text_batches import stream_texts
 
@@ -58,7 +58,7 @@ def test_too_many_repeated_ids_are_not_numbered(
     data,  # type: ignore[no-untyped-def]
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(input_check, "MAX_DUPLICATES", 3)
+    monkeypatch.setattr(repeated_ids, "MAX_DUPLICATES", 3)
     path = _ids(tmp_path / "in.csv", [f"id{row % 5}" for row in range(10)])
     with pytest.raises(DataContractError, match="these are too many to number"):
         check_input(path, data, number_duplicates=True)
@@ -69,7 +69,7 @@ def test_different_ids_with_the_same_hash_are_not_repeated(
     data,  # type: ignore[no-untyped-def]
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(input_check, "_hash", lambda ids: np.zeros(len(ids), np.uint64))
+    monkeypatch.setattr(repeated_ids, "_hash", lambda ids: np.zeros(len(ids), np.uint64))
     assert check_input(_ids(tmp_path / "in.csv", ["a", "b", "c"]), data, number_duplicates=False).repeated == {}
 
 
@@ -81,7 +81,7 @@ def test_hashes_beyond_the_limit_go_to_files_and_give_the_same_result(monkeypatc
     with in_memory:
         in_memory.add(hashes)
         expected = in_memory.repeated()
-    monkeypatch.setattr(input_check, "HELD_HASHES", 100)
+    monkeypatch.setattr(repeated_ids, "HELD_HASHES", 100)
     with in_files:
         for part in np.array_split(hashes, 60):
             in_files.add(part)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from atnet.errors import DataFileError
 from atnet.scoring.destinations import PartitionWriter
 from atnet.scoring.endpoints import Endpoints
-from atnet.scoring.input_check import InputFacts, check_input
+from atnet.scoring.repeated_ids import InputFacts, check_input
 from atnet.scoring.manifest import CodeVersion, Manifest, ScoringModel
 from atnet.scoring.options import ScoringJob
 from atnet.scoring.partitions import Partition, PartitionInput

@@ -25,7 +25,7 @@ with quiet_stderr():
     from atnet.network.compiled_steps import computation_precision
     from atnet.network.model_folder import TrainedModel, save_model
     from atnet.network.training import Trainer
-    from atnet.stages.progress import StepProgress
+    from atnet.stages.training_progress import StepProgress
 
 
 def train(params: Params, root: Path) -> str:

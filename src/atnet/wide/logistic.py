@@ -14,7 +14,7 @@ from atnet.wide.lbfgs import Objective, minimize_lbfgs
 MAX_ITERATIONS = 120
 TOLERANCE, MANY_CLASSES_TOLERANCE = 1e-5, 1e-4
 """Relative decrease of the objective below which the optimizer stops, for two classes and for more. The looser one
-halves the time; ADR 21 compares the validation losses."""
+halves the time; ADR 23 compares the validation losses."""
 CORRECTIONS = 10
 """Gradient differences that L-BFGS keeps to approximate the Hessian."""
 

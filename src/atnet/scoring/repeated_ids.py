@@ -1,4 +1,4 @@
-"""Read an input once before it is scored: whether all of it can be read, its number of rows, repeated ids."""
+"""Read an input once before it is scored: check that all of it can be read, count its rows, find repeated ids."""
 
 import tempfile
 from collections.abc import Iterator
