@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from atnet.environment import prepare_process
 from atnet.errors import StoreError
 from atnet.registry.model_source import ModelSource
 from atnet.registry.shadow_run import Agreement, log_agreement
@@ -153,5 +154,6 @@ class ShadowReport:
 
 
 if __name__ == "__main__":
+    prepare_process()
     log_as_json()
     main(Path(sys.argv[1]), stop_with_parent())
