@@ -18,6 +18,7 @@ from atnet.inference import Predictor
 from atnet.serving.page import FILES, STATIC
 from atnet.serving.prediction_files import read_predictions
 from tests.service import RunningService, ServedProject, make_project, running_service, wait_for
+from tests.tinymodel import write_tiny_model
 
 STACK_OR_PATH = re.compile(r"Traceback|\.py\b|site-packages|/[a-z]+/[a-z]+")
 
@@ -78,6 +79,23 @@ def test_an_explanation_has_each_word_with_its_place_and_contribution(service: R
     assert words == pytest.approx({"😀": 0, "Good": -2, "but": 0, "awful": 4})
     for word in prediction["words"]:
         assert text[word["start"] : word["end"]] == word["word"]
+
+
+def test_a_model_with_a_reject_option_says_where_it_abstains(tmp_path: Path, empty_store: Path) -> None:
+    project = make_project(tmp_path, empty_store)
+    folder = write_tiny_model(project.root / "models" / "abstains")
+    config = json.loads((folder / "inference_config.json").read_text())
+    texts = ["good", "good good good good"]
+    unsure, sure = Predictor.load(folder).predict(texts).scores.tolist()
+    assert unsure < sure
+    option = {"target_accuracy": 0.9, "min_confidence": (unsure + sure) / 2}
+    (folder / "inference_config.json").write_text(json.dumps({**config, "reject_option": option}))
+    project.promote(project.publish_folder(folder).number)
+    with running_service(project.root) as service:
+        plain = service.predict(texts=texts).json()["predictions"]
+        explained = service.predict(texts=texts, explain=True).json()["predictions"]
+    assert [prediction["abstain"] for prediction in plain] == [True, False]
+    assert [prediction["abstain"] for prediction in explained] == [True, False]
 
 
 def test_many_clients_at_once_get_their_own_answers(service: RunningService, predictor: Predictor) -> None:

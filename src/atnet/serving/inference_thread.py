@@ -13,7 +13,7 @@ import numpy as np
 from atnet.inference import UNKNOWN_ID
 from atnet.serving.batching import TextBatch, padded_groups, take_batch
 from atnet.serving.loaded_model import LoadedModel
-from atnet.serving.prediction_jobs import InferenceError, PredictionJob, ScoredText, explanation_json
+from atnet.serving.prediction_jobs import InferenceError, PredictionJob, ScoredText, abstention, explanation_json
 from atnet.serving.service_metrics import WorkerMetrics
 
 logger = logging.getLogger(__name__)
@@ -130,6 +130,7 @@ class InferenceThread:
                 "label": labels[best],
                 "score": values[best],
                 "probabilities": dict(zip(labels, values, strict=True)),
+                **abstention(values[best], batch.model.min_confidence),
             }
             tokens = ids[row]
             scored.append(
@@ -142,7 +143,8 @@ class InferenceThread:
         start = time.perf_counter()
         explanation = batch.model.explain(job.texts[row])
         self._metrics.explanation_seconds.observe(time.perf_counter() - start)
-        job.predictions[row] = explanation_json(explanation)
+        answer = abstention(explanation.score, batch.model.min_confidence)
+        job.predictions[row] = {**explanation_json(explanation), **answer}
         tokens = batch.model.encode([job.texts[row]])[0]
         values = [explanation.probabilities[label] for label in batch.model.labels]
         scored = ScoredText(job, row, explanation.label, explanation.score, values, len(tokens), _unknown_share(tokens))

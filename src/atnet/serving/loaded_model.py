@@ -28,6 +28,12 @@ class LoadedModel:
     """A `Predictor` of the version's own inference code."""
     _softmax: Callable[[np.ndarray], np.ndarray]
 
+    @property
+    def min_confidence(self) -> float | None:
+        """The score below which the model abstains; None for a model that answers every text."""
+        value: float | None = getattr(self.predictor, "min_confidence", None)
+        return value
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, at least one."""
         ids: list[list[int]] = self.predictor.encode(texts)

@@ -136,6 +136,10 @@ def _prediction() -> Schema:
             "label": STRING,
             "score": {**NUMBER, "description": "Probability of the label."},
             "probabilities": {"type": "object", "additionalProperties": NUMBER},
+            "abstain": {
+                "type": "boolean",
+                "description": "Whether the score is too low for an answer; only if the model has a reject option.",
+            },
             "words": {"type": "array", "items": word},
             "base": {
                 **NUMBER,

@@ -52,6 +52,11 @@ class InferenceError(RuntimeError):
     """The model raised an error on a batch."""
 
 
+def abstention(score: float, min_confidence: float | None) -> dict[str, bool]:
+    """Return whether the model abstains, as it is sent; nothing for a model that answers every text."""
+    return {} if min_confidence is None else {"abstain": score < min_confidence}
+
+
 def explanation_json(explanation: Any) -> dict[str, Any]:
     """Return an explanation as it is sent: the prediction, and each word with its position and its contribution."""
     words = zip(explanation.tokens, explanation.spans, explanation.contributions, strict=True)

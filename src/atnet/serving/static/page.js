@@ -33,7 +33,8 @@ function showError(message) {
 function show(text, answer) {
   shown = { text, answer };
   const prediction = answer.predictions[0];
-  byId("answer").textContent = strings().answer(prediction.label, percent(prediction.score));
+  const sentence = prediction.abstain ? strings().abstains : strings().answer;
+  byId("answer").textContent = sentence(prediction.label, percent(prediction.score));
   const sorted = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]);
   byId("probabilities").replaceChildren(...sorted.map(probabilityRow));
   byId("legend").textContent = prediction.words ? strings().legend(prediction.label) : strings().long;
