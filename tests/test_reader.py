@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from atnet.data.quoting import QuoteScanner
 from atnet.data.reader import read_labeled_texts, read_raw_columns
-from atnet.data.scanned_stream import ScannedStream
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataFileError
 from tests.settings import LABELED, params_with
 
@@ -403,15 +400,3 @@ def test_encodings_of_several_bytes_per_character_are_read(tmp_path: Path, encod
     table = read(write(tmp_path, contents.encode(encoding)), encoding=encoding)
 
     assert table["text"].tolist() == ['日本, "言"\n語', *["テキスト|b"] * 3]
-
-
-def test_a_parser_that_reads_ahead_has_ended_when_the_reader_fails(tmp_path: Path) -> None:
-    path = tmp_path / "own.csv"
-    path.write_bytes(b"text,label\n\xe9,a\n" + b"good,b\n" * 200_000)
-    stream = ScannedStream(path.open("rb"), QuoteScanner(b",", 2), "utf-8")
-    reading = threading.Thread(target=lambda: [None for _ in iter(lambda: stream.read(64), b"")])
-    reading.start()
-    stream.stop()
-    reading.join(timeout=10)
-    assert not reading.is_alive()
-    assert stream.read(64) == b""

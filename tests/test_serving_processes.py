@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from atnet.serving.child_process import ServiceProcess
 from tests.service import ROOT, RunningService, ServedProject, is_running, make_project, running_service, wait_for
 
 OK = 'atnet_requests_total{result="ok"}'
@@ -41,6 +42,22 @@ def _send(service: RunningService, requests: int) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(send, range(requests))) == {200}
+
+
+def test_a_worker_hangs_without_a_heartbeat_and_may_take_longer_to_start() -> None:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    process = ServiceProcess("module", (), has_heartbeat=True, heartbeat=read, started=0.0)
+    assert not process.is_hanging(100.0)
+    assert process.is_hanging(301.0)
+    os.write(write, b".")
+    assert not process.is_hanging(400.0)
+    assert not process.is_hanging(429.0)
+    assert process.is_hanging(431.0)
+    process.kill()
+    assert not process.is_hanging(432.0), "it is killed and reported once"
+    os.close(write)
+    process.close()
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from atnet.data.encodings import encoding_error
 from atnet.data.quote_faults import QuotingError
 
 BLOCK_BYTES = 1 << 24
-"""A row must fit into a block; a larger one means that a quote was left open, or that this is not a table of texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def stream_delimited(path: Path, data: DataConfig, *, batch_bytes: int) -> Itera
     Args:
         path: of the file.
         data: how it is read.
-        batch_bytes: size of the blocks in which the file is parsed. A row must fit into one.
+        batch_bytes: size of the blocks in which the file is read.
     """
     reading = _open(path, data, batch_bytes)
     if _may_be_unquoted(reading):

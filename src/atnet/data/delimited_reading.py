@@ -13,9 +13,9 @@ from atnet.data.columns import required_columns
 from atnet.data.delimited_layout import DelimitedLayout
 from atnet.data.encodings import encoding_error
 from atnet.data.quote_faults import KeyValues, QuotingError, quoting_error, records_fault
-from atnet.data.quoting import QuoteScanner
+from atnet.data.quoting import MAX_CELL_BYTES, QuoteScanner
 from atnet.data.raw_bytes import open_bytes
-from atnet.data.scanned_stream import ScannedStream, is_transparent
+from atnet.data.scanned_stream import LongRowError, ScannedStream
 from atnet.errors import DataFileError
 
 
@@ -27,7 +27,7 @@ class DelimitedReading:
     data: DataConfig
     layout: DelimitedLayout
     block_bytes: int
-    """A row must fit into a block."""
+    """Size of the blocks in which the file is read; a longer row is a block of its own."""
     quoted: bool
     quoting_fault: QuotingError | None = None
     """Why the file is read without quoting; the error if it cannot be read without it either."""
@@ -70,6 +70,22 @@ class DelimitedReading:
             raise quoting_error(self.path, fault)
 
     def _parse(self, stream: ScannedStream) -> Iterator[pa.RecordBatch]:
+        rows = 0
+        try:
+            for number, block in enumerate(stream.record_blocks(self.block_bytes, quoted=self.quoted)):
+                table = self._parse_block(block, rows, first=number == 0)
+                rows += table.num_rows
+                yield from table.combine_chunks().to_batches()
+        except UnicodeDecodeError:
+            raise encoding_error(self.path, self.data.encoding) from None
+        except LongRowError:
+            raise DataFileError(
+                f"{self.path}: a row is longer than {MAX_CELL_BYTES >> 20} MiB. Shorten its text, or set data.format "
+                "in params.yaml if the file is not CSV."
+            ) from None
+
+    def _parse_block(self, block: bytes, rows: int, *, first: bool) -> pa.Table:
+        """Parse whole records; the first block begins with the header. `rows` are the data rows before the block."""
         ragged_rows: list[Any] = []
 
         def reject_row(row: Any) -> str:
@@ -79,9 +95,9 @@ class DelimitedReading:
         columns = required_columns(self.data.columns)
         read = pa.csv.ReadOptions(
             use_threads=False,
-            encoding=self.data.encoding if is_transparent(self.data.encoding) else "utf8",
-            block_size=self.block_bytes,
-            skip_rows=self.layout.skipped_rows,
+            block_size=len(block) + 1,
+            skip_rows=self.layout.skipped_rows if first else 0,
+            column_names=None if first else self.layout.header,
         )
         parse = pa.csv.ParseOptions(
             delimiter=self.layout.separator,
@@ -93,33 +109,35 @@ class DelimitedReading:
             include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
         )
         try:
-            with pa.csv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert) as batches:
-                yield from batches
-        except UnicodeDecodeError:
-            raise encoding_error(self.path, self.data.encoding) from None
+            return pa.csv.read_csv(_native(block), read_options=read, parse_options=parse, convert_options=convert)
         except pa.ArrowInvalid as error:
             reason = str(error).splitlines()[0]
-            # The parser does not accept a header without a line break.
-            if "Empty CSV" not in reason:
-                raise self._parse_error(reason, ragged_rows) from error
-        finally:
-            stream.stop()
+            # Only empty lines, or a header without a line break.
+            if "Empty CSV" in reason:
+                return pa.schema([(name, pa.string()) for name in columns]).empty_table()
+            raise self._parse_error(reason, ragged_rows, rows - 1 if first else rows) from error
 
-    def _parse_error(self, reason: str, ragged_rows: list[Any]) -> DataFileError:
+    def _parse_error(self, reason: str, ragged_rows: list[Any], rows_before: int) -> DataFileError:
         if ragged_rows:
             row = ragged_rows[0]
             return DataFileError(
-                f"{self.path}: data row {row.number - 1:,} has {row.actual_columns} values, but the header has "
-                f"{row.expected_columns} columns: {row.text[:80]!r}. Quote the texts that contain the separator or a "
-                "line break, or set data.separator in params.yaml."
+                f"{self.path}: data row {rows_before + row.number:,} has {row.actual_columns} values, but the header "
+                f"has {row.expected_columns} columns: {row.text[:80]!r}. Quote the texts that contain the separator or "
+                "a line break, or set data.separator in params.yaml."
             )
         if "UTF8" in reason:
             return encoding_error(self.path, self.data.encoding)
-        if "straddling" in reason:
-            return DataFileError(
-                f"{self.path}: a row is longer than {self.block_bytes >> 20} MiB. Shorten its text, or set data.format "
-                "in params.yaml if the file is not CSV."
-            )
         return DataFileError(
             f"{self.path} cannot be read as CSV ({reason}). Save it again, or set data.format in params.yaml."
         )
+
+
+def _native(block: bytes) -> pa.BufferReader:
+    """Return a copy in Arrow's own memory.
+
+    Arrow reads ahead in a thread of its own, which may release what it has read at any time. A Python object that is
+    released while the interpreter ends would abort the process.
+    """
+    sink = pa.BufferOutputStream()
+    sink.write(block)
+    return pa.BufferReader(sink.getvalue())

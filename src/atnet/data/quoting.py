@@ -60,6 +60,11 @@ class QuoteScanner:
     _tail_line: int = 1
     _finished: bool = False
 
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes after the last line that is complete and outside quotes."""
+        return len(self._tail)
+
     def feed(self, chunk: bytes) -> None:
         """Scan the next bytes, up to the last line that is complete and outside quotes."""
         for start in range(0, len(chunk), PIECE_BYTES):

@@ -1,83 +1,70 @@
-"""Pass the bytes of a delimited file through a scanner while the parser reads them."""
+"""Read a delimited file in blocks of whole records, and pass its bytes through a scanner on the way."""
 
 import codecs
-import io
-import threading
+from collections.abc import Iterator
 from typing import IO
 
 from atnet.data.encodings import canonical_name
-from atnet.data.quoting import QuoteScanner
+from atnet.data.quoting import MAX_CELL_BYTES, QuoteScanner
 
 DRAIN_BYTES = 1 << 24
-STOP_SECONDS = 0.2
-ASCII_TRANSPARENT = ("utf-8", "ascii", "iso8859", "cp125", "cp437", "cp85", "cp86", "koi8", "mac")
-"""Encodings in which the bytes of quotes, separators and line breaks mean nothing else."""
 
 
-class ScannedStream(io.RawIOBase):
-    """A stream of UTF-8 or ASCII-transparent bytes that passes what is read through a scanner.
+class LongRowError(ValueError):
+    """A row is longer than MAX_CELL_BYTES."""
 
-    PyArrow reads ahead in a thread of its own, and goes on after its parser has failed.
-    """
+
+class ScannedStream:
+    """The bytes of a delimited file in UTF-8, without a byte-order mark."""
 
     def __init__(self, source: IO[bytes], scanner: QuoteScanner, encoding: str) -> None:
-        super().__init__()
         self._source, self._scanner = source, scanner
-        self._decoder = None if is_transparent(encoding) else codecs.getincrementaldecoder(encoding)()
-        self._pending = b""
+        is_utf8 = canonical_name(encoding).startswith("utf-8")
+        self._decoder = None if is_utf8 else codecs.getincrementaldecoder(encoding)()
         self._at_start = True
-        self._lock, self._stopped, self._ended = threading.Lock(), False, threading.Event()
 
-    def readable(self) -> bool:
-        """Return True: the parser asks for it."""
-        return True
+    def record_blocks(self, block_bytes: int, *, quoted: bool) -> Iterator[bytes]:
+        """Yield blocks of about `block_bytes` that end where a record ends.
 
-    def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes; none once the stream has been stopped."""
-        with self._lock:
-            chunk = b"" if self._stopped else self._read_and_scan(size)
-        if not chunk:
-            self._ended.set()
-        return chunk
+        Args:
+            block_bytes: read at once.
+            quoted: whether a line break inside quotes belongs to a cell.
 
-    def stop(self) -> None:
-        """End the stream for the parser, and wait for a read that is under way.
-
-        A thread that still reads when the interpreter exits would abort the process.
+        Raises:
+            UnicodeDecodeError: if the bytes do not match the encoding.
+            LongRowError: if a row does not end.
         """
-        with self._lock:
-            self._stopped = True
-        # A parser that is not reading never sees the end.
-        self._ended.wait(STOP_SECONDS)
+        pending = b""
+        while chunk := self._read(block_bytes):
+            pending += chunk
+            end = len(pending) - self._scanner.pending_bytes if quoted else pending.rfind(b"\n") + 1
+            if end > 0:
+                yield pending[:end]
+                pending = pending[end:]
+            if len(pending) > MAX_CELL_BYTES:
+                raise LongRowError
+        if pending:
+            yield pending
 
-    def _read_and_scan(self, size: int) -> bytes:
+    def drain(self) -> None:
+        """Scan the rest of the source."""
+        try:
+            while self._read(DRAIN_BYTES):
+                pass
+        except UnicodeDecodeError:
+            return
+
+    def _read(self, size: int) -> bytes:
         chunk = self._source.read(size) if self._decoder is None else self._decode(size)
         if self._at_start and chunk:
-            self._at_start, chunk = False, chunk.removeprefix(codecs.BOM_UTF8)
+            self._at_start, chunk = False, chunk.removeprefix(codecs.BOM_UTF8) or self._source.read(size)
         self._scanner.feed(chunk)
         return chunk
 
     def _decode(self, size: int) -> bytes:
         assert self._decoder is not None
-        while not self._pending:
-            raw = self._source.read(size)
-            self._pending = self._decoder.decode(raw, final=not raw).encode()
-            if not raw:
-                break
-        # The parser must not get more bytes than it has asked for.
-        chunk, self._pending = self._pending[:size], self._pending[size:]
-        return chunk
-
-    def drain(self) -> None:
-        """Scan the rest of the source, also after the stream was stopped."""
-        try:
-            with self._lock:
-                while self._read_and_scan(DRAIN_BYTES):
-                    pass
-        except UnicodeDecodeError:
-            return
-
-
-def is_transparent(encoding: str) -> bool:
-    """Return whether quotes, separators and line breaks are their ASCII bytes in an encoding."""
-    return canonical_name(encoding).replace("_", "-").startswith(ASCII_TRANSPARENT)
+        while raw := self._source.read(size):
+            # The first bytes may be a byte-order mark alone.
+            if text := self._decoder.decode(raw):
+                return text.encode()
+        return self._decoder.decode(b"", final=True).encode()

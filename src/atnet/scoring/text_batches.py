@@ -17,7 +17,6 @@ from atnet.schema import ID, TEXT
 TEXTS = pa.schema([("row", pa.int64()), ("id", pa.string()), ("text", pa.string())])
 """Rows to score: position in the input from 1, id, text."""
 BATCH_BYTES = 2 << 20
-"""Read at once; a CSV row must fit into it."""
 CHUNK_BYTES = 4 << 20
 """A chunk of long texts ends before it has all its rows."""
 HEAD_BYTES = 1 << 20

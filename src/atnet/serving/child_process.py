@@ -15,6 +15,8 @@ STABLE_SECONDS = 60.0
 """After a process that ran longer, the delay is the first one again."""
 HEARTBEAT_TIMEOUT_SECONDS = 30.0
 """A process without a heartbeat for so long is killed."""
+START_TIMEOUT_SECONDS = 300.0
+"""The same before the first heartbeat: on a busy machine, the imports alone can take more than half a minute."""
 ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
@@ -43,7 +45,10 @@ class ServiceProcess:
     process: "subprocess.Popen[bytes] | None" = None
     heartbeat: int = -1
     started: float = 0.0
-    last_beat: float = 0.0
+    last_beat: float | None = None
+    """None before the first heartbeat."""
+    killed: bool = False
+    """Whether the supervisor has killed it."""
     delay: float = field(default=FIRST_DELAY_SECONDS)
 
     def start(self, now: float) -> None:
@@ -66,15 +71,17 @@ class ServiceProcess:
         )
         if self.has_heartbeat:
             os.close(inherited[-1])
-        self.started = self.last_beat = now
+        self.started, self.last_beat, self.killed = now, None, False
 
     def is_hanging(self, now: float) -> bool:
-        """Read the heartbeats; return whether there was none for too long."""
-        if not self.has_heartbeat:
+        """Read the heartbeats; return whether there was none for too long. False once it has been killed for that."""
+        if not self.has_heartbeat or self.killed:
             return False
         with contextlib.suppress(BlockingIOError):
             if os.read(self.heartbeat, 1024):
                 self.last_beat = now
+        if self.last_beat is None:
+            return now - self.started > START_TIMEOUT_SECONDS
         return now - self.last_beat > HEARTBEAT_TIMEOUT_SECONDS
 
     def exit_code(self) -> int | None:
@@ -98,6 +105,11 @@ class ServiceProcess:
             os.close(self.heartbeat)
             self.heartbeat = -1
         self.process = None
+
+    def kill(self) -> None:
+        """Kill the process."""
+        self.killed = True
+        self.send(signal.SIGKILL)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, unless the process has ended."""

@@ -67,7 +67,7 @@ class Supervisor:
                 continue
             if process.is_hanging(now):
                 logger.error("%s sends no heartbeat and is killed.", _name(process))
-                process.send(signal.SIGKILL)
+                process.kill()
             code = process.exit_code()
             if code is not None:
                 name = _name(process)
@@ -86,8 +86,9 @@ class Supervisor:
         while running := [process for process in running if process.process and process.exit_code() is None]:
             if time.monotonic() > deadline or self._signals > 1:
                 for process in running:
-                    logger.error("%s did not end in time and is killed.", _name(process))
-                    process.send(signal.SIGKILL)
+                    if not process.killed:
+                        logger.error("%s did not end in time and is killed.", _name(process))
+                    process.kill()
             time.sleep(TICK_SECONDS / 2)
 
     def _forget(self, process: ServiceProcess) -> None:
