@@ -5,14 +5,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from atnet import files
-from atnet.config import Params
+from atnet.config import MonitorConfig, Params
 from atnet.inference import model_hash
+from atnet.monitoring import monitor as monitor_module
+from atnet.monitoring import window_report
+from atnet.monitoring.champion import Champion
+from atnet.monitoring.window_checks import CheckedWindow
+from atnet.monitoring.window_comparison import ReferenceFeatures
 from atnet.registry.versions import (
     CHALLENGER,
     CHAMPION,
     Registry,
+    aliases,
     ensure_registered_model,
     open_registry,
     register,
@@ -45,6 +52,8 @@ class MonitoredProject:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.loaded: dict[int | None, Champion] = {}
+        self.features: dict[str, ReferenceFeatures] = {}
         self.registry: Registry = open_registry(self.params.tracking, root)
 
     @property
@@ -73,6 +82,28 @@ class MonitoredProject:
         path = self.root / f"{name}.csv"
         texts[["text", "label"] if labels else ["text"]].to_csv(path, index=False)
         return path
+
+
+def monitor_quickly(project: MonitoredProject, patch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes most of a window's time: loading the same champion again, checks, figures, MLflow runs."""
+    load_champion, reference_features = monitor_module.load_champion, monitor_module.reference_features
+
+    def load_once(params: Params, root: Path) -> Champion:
+        number = aliases(project.registry).get(CHAMPION)
+        if number not in project.loaded:
+            project.loaded[number] = load_champion(params, root)
+        return project.loaded[number]
+
+    def compute_once(champion: Champion, config: MonitorConfig) -> ReferenceFeatures:
+        if champion.sha256 not in project.features:
+            project.features[champion.sha256] = reference_features(champion, config)
+        return project.features[champion.sha256]
+
+    patch.setattr(monitor_module, "load_champion", load_once)
+    patch.setattr(monitor_module, "reference_features", compute_once)
+    patch.setattr(monitor_module, "check_window", lambda *_: CheckedWindow([], {}))
+    patch.setattr(monitor_module, "track_windows", lambda *_: "no run")
+    patch.setattr(window_report, "_figures", lambda *_: {})
 
 
 def usual_texts(rows: int, seed: int) -> pd.DataFrame:

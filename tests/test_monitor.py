@@ -16,15 +16,20 @@ from atnet.cli.app import command_line
 from atnet.errors import DataFileError, ReleaseError
 from atnet.monitoring import champion as champion_module
 from atnet.monitoring import monitor as monitor_module
-from atnet.monitoring import window_report
 from atnet.monitoring.monitor import MonitorOutcome, MonitorRequest, monitor
 from atnet.monitoring.notifications import read_notifications
-from atnet.monitoring.window_checks import CheckedWindow
 from atnet.monitoring.window_records import read_windows
 from atnet.monitoring.window_summary import summarize_window
 from atnet.registry.versions import CHAMPION, set_alias
 from atnet.tracking.store import open_store
-from tests.monitoredproject import NOW, MonitoredProject, make_monitored_project, new_texts, usual_texts
+from tests.monitoredproject import (
+    NOW,
+    MonitoredProject,
+    make_monitored_project,
+    monitor_quickly,
+    new_texts,
+    usual_texts,
+)
 from tests.test_monitoring_windows import log_rows, write_log
 
 ROWS = 70
@@ -54,10 +59,8 @@ def full_project(shared_project: MonitoredProject, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def project(full_project: MonitoredProject, monkeypatch: pytest.MonkeyPatch) -> MonitoredProject:
-    """Return it without Great Expectations, figures and MLflow runs, which take most of a window's time."""
-    monkeypatch.setattr(monitor_module, "check_window", lambda *_: CheckedWindow([], {}))
-    monkeypatch.setattr(monitor_module, "track_windows", lambda *_: "no run")
-    monkeypatch.setattr(window_report, "_figures", lambda *_: {})
+    """Return the project with quick windows."""
+    monitor_quickly(full_project, monkeypatch)
     return full_project
 
 
@@ -283,7 +286,8 @@ def test_a_missing_data_version_is_an_error_with_the_next_step(
         path.write_bytes(content)
 
 
-def test_the_copied_splits_are_used_when_those_of_the_project_are_gone(project: MonitoredProject) -> None:
+def test_the_copied_splits_are_used_when_those_of_the_project_are_gone(full_project: MonitoredProject) -> None:
+    project = full_project
     path = project.root / files.split_table("test")
     content = path.read_bytes()
     try:

@@ -9,12 +9,9 @@ import pytest
 from prefect.client.schemas.objects import State
 
 from atnet.errors import StoreError
-from atnet.monitoring import monitor as monitor_module
-from atnet.monitoring import window_report
 from atnet.monitoring.notifications import Notification, unsent_notifications
-from atnet.monitoring.window_checks import CheckedWindow
 from pipelines import monitoring as pipeline
-from tests.monitoredproject import MonitoredProject, make_monitored_project, new_texts, usual_texts
+from tests.monitoredproject import MonitoredProject, make_monitored_project, monitor_quickly, new_texts, usual_texts
 
 ROWS = 60
 
@@ -46,9 +43,7 @@ def project(shared_project: MonitoredProject, monkeypatch: pytest.MonkeyPatch) -
     """Return a project without records; tasks run without Prefect, and windows without figures and MLflow runs."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(shared_project.root)
-    monkeypatch.setattr(monitor_module, "check_window", lambda *_: CheckedWindow([], {}))
-    monkeypatch.setattr(monitor_module, "track_windows", lambda *_: "no run")
-    monkeypatch.setattr(window_report, "_figures", lambda *_: {})
+    monitor_quickly(shared_project, monkeypatch)
     monkeypatch.setattr(pipeline, "monitor_windows", pipeline.monitor_windows.fn)
     monkeypatch.setattr(pipeline, "show_result", lambda windows: None)
     yield shared_project

@@ -15,6 +15,7 @@ import pytest
 from atnet.config import Params
 from atnet.errors import DataContractError, DataFileError
 from atnet.file_hashes import text_sha256
+from atnet.monitoring import windows
 from atnet.monitoring.due_windows import LogDays, due_windows, late_row_notes
 from atnet.monitoring.monitor_inputs import clock_notes
 from atnet.monitoring.scored_files import is_scored_file
@@ -96,6 +97,16 @@ def test_damaged_files_and_missing_days_are_named_and_the_rest_is_read(tmp_path:
     assert str(damaged) in first
     assert str(other) in first
     assert missing == ["No predictions were logged on 2026-11-04.", "No predictions were logged on 2026-11-05."]
+
+
+def test_of_very_many_rows_a_sample_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "MAX_ROWS", 5)
+    write_log(tmp_path, DAY, log_rows([f"text {number % 8}" for number in range(16)]))
+    window = log_window(tmp_path, DAY, DAY)
+    assert len(window.table) == 5
+    assert window.table["text"].nunique() == 3, "rows of the same text stay together"
+    assert window.notes == ["Of 16 rows, 5 were sampled by the hash of their text."]
+    assert window.rows_by_day == {"2026-11-03": 16}
 
 
 def test_a_missing_log_is_an_error_with_the_next_step(tmp_path: Path) -> None:

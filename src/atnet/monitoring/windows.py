@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from atnet.config import DataConfig, ValidateConfig
 from atnet.data.columns import MissingColumnsError
@@ -25,6 +26,8 @@ from atnet.schema import ID, LABEL, RATING, SPLIT, TEXT, WEIGHT
 TEXT_SHA256, PREDICTED, PROBABILITIES = "text_sha256", "predicted", "probabilities"
 VERSION, MODEL_SHA256, TOKENS, UNKNOWN = "version", "model_sha256", "tokens", "unknown"
 LOG = "predictions"
+MAX_ROWS = 100_000
+"""Logged or scored rows of a window that are used; of more, those whose text has the smallest hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,13 @@ def log_window(folder: Path, first: date, last: date) -> Window:
             "serve.prediction_log set, or name a file: `atnet monitor FILE`."
         )
     days = [read_day(folder, first + timedelta(days=number)) for number in range((last - first).days + 1)]
+    table, sampled = _sample(pa.concat_tables(day.table for day in days))
     return Window(
         key=f"log:{first}/{last}",
         name=str(first) if first == last else f"{first} to {last}",
         source=LOG,
-        table=_prediction_frame(pa.concat_tables(day.table for day in days)),
-        notes=[note for day in days for note in day.notes],
+        table=_prediction_frame(table),
+        notes=[*(note for day in days for note in day.notes), *sampled],
         rows_by_day={day.day.isoformat(): len(day.table) for day in days},
     )
 
@@ -73,9 +77,9 @@ def file_window(path: Path, data: DataConfig, validate: ValidateConfig) -> Windo
         DataFileError: if the file is missing, empty or damaged.
         DataContractError: if it has no text column.
     """
-    notes: list[str] = []
     if is_scored_file(path):
-        table = _prediction_frame(read_scored_file(path))
+        rows, notes = _sample(read_scored_file(path))
+        table = _prediction_frame(rows)
     else:
         table, notes = _read_texts(path, data, validate)
     return Window(
@@ -111,6 +115,14 @@ def _read_texts(path: Path, data: DataConfig, validate: ValidateConfig) -> tuple
         notes.append(f"Rows without a text, excluded: {int(blank.sum()):,}.")
     table = table[~blank].drop(columns=[SPLIT, WEIGHT], errors="ignore").reset_index(drop=True)
     return table.assign(**{TEXT_SHA256: [text_sha256(text) for text in table[TEXT]]}), notes
+
+
+def _sample(table: pa.Table) -> tuple[pa.Table, list[str]]:
+    """Return at most MAX_ROWS rows, rows of the same text together, and a note if there are more."""
+    if len(table) <= MAX_ROWS:
+        return table, []
+    smallest = pc.sort_indices(table, sort_keys=[(TEXT_SHA256, "ascending")])[:MAX_ROWS]
+    return table.take(smallest), [f"Of {len(table):,} rows, {MAX_ROWS:,} were sampled by the hash of their text."]
 
 
 def _prediction_frame(table: pa.Table) -> pd.DataFrame:
