@@ -255,7 +255,8 @@ def test_only_the_stages_for_the_test_split_read_it() -> None:
 def test_the_dependencies_of_the_copys_stages_exist_in_it(tmp_path: Path) -> None:
     project = workspace(tmp_path).create_project(dataset(tmp_path), "atnet-13", PARAMS, {"seed": 13})
     stages = graph()
-    outputs = {out for stage in stages.values() for out in [*stage.get("outs", []), *stage.get("metrics", [])]}
+    entries = [out for stage in stages.values() for out in [*stage.get("outs", []), *stage.get("metrics", [])]]
+    outputs = {next(iter(out)) if isinstance(out, dict) else out for out in entries}
     for name, stage in stages.items():
         for dep in stage["deps"]:
             path = str(PARAMS["data"]["path"]) if dep == "${data.path}" else dep
