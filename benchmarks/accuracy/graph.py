@@ -22,7 +22,7 @@ TRAINING_STAGE: Mapping[Kind, str] = {
     "fasttext": "fasttext_validation",
 }
 """The stage whose record in dvc.lock says what a model was trained on and with."""
-LIBRARY = ("src/atnet/baselines", "src/atnet/evaluation", "src/atnet/text")
+LIBRARY = ("src/atnet/baselines", "src/atnet/evaluation", "src/atnet/inference.py", "src/atnet/text", "src/atnet/wide")
 
 Stage = dict[str, Any]
 
