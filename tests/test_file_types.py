@@ -116,9 +116,9 @@ def test_a_file_that_is_something_else_is_named_with_the_next_step(tmp_path: Pat
     contents, kind, advice = FILES[name]
     (tmp_path / name).write_bytes(contents)
 
-    told = message(tmp_path / name)
-    assert f"{name} is {kind}" in told
-    assert advice in told
+    error = message(tmp_path / name)
+    assert f"{name} is {kind}" in error
+    assert advice in error
 
 
 def test_a_database_is_named_with_the_next_step(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from atnet.config import Params
 from atnet.errors import DataContractError
 from atnet.scoring import repeated_ids
-from atnet.scoring.repeated_ids import HashFiles, check_input
 from atnet.scoring.options import ScoringOptions, text_columns
+from atnet.scoring.repeated_ids import HashFiles, check_input
 from atnet.scoring.text_batches import stream_texts
 
 

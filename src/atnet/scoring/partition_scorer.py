@@ -15,10 +15,10 @@ from tqdm import tqdm
 from atnet.errors import DataFileError
 from atnet.scoring.destinations import PartitionWriter
 from atnet.scoring.endpoints import Endpoints
-from atnet.scoring.repeated_ids import InputFacts, check_input
 from atnet.scoring.manifest import CodeVersion, Manifest, ScoringModel
 from atnet.scoring.options import ScoringJob
 from atnet.scoring.partitions import Partition, PartitionInput
+from atnet.scoring.repeated_ids import InputFacts, check_input
 from atnet.scoring.scored_rows import REJECTED
 from atnet.scoring.scoring_pool import ScoringPool
 from atnet.scoring.text_batches import chunked, stream_texts
@@ -95,7 +95,7 @@ class PartitionScorer:
 
 
 def write_result(result: pa.RecordBatch, writer: PartitionWriter, counts: RowCounts, *, keep_rejected: bool) -> None:
-    """Write what a worker sent: scored rows to the output, rejected rows beside it."""
+    """Write what a worker sent: scored rows to the output, rejected rows to a file next to it."""
     scored, reasons = result.drop_columns("reasons"), result["reasons"]
     if reasons.null_count < result.num_rows:
         rejected = result.filter(reasons.is_valid())

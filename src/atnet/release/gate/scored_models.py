@@ -34,7 +34,7 @@ class ScoredModel:
     train_hashes: frozenset[str]
     """Hashes of the normalized texts the model was trained on."""
     latency_ms: float | None
-    """Median time of one text, in a process of its own; None if it was not measured."""
+    """Median time of one text, in a separate process; None if it was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
