@@ -68,7 +68,7 @@ tune: install ## search for better training parameters (ranges and limits: `tune
 release: install ## judge the published model and promote it if it passes the gate
 	@$(BIN)/atnet release
 
-# The service has an environment of its own, without TensorFlow, DVC, Prefect and pandas.
+# The service has a separate environment, without TensorFlow, DVC, Prefect and pandas.
 SERVING := .venv-serving
 SERVING_STAMP := $(SERVING)/.installed
 

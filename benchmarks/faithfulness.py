@@ -40,14 +40,14 @@ class Faithfulness:
         return area
 
 
-def removed(ids: list[int], kept: np.ndarray) -> list[int]:
-    """Delete the words that are not kept."""
-    return [token for token, is_kept in zip(ids, kept, strict=True) if is_kept] or [UNKNOWN_ID]
+def removed(ids: list[int], keep: np.ndarray) -> list[int]:
+    """Delete the words whose mask (T,) is false."""
+    return [token for token, is_kept in zip(ids, keep, strict=True) if is_kept] or [UNKNOWN_ID]
 
 
-def replaced(ids: list[int], kept: np.ndarray) -> list[int]:
-    """Replace the words that are not kept by the unknown word, so that the others keep their positions."""
-    return [token if is_kept else UNKNOWN_ID for token, is_kept in zip(ids, kept, strict=True)]
+def replaced(ids: list[int], keep: np.ndarray) -> list[int]:
+    """Replace the words whose mask (T,) is false by the unknown word, so that the others keep their positions."""
+    return [token if is_kept else UNKNOWN_ID for token, is_kept in zip(ids, keep, strict=True)]
 
 
 def faithfulness(
@@ -82,9 +82,9 @@ def _variant_numbers(
     curve = np.rint(FRACTIONS * len(ids)).astype(int)
     # At least one word, as in ERASER: a fraction of a short text is less than a word.
     bins = np.ceil(AOPC_FRACTIONS * len(ids)).astype(int)
-    kept = [*(rank >= count for count in curve), *(rank < count for count in curve)]
-    kept += [*(rank >= count for count in bins), *(rank < count for count in bins)]
-    return np.array([variants.setdefault(tuple(removal(ids, mask)), len(variants)) for mask in kept])
+    masks = [*(rank >= count for count in curve), *(rank < count for count in curve)]
+    masks += [*(rank >= count for count in bins), *(rank < count for count in bins)]
+    return np.array([variants.setdefault(tuple(removal(ids, mask)), len(variants)) for mask in masks])
 
 
 def _score(values: np.ndarray) -> tuple[float, float, float, float]:

@@ -1,7 +1,7 @@
 """How often the gate promotes, by the true gain: `python -m benchmarks.gate_power` draws docs/releasing-power.svg.
 
 Two models are simulated that make much the same errors: each text has a difficulty for both, and each model adds
-noise of its own. With the default agreement exactly one of them is right on about 11 % of the rows, as with two
+its own noise. With the default agreement exactly one of them is right on about 11 % of the rows, as with two
 trainings of one recipe on slightly different data. The printed table is the one in docs/releasing.md.
 
 Letters in array names: N rows, C classes.

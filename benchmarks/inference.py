@@ -120,7 +120,7 @@ def _single_texts(predictors: Mapping[str, Any], texts: Sequence[str], repetitio
     rows = []
     for tokens in TOKENS:
         text = [ids[:tokens]]
-        calls = {name: lambda one=one, text=text: one.logits(text) for name, one in predictors.items()}
+        calls = {name: lambda model=model, text=text: model.logits(text) for name, model in predictors.items()}
         seconds = medians(calls, repetitions * max(1, 500 // tokens), time.thread_time)
         rows.append([f"{tokens:,}", *_cells(seconds, 1e3)])
     return _titled("One encoded text, one thread, ms of CPU time", ["tokens", *_header(predictors)], rows)
@@ -132,7 +132,7 @@ def _explanations(predictors: Mapping[str, Any], texts: Sequence[str], repetitio
     rows = []
     for tokens in EXPLAINED_TOKENS:
         text = " ".join(words[:tokens])
-        calls = {name: lambda one=one, text=text: one.explain([text]) for name, one in predictors.items()}
+        calls = {name: lambda model=model, text=text: model.explain([text]) for name, model in predictors.items()}
         seconds = medians(calls, repetitions, time.thread_time)
         rows.append([f"{len(predictor.encode([text])[0]):,}", *_cells(seconds, 1e3)])
     return _titled("Explanation of one text, one thread, ms of CPU time", ["tokens", *_header(predictors)], rows)
@@ -143,7 +143,7 @@ def _throughput(predictors: Mapping[str, Any], texts: Sequence[str], threads: in
     rows = []
     for title, chosen in ((f"at most {SHORT_WORDS} words", short), ("all", list(texts))):
         many = (chosen * (8_000 // len(chosen) + 1))[:8_000]
-        calls = {name: lambda one=one, many=many: one.predict(many) for name, one in predictors.items()}
+        calls = {name: lambda model=model, many=many: model.predict(many) for name, model in predictors.items()}
         for unit, clock in (("wall time", time.perf_counter), ("CPU time of all threads", time.process_time)):
             seconds = medians(calls, repetitions, clock)
             per_second = {name: len(many) / value for name, value in seconds.items()}

@@ -2,7 +2,7 @@
 
     python -m benchmarks.rows --rows 100000 1000000
 
-Each stage runs as a command of its own in a temporary project folder, as DVC runs it. Prints a Markdown table.
+Each stage runs as a separate command in a temporary project folder, as DVC runs it. Prints a Markdown table.
 """
 
 import argparse
@@ -61,10 +61,11 @@ def generate_texts(rows: int, words: np.ndarray, rng: np.random.Generator) -> li
     with_punctuation = chosen + PUNCTUATION[rng.integers(len(PUNCTUATION), size=len(chosen))].astype(object)
     bounds = np.append(0, lengths.cumsum())
     texts = [" ".join(with_punctuation[start:end]) + "." for start, end in pairwise(bounds)]
-    exact, near = int(rows * EXACT_FRACTION), int(rows * NEAR_FRACTION)
-    for row, source in zip(range(exact), rng.integers(exact + near, rows, size=exact), strict=True):
+    exact, similar = int(rows * EXACT_FRACTION), int(rows * NEAR_FRACTION)
+    repeated = exact + similar
+    for row, source in zip(range(exact), rng.integers(repeated, rows, size=exact), strict=True):
         texts[row] = texts[source].upper()
-    for row, source in zip(range(exact, exact + near), rng.integers(exact + near, rows, size=near), strict=True):
+    for row, source in zip(range(exact, repeated), rng.integers(repeated, rows, size=similar), strict=True):
         texts[row] = f"{texts[source]} {words[row % len(words)]}"
     return texts
 
@@ -115,7 +116,7 @@ def measure_rows(rows: int, seed: int) -> list[StageCost]:
         project = Path(folder)
         write_params(project / PARAMS_FILE)
         (project / RAW).mkdir(parents=True)
-        # In a process of its own: children report at least the peak memory of this one.
+        # In a separate process: children report at least the peak memory of this one.
         writer = multiprocessing.get_context("spawn").Process(target=write_rows, args=(project / DATA_FILE, rows, seed))
         writer.start()
         writer.join()

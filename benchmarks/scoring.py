@@ -76,7 +76,7 @@ def measure_all(project: Path, folder: Path, sizes: Sequence[int], repeat: int) 
 
 def write_rows(project: Path, path: Path, rows: int) -> None:
     """Write the texts of the validated table over and over, each time with new ids."""
-    # In a process of its own: this one must stay small.
+    # In a separate process: this one must stay small.
     code = (
         "import sys, pandas as pd\n"
         "texts = pd.read_parquet(sys.argv[1])['text']\n"

@@ -1,4 +1,4 @@
-"""LitServe on the same `Predictor`, in an environment of its own: `python serving_litserve.py FOLDER PORT WORKERS`."""
+"""LitServe on the same `Predictor`, in a separate environment: `python serving_litserve.py FOLDER PORT WORKERS`."""
 
 import sys
 from typing import Any

@@ -1,4 +1,4 @@
-"""A released model in a folder of its own, without the pipeline."""
+"""A released model in a separate folder, without the pipeline."""
 
 import json
 import shutil

@@ -90,9 +90,9 @@ def started(server: Server, folder: Path, workers: int) -> Iterator[Running]:
     Raises:
         SystemExit: with what the server printed, if it does not become ready.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     command = [part.replace("{port}", str(port)).replace("{workers}", str(workers)) for part in server.command]
     log = folder / "server.log"
     begun = time.perf_counter()

@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def _two_versions(project: Path) -> dict[int, float]:
-    """Register the model with another temperature beside it; return each version's score of the probe."""
+    """Register the model and a copy with another temperature; return each version's score of the probe."""
     _poll_quickly(project)
     cooler = project / "cooler"
     (project / "model").rename(cooler)

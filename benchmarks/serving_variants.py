@@ -99,7 +99,7 @@ def _compare(names: Sequence[str], options: argparse.Namespace) -> None:
 
 
 def _downloaded(project: Path, model: Path) -> Path:
-    """Let `atnet serve` download the model once; return the file with its settings."""
+    """Download the model once with `atnet serve`; return the file with its settings."""
     from benchmarks.serving_project import release_model
 
     release_model(project, model)

@@ -72,10 +72,10 @@ def prepare(project: Path, rows: int | None) -> float:
     """Run the stages up to the word vectors and return the seconds of `tokenize` and `vectors`."""
     record = project / "prepared.json"
     if record.exists():
-        known = json.loads(record.read_text(encoding="utf-8"))
-        if known["rows"] != rows:
-            raise SystemExit(f"{project} has tokens of {known['rows'] or 'all'} rows: use another --folder.")
-        return float(known["seconds"])
+        prepared = json.loads(record.read_text(encoding="utf-8"))
+        if prepared["rows"] != rows:
+            raise SystemExit(f"{project} has tokens of {prepared['rows'] or 'all'} rows: use another --folder.")
+        return float(prepared["seconds"])
     source = Path(os.environ.get("ATNET_DATASETS") or "", DATASET)
     if not os.environ.get("ATNET_DATASETS") or not source.is_file():
         raise SystemExit(f"Set ATNET_DATASETS to the folder of {DATASET}, with the columns text, label, split and id.")

@@ -113,7 +113,7 @@ def _interrupt(process: subprocess.Popen[str]) -> None:
 
 @task(name="dvc-stage", task_run_name="{stage}", cache_policy=NO_CACHE, retries=0)
 def stage_task(stage: str) -> State:
-    """Bring one stage up to date; an unchanged one ends in the state Cached."""
+    """Run one stage if its inputs have changed; an unchanged one ends in the state Cached."""
     try:
         outcome = run_stage(stage, Path.cwd(), get_run_logger().info)
     except StageFailed as error:
@@ -129,7 +129,7 @@ _held_locks: list[int] = []
 
 @contextlib.contextmanager
 def pipeline_lock(root: Path, timeout_seconds: float = 10) -> Iterator[None]:
-    """Hold the project for one flow. Stages inherit the lock: it is free when the flow and its stages have ended.
+    """Lock the project for one flow. Stages inherit the lock: it is released when the flow and its stages have ended.
 
     Raises:
         AtnetError: if another flow, or a stage that a killed flow left running, holds it.

@@ -1,6 +1,6 @@
 """The monitoring flow: monitor the windows that are due, notify of a change of state, start a training if advised.
 
-It does what `atnet monitor` does. Run it by itself: `python -m pipelines.monitoring`.
+It does what `atnet monitor` does. Run it without a deployment: `python -m pipelines.monitoring`.
 """
 
 import sys

@@ -1,6 +1,7 @@
 """The release flow: run the gate on the published model, wait for approval if that is required, promote or reject.
 
-It does what `atnet release`, `atnet approve` and `atnet reject` do. Run it by itself: `python -m pipelines.release`.
+It does what `atnet release`, `atnet approve` and `atnet reject` do. Run it without a deployment:
+`python -m pipelines.release`.
 """
 
 import sys
@@ -95,7 +96,7 @@ def release_flow(isolated: bool = False, allow_unchecked: bool = False, again: b
 
 
 def _seconds_left(outcome: ReleaseOutcome) -> int:
-    """Return the seconds until the approval deadline; after it the registry rejects the version by itself."""
+    """Return the seconds until the approval deadline; after it the version is rejected automatically."""
     assert outcome.deadline is not None
     return max(1, int((outcome.deadline - datetime.now(UTC)).total_seconds()))
 

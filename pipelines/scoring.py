@@ -1,6 +1,6 @@
 """The scoring flow: find what is pending, fetch the champion, score; what `atnet score` does.
 
-Run it by itself, without starting anything first: `python -m pipelines.scoring`.
+Run it without a deployment or a server: `python -m pipelines.scoring`.
 """
 
 import sys

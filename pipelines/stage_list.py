@@ -9,7 +9,7 @@ from atnet.errors import ConfigurationError
 from atnet.files import DEFAULT_DATA, DVC_FILE
 
 SAMPLE = "sample"
-"""The stage that fetches the default data; it has a dvc.yaml of its own."""
+"""The stage that fetches the default data; it has its own dvc.yaml."""
 
 
 def stages_for(params: Params, root: Path) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The training flow: bring in new data, check, run DVC's stages, publish.
 
-Run it by itself, without starting anything first: `python -m pipelines.training`.
+Run it without a deployment or a server: `python -m pipelines.training`.
 """
 
 import sys

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session", autouse=True)
 def _sqlite_without_sync() -> Iterator[None]:
-    """Let SQLite skip waiting for the disk in this process: MLflow and Optuna commit hundreds of times."""
+    """Disable SQLite's waiting for the disk in this process: MLflow and Optuna commit hundreds of times."""
 
     def relax(connection: Any, record: object) -> None:
         if type(connection).__module__.startswith("sqlite3"):

@@ -99,7 +99,7 @@ def prose_lines() -> Iterator[Quote]:
 @cache
 def templates() -> tuple[str, ...]:
     """Return every string of the source with GAP for what is filled in, implicit concatenations joined."""
-    found: set[str] = set()
+    strings: set[str] = set()
     for folder in ("src", "pipelines"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             tree = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
@@ -107,10 +107,10 @@ def templates() -> tuple[str, ...]:
             for node in tree:
                 text = _template(node) if id(node) not in parts else ""
                 if text and " " in text:
-                    found.add(" ".join(text.replace("`", "").split(" ")))
+                    strings.add(" ".join(text.replace("`", "").split(" ")))
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    found |= {re.sub(r"\$\(.*?\)+|\$\$\(.*?\)+", GAP, line) for line in re.findall(r'echo "(.*?)"', text)}
-    return tuple(sorted(found))
+    strings |= {re.sub(r"\$\(.*?\)+|\$\$\(.*?\)+", GAP, line) for line in re.findall(r'echo "(.*?)"', text)}
+    return tuple(sorted(strings))
 
 
 def is_quoted_from(message: str, template: str) -> bool:

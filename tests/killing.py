@@ -1,4 +1,4 @@
-"""Kill a command after one of its writes to the MLflow store, without a process of its own."""
+"""Kill a command after one of its writes to the MLflow store, without a separate process."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A real PostgreSQL in a folder of its own, on a free port of this machine."""
+"""A real PostgreSQL in a separate folder, on a free port of this machine."""
 
 import contextlib
 import os

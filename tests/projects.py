@@ -48,7 +48,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project in a folder of its own, with git and DVC."""
+    """A project in a separate folder, with git and DVC."""
 
     root: Path
 
@@ -92,11 +92,11 @@ class Project:
         return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Give the environment of a command: this Python's tools, this copy's code, stores of its own."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PREFECT_"))}
+        """Return the environment of a command: this Python's tools, this copy's code, its own stores."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PREFECT_"))}
         return {
-            **kept,
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")]),
+            **inherited,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")]),
             "PYTHONPATH": os.pathsep.join([str(self.root / "src"), str(self.root)]),
             **{f"GIT_{who}_NAME": "test" for who in ("AUTHOR", "COMMITTER")},
             **{f"GIT_{who}_EMAIL": "test@example.org" for who in ("AUTHOR", "COMMITTER")},
@@ -113,7 +113,7 @@ def make_project(root: Path, settings: Mapping[str, Mapping[str, Any]] | None = 
 
 
 def copy_project(root: Path) -> Project:
-    """Copy the project as it stands, without its data, into a git repository without commits."""
+    """Copy the project without its data into a git repository without commits."""
     for name in (*COPIED, *COPIED_TOO):
         _copy(ROOT / name, root / name)
     project = Project(root)
@@ -142,12 +142,12 @@ def add_own_data(project: Project, table: pd.DataFrame) -> None:
 
 
 def stages_run(output: str) -> list[str]:
-    """Name the stages that DVC's output says it ran."""
+    """Return the stages that ran, by DVC's output."""
     return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
 
 
 def stages_of(path: Path) -> list[str]:
-    """Name the stages of a dvc.yaml."""
+    """Return the stages of a dvc.yaml."""
     return list(yaml.safe_load(path.read_text(encoding="utf-8"))["stages"])
 
 

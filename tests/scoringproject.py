@@ -97,7 +97,7 @@ class InProcessPool:
 
 
 def score_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `score_pending` score without child processes."""
+    """Replace the child processes of `score_pending`."""
     monkeypatch.setattr(scoring, "scoring_pool", lambda size, job: contextlib.nullcontext(InProcessPool(size, job)))
 
 

@@ -19,9 +19,9 @@ START_SECONDS = 180
 
 def free_port() -> int:
     """Find a port that nobody listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -45,7 +45,7 @@ def running(command: list[str], folder: Path, environment: Mapping[str, str], *,
 
 @contextlib.contextmanager
 def mlflow_server(folder: Path, environment: Mapping[str, str], *, port: int | None = None) -> Iterator[str]:
-    """Run an MLflow server with a store of its own, which hands artifacts on; give its address."""
+    """Run an MLflow server with its own store, which proxies artifacts; return its address."""
     port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]

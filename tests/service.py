@@ -1,4 +1,4 @@
-"""A real service in a process of its own, on models in a real MLflow store."""
+"""A real service in a separate process, on models in a real MLflow store."""
 
 import contextlib
 import os

@@ -41,7 +41,7 @@ def small() -> Params:
 
 
 def split_rows(rows: int, *, seed: int = 0, labels: int = 2) -> pd.DataFrame:
-    """Make rows as the split stage writes them; every second one is a near duplicate of the row before it."""
+    """Build rows as the split stage writes them; every second row is a near duplicate of the row before it."""
     table = labeled_texts(rows, "en", 6 if labels == 6 else 2, seed)
     groups = [text_hash(table[TEXT][row // 2 * 2]) for row in range(rows)]
     return table.assign(text_hash=table[TEXT].map(text_hash), group=groups)
@@ -185,7 +185,7 @@ def test_the_comparison_with_ratings_counts_ambiguous_texts(small: Params) -> No
     mispredicted = np.array([1, 1, 1, 0, 0, 1])
     issues = LabelIssues(
         labels=["a", "b"],
-        given=np.zeros(6, np.int64),
+        given_labels=np.zeros(6, np.int64),
         probabilities=np.eye(2)[mispredicted],
         quality=np.array([0.1, 0.2, 0.3, 0.9, 0.8, 0.1]),
         issues=np.array([0, 1, 2, 5]),

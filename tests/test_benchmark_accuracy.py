@@ -137,12 +137,12 @@ def test_seeds_are_drawn_with_replacement() -> None:
 # --- the search on validation
 
 
-@pytest.mark.parametrize(("peak", "tried"), [(1.0, 3), (30.0, 6), (0.1, 5)])
-def test_a_range_is_extended_until_the_best_value_is_inside(peak: float, tried: int) -> None:
+@pytest.mark.parametrize(("peak", "values"), [(1.0, 3), (30.0, 6), (0.1, 5)])
+def test_a_range_is_extended_until_the_best_value_is_inside(peak: float, values: int) -> None:
     choice = extending_search([0.3, 1.0, 3.0], lambda value: (-abs(float(np.log(value / peak))),))
     assert choice.value == peak
     assert not choice.at_border
-    assert len(choice.tried) == tried
+    assert len(choice.qualities) == values
 
 
 def test_a_search_that_never_finds_a_peak_stops_and_reports_it() -> None:
@@ -354,9 +354,9 @@ def test_evaluations_are_appended_and_found_again(tmp_path: Path) -> None:
     append_evaluation(path, replace(EVALUATION, configuration="def"))
     assert path.read_text().startswith(first)
     evaluations = read_ledger(path)
-    found = find_evaluation(evaluations, replace(EVALUATION, commit="other", date="later", result={}))
-    assert found is not None
-    assert found.result["seconds"] == 1.23457
+    evaluation = find_evaluation(evaluations, replace(EVALUATION, commit="other", date="later", result={}))
+    assert evaluation is not None
+    assert evaluation.result["seconds"] == 1.23457
     for other in ({"seeds": (13,)}, {"set": "sms_spam"}, {"configuration": "x"}, {"model": "nb_svm"}):
         assert find_evaluation(evaluations, replace(EVALUATION, **other)) is None
     assert count_evaluations(evaluations) == {("trec", ATNET): 2}

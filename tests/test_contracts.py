@@ -131,11 +131,11 @@ def test_the_default_data_is_the_output_of_the_sample_stage(params: Params) -> N
 
 
 def test_every_file_constant_of_a_stage_folder_is_an_output_or_a_dependency() -> None:
-    known = {path for stage in _stages().values() for path in [*stage["deps"], *_outputs(stage)]}
+    declared = {path for stage in _stages().values() for path in [*stage["deps"], *_outputs(stage)]}
     constants = {str(value) for name, value in vars(files).items() if name.isupper() and isinstance(value, Path)}
     in_data = {path for path in constants if path.startswith("data/")} - {str(folder) for folder in files.DATA_FOLDERS}
-    folders = {str(parent) for path in known for parent in Path(path).parents}
-    assert in_data <= known | folders
+    folders = {str(parent) for path in declared for parent in Path(path).parents}
+    assert in_data <= declared | folders
 
 
 def test_the_parameter_page_is_up_to_date() -> None:
@@ -147,18 +147,18 @@ def test_the_parameter_page_is_up_to_date() -> None:
 def test_every_key_of_params_yaml_is_explained(params: Params) -> None:
     page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    free = {"validate.label_map", "tune.space"}  # their keys are the user's own labels, and other sections' keys
-    for key in _dotted(values, free):
+    open_keys = {"validate.label_map", "tune.space"}  # their keys are the user's own labels, and other sections' keys
+    for key in _dotted(values, open_keys):
         assert re.search(rf"^\| `{re.escape(key)}` \| .+ \| .+ \|$", page, re.MULTILINE), key
     for key in parameter_docs.parameter_keys():
         assert f"| `{key}` |" in page
 
 
-def _dotted(values: dict[str, Any], free: set[str], prefix: str = "") -> Iterator[str]:
+def _dotted(values: dict[str, Any], open_keys: set[str], prefix: str = "") -> Iterator[str]:
     for name, value in values.items():
         key = f"{prefix}{name}"
-        if isinstance(value, dict) and key not in free:
-            yield from _dotted(value, free, f"{key}.")
+        if isinstance(value, dict) and key not in open_keys:
+            yield from _dotted(value, open_keys, f"{key}.")
         elif prefix:
             yield key
 

@@ -27,8 +27,8 @@ NO_LIMIT = re.compile(r"https?://|\]\(")
 
 def expect_none(problems: Iterable[str]) -> None:
     """Fail with one problem per line, if there are any."""
-    found = list(problems)
-    assert not found, "\n" + "\n".join(found)
+    messages = list(problems)
+    assert not messages, "\n" + "\n".join(messages)
 
 
 def problem_of_command(command: list[str]) -> str | None:
@@ -92,8 +92,7 @@ def likely(quote: Quote) -> list[str]:
 
 
 def _pairs(text: str) -> set[tuple[str, str]]:
-    found = re.findall(r"[\w']+", text)
-    return set(pairwise(found))
+    return set(pairwise(re.findall(r"[\w']+", text)))
 
 
 @pytest.mark.parametrize(

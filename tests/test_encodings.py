@@ -48,11 +48,11 @@ def test_accents_alone_name_latin_1(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("bad", ["It\u2019s", "olá \u2013 não", "5 \u20ac"])
 def test_a_line_in_another_encoding_is_named(tmp_path: Path, bad: str) -> None:
     good = rows(*(f"não é o filme {n}" for n in range(30))).encode()
-    told = advice(tmp_path, good + f"x,{bad},y\n".encode("cp1252") + b"z,plain,x\n")
+    hint = advice(tmp_path, good + f"x,{bad},y\n".encode("cp1252") + b"z,plain,x\n")
 
-    assert "The file mixes encodings: 30 other lines are UTF-8, 1 are not (line 32)" in told
-    assert "Write those lines again as UTF-8" in told
-    assert "data.encoding" not in told
+    assert "The file mixes encodings: 30 other lines are UTF-8, 1 are not (line 32)" in hint
+    assert "Write those lines again as UTF-8" in hint
+    assert "data.encoding" not in hint
 
 
 @pytest.mark.parametrize(
@@ -68,25 +68,25 @@ def test_a_line_in_another_encoding_is_named(tmp_path: Path, bad: str) -> None:
 def test_bytes_of_no_western_encoding_name_neither_latin_1_nor_windows_1252(
     tmp_path: Path, encoding: str, text: str
 ) -> None:
-    told = advice(tmp_path, rows(text, text).encode(encoding))
+    hint = advice(tmp_path, rows(text, text).encode(encoding))
 
-    assert "Set data.encoding in params.yaml to what the file was written with" in told or encoding == "mac-roman"
-    assert "set data.encoding: latin-1" not in told
+    assert "Set data.encoding in params.yaml to what the file was written with" in hint or encoding == "mac-roman"
+    assert "set data.encoding: latin-1" not in hint
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
 def test_wide_encodings_are_named_with_and_without_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
-    told = advice(tmp_path, rows("um filme", "outro").encode(encoding))
+    hint = advice(tmp_path, rows("um filme", "outro").encode(encoding))
 
-    assert f"set data.encoding: {encoding} in params.yaml" in told
-    assert "has no column" not in told
+    assert f"set data.encoding: {encoding} in params.yaml" in hint
+    assert "has no column" not in hint
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "shift_jis", "utf-16"])
 def test_a_utf_8_file_is_named_when_another_encoding_is_set(tmp_path: Path, encoding: str) -> None:
-    told = advice(tmp_path, rows("não é \U0001f929").encode(), encoding)
+    hint = advice(tmp_path, rows("não é \U0001f929").encode(), encoding)
 
-    assert "It is valid UTF-8: set data.encoding: utf-8 in params.yaml" in told
+    assert "It is valid UTF-8: set data.encoding: utf-8 in params.yaml" in hint
 
 
 @pytest.mark.parametrize("text", ["It\u2019s", "5 \u20ac", "a \u2013 b"])

@@ -23,23 +23,23 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
-    """Train on own English data with six classes, and give what DVC printed."""
+    """Train on own English data with six classes, and return what DVC printed."""
     project = make_project(tmp_path_factory.mktemp("english"))
     add_own_data(project, labeled_texts(900, "en", labels=6))
-    told = project.dvc("repro")
+    output = project.dvc("repro")
     project.commit()
-    return project, told
+    return project, output
 
 
 @pytest.fixture
 def copy(trained: tuple[Project, str], tmp_path: Path) -> Project:
-    """Give a copy of the trained project, cache and stores included, that a test may change."""
+    """Return a copy of the trained project, cache and stores included, that a test may change."""
     return Project(Path(shutil.copytree(trained[0].root, tmp_path / "copy", symlinks=True)))
 
 
 def test_own_english_data_with_six_classes_run_to_the_end(trained: tuple[Project, str]) -> None:
-    project, told = trained
-    assert stages_run(told) == STAGES
+    project, output = trained
+    assert stages_run(output) == STAGES
     metrics = project.json("data/08_evaluation/metrics.json")
     assert metrics["accuracy"]["value"] > metrics["baselines"]["majority"]["accuracy"] + 0.2
     assert len(json.loads((project.root / "data/04_tokens/labels.json").read_text())) == 6
@@ -53,12 +53,12 @@ def test_an_unchanged_pipeline_runs_nothing(trained: tuple[Project, str]) -> Non
     assert stages_run(trained[0].dvc("repro")) == []
 
 
-def test_the_summary_tells_rows_scores_and_report(trained: tuple[Project, str]) -> None:
-    told = trained[0].atnet("summary")
-    assert "900 read" in told
-    assert "accuracy" in told
+def test_the_summary_shows_rows_scores_and_report(trained: tuple[Project, str]) -> None:
+    output = trained[0].atnet("summary")
+    assert "900 read" in output
+    assert "accuracy" in output
     assert (trained[0].root / "data/08_evaluation/report.html").is_file()
-    assert "data/08_evaluation/report.html" in told
+    assert "data/08_evaluation/report.html" in output
 
 
 def test_publishing_again_changes_nothing(copy: Project) -> None:
@@ -79,7 +79,7 @@ def test_every_deleted_output_comes_back_from_the_cache(copy: Project) -> None:
         target = copy.root / path
         shutil.rmtree(target) if target.is_dir() else target.unlink()
     before = copy.digests()
-    # DVC's run cache leaves out `validate`: its outputs persist, so that it can refuse foreign files first.
+    # DVC's run cache skips `validate`: its outputs persist, so that it can refuse foreign files first.
     assert stages_run(copy.dvc("repro")) == ["validate"]
     assert copy.digests() == before
     assert all((copy.root / path).exists() for path in before)
@@ -108,9 +108,9 @@ def test_a_second_clone_pulls_everything_and_has_nothing_to_run(copy: Project, t
 
 
 def test_an_experiment_with_another_seed_runs_and_is_shown(copy: Project) -> None:
-    told = copy.dvc("exp", "run", "--set-param", "train.seed=7")
-    assert "train" in stages_run(told)
-    assert "split" not in stages_run(told)
+    output = copy.dvc("exp", "run", "--set-param", "train.seed=7")
+    assert "train" in stages_run(output)
+    assert "split" not in stages_run(output)
     shown = list(csv.DictReader(io.StringIO(copy.dvc("exp", "show", "--csv"))))
     assert "7" in {row["train.seed"] for row in shown}
     assert "13" in {row["train.seed"] for row in shown}
@@ -157,14 +157,14 @@ def test_a_changed_file_of_the_users_own_is_added_again(tmp_path: Path) -> None:
     assert "no new data" in project.atnet("refresh")
 
 
-def test_an_import_whose_source_is_gone_is_told_in_one_message(tmp_path: Path) -> None:
+def test_an_import_whose_source_is_gone_is_reported_in_one_message(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     labeled_texts(100).to_csv(tmp_path / "source.csv", index=False)
     project.dvc("import-url", str(tmp_path / "source.csv"), OWN_DATA)
     (tmp_path / "source.csv").unlink()
-    told = project.atnet("refresh", check=False)
-    assert told.startswith("atnet: `dvc update data/own.csv.dvc` failed:")
-    assert "Traceback" not in told
+    output = project.atnet("refresh", check=False)
+    assert output.startswith("atnet: `dvc update data/own.csv.dvc` failed:")
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(
@@ -177,11 +177,15 @@ def test_real_sets_run_to_the_end(
     project = make_project(tmp_path / name)
     target = f"data/{name}.csv.gz"
     shutil.copyfile(datasets / f"{name}.csv.gz", project.root / target)
-    found = pd.read_csv(project.root / target, nrows=1).columns
-    known = {"label": "label", "id": "id" if "id" in found else None, "rating": None, "slices": []}
+    header = pd.read_csv(project.root / target, nrows=1).columns
+    default_columns = {"label": "label", "id": "id" if "id" in header else None, "rating": None, "slices": []}
     change_params(
         project.root / "params.yaml",
-        {"data": {"path": target}, "data.columns": {**known, **columns}, "train": {"batch_size": 64, "epochs": 3}},
+        {
+            "data": {"path": target},
+            "data.columns": {**default_columns, **columns},
+            "train": {"batch_size": 64, "epochs": 3},
+        },
     )
     project.dvc("add", target)
     project.atnet("check")

@@ -13,7 +13,7 @@ from tests.settings import LABELED, params_file
 
 
 def run_python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Run code in a process of its own, as a command would start."""
+    """Run code in a separate process, as a command would start."""
     variables = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}", **environment}
     return subprocess.run([sys.executable, "-c", code], cwd=folder, env=variables, capture_output=True)
 

@@ -29,7 +29,7 @@ VOCABULARY, SLOTS = 30, 64
 
 
 def random_branch(rng: np.random.Generator, texts: list[list[int]], columns: int) -> WideBranch:
-    """Make a wide branch of random weights that has most of the texts' bigrams."""
+    """Build a wide branch of random weights that has most of the texts' bigrams."""
     ngram_ids = np.full(SLOTS, -1, np.int64)
     bigrams = np.array([first * NGRAM_BASE + second for text in texts for first, second in pairwise(text)])
     ngram_ids[bigrams % SLOTS] = bigrams

@@ -1,4 +1,4 @@
-"""A model version in a process of its own: what it predicts, what it cannot reach, and how it may end."""
+"""A model version in a separate process: its predictions, what it cannot reach, and how it may end."""
 
 import json
 import os

@@ -128,7 +128,7 @@ every_layer = pytest.mark.parametrize("case", CASES, ids=str)
 
 
 def randomize(layer: keras.layers.Layer) -> None:
-    """Give every floating-point weight random values; some are zero before they are assigned."""
+    """Assign random values to every floating-point weight; some are zero before they are assigned."""
     rng = np.random.default_rng(1)
     for weight in layer.weights:
         if weight.dtype == "float32":

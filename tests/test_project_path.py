@@ -30,7 +30,7 @@ def test_everything_runs_in_a_folder_whose_name_has_special_characters(project: 
     assert released.returncode in (0, 3), released.stdout
     assert re.search(r"(promoted|rejected)  1 ", project.atnet("history"))
     assert "1 complete" in project.atnet("tune", "--trials", "1")
-    assert [path.name for path in project.root.parent.iterdir()] == [NAME], "nothing is written beside the project"
+    assert [path.name for path in project.root.parent.iterdir()] == [NAME], "nothing is written next to the project"
 
 
 def test_the_training_flow_runs_there(project: Project) -> None:

@@ -24,9 +24,9 @@ def _tracked(md5: str, path: str, source: str | None = None) -> dict[str, object
 
 
 def test_the_data_file_belongs_to_its_own_dvc_file_or_to_that_of_a_parent_folder(tmp_path: Path) -> None:
-    beside = _write(tmp_path / "data" / "own.csv.dvc", {})
+    own = _write(tmp_path / "data" / "own.csv.dvc", {})
     folder = _write(tmp_path / "data" / "sets.dvc", {})
-    assert refresh_data.own_dvc_file(tmp_path, "data/own.csv") == beside
+    assert refresh_data.own_dvc_file(tmp_path, "data/own.csv") == own
     assert refresh_data.own_dvc_file(tmp_path, "data/sets/2024/texts.csv") == folder
     assert refresh_data.own_dvc_file(tmp_path, "data/01_raw/sentiment.csv") is None
     assert refresh_data.own_dvc_file(tmp_path, "/elsewhere/own.csv") is None

@@ -100,7 +100,7 @@ def test_a_better_model_is_promoted_and_rolled_back(story: DefaultDataStory) -> 
     print(f"rollback took {time.perf_counter() - start:.1f} s, start of Python included")
     assert "rollback: version 1 is champion again, replacing version 3." in printed
     assert story.aliases() == {"champion": 1}
-    assert story.release()[0] == 3, "a version that was rolled back is not promoted again by itself"
+    assert story.release()[0] == 3, "a version that was rolled back is not promoted again automatically"
 
 
 def test_users_approve_and_reject_on_the_command_line(story: DefaultDataStory) -> None:

@@ -113,7 +113,7 @@ def test_a_rollback_takes_seconds(story: ReleaseStory) -> None:
     assert "rollback: version 3 is champion again, replacing version 5." in done.stdout
     assert story.aliases() == {"champion": 3, "previous": 1}
     done = story.atnet("release")
-    assert done.returncode == 3, "a version that was rolled back must not be promoted again by itself"
+    assert done.returncode == 3, "a version that was rolled back must not be promoted again automatically"
 
 
 def test_the_lineage_goes_from_text_and_file_to_the_live_alias(story: ReleaseStory) -> None:

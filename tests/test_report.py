@@ -222,8 +222,8 @@ def test_the_tokens_omitted_from_a_long_text_are_summed_up() -> None:
 
 def test_a_listed_text_is_cut_to_a_readable_length(params: Params) -> None:
     table, answers, _ = evaluated_rows(20, 2, params)
-    found = listed_text(ODD_TEXTS.index("a " * 400), table, answers)
-    assert (len(found.text), found.cut) == (MAX_CHARACTERS, True)
+    listed = listed_text(ODD_TEXTS.index("a " * 400), table, answers)
+    assert (len(listed.text), listed.cut) == (MAX_CHARACTERS, True)
     assert not listed_text(0, table, answers).cut
 
 
@@ -251,22 +251,22 @@ def test_a_text_without_tokens_is_not_highlighted() -> None:
 
 def test_the_surest_mistakes_and_the_smallest_margins_come_first() -> None:
     actual = np.array([0, 0, 1, 1])
-    given = np.array([[0.9, 0.1], [0.2, 0.8], [0.99, 0.01], [0.45, 0.55]])
-    assert most_wrong(actual, given, 5) == [2, 1]
-    assert most_wrong(actual, given, 1) == [2]
-    assert least_certain(given, 2) == [3, 1]
-    assert margins(given).tolist() == pytest.approx([0.8, 0.6, 0.98, 0.1])
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.99, 0.01], [0.45, 0.55]])
+    assert most_wrong(actual, probabilities, 5) == [2, 1]
+    assert most_wrong(actual, probabilities, 1) == [2]
+    assert least_certain(probabilities, 2) == [3, 1]
+    assert margins(probabilities).tolist() == pytest.approx([0.8, 0.6, 0.98, 0.1])
 
 
 def test_attention_samples_are_a_mix_without_repeats() -> None:
     rng = np.random.default_rng(0)
     actual = rng.integers(3, size=200)
-    given = softmax(rng.normal(size=(200, 3)) + 2 * np.eye(3)[actual])
-    samples = attention_samples(actual, given, rng.integers(1, 40, size=200), 12)
+    probabilities = softmax(rng.normal(size=(200, 3)) + 2 * np.eye(3)[actual])
+    samples = attention_samples(actual, probabilities, rng.integers(1, 40, size=200), 12)
     assert len({sample.row for sample in samples}) == 12
     kinds = {"confident and right", "confident and wrong", "uncertain", "long", "short"}
     assert {sample.why for sample in samples} == kinds
-    assert len(attention_samples(actual[:4], given[:4], np.ones(4, dtype=int), 12)) == 4
+    assert len(attention_samples(actual[:4], probabilities[:4], np.ones(4, dtype=int), 12)) == 4
 
 
 def test_the_most_frequent_confusions_come_first() -> None:

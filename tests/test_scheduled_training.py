@@ -1,4 +1,4 @@
-"""The real training flow: by itself with a temporary server, and as the deployment of a running one."""
+"""The real training flow: without a deployment, with a temporary server, and as the deployment of a running one."""
 
 import sys
 from collections.abc import Iterator

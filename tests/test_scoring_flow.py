@@ -37,7 +37,7 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a project, with tasks that run without Prefect and a model that needs no registry."""
+    """Return a project with tasks that run without Prefect and a model that needs no registry."""
     model = local_model(tmp_path / "model")
     score_in_process(monkeypatch)
     for name in ("find", "score_partitions"):
@@ -183,7 +183,7 @@ def test_each_missed_run_scores_the_day_before_it_on_request(root: Path, monkeyp
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
-    """Give a project with a champion in a real store, and the deployment `scoring` alone."""
+    """Return a project with a champion in a real store, and the deployment `scoring` alone."""
     root = write_project(tmp_path_factory.mktemp("missed"))
     publish_champion(open_store(root, params), write_tiny_model(root / "model"))
     declared = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))

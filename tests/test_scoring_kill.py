@@ -112,9 +112,9 @@ def _measure(story: Story) -> tuple[float, float]:
     with story.start() as process:
         assert process.stdout is not None
         process.stdout.readline()
-        known = time.monotonic()
+        listed = time.monotonic()
     assert process.returncode == 0
-    return known - began, time.monotonic() - known
+    return listed - began, time.monotonic() - listed
 
 
 def _remove_some(story: Story, rng: random.Random) -> None:

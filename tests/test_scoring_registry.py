@@ -21,7 +21,7 @@ from tests.tinymodel import write_tiny_model
 
 @pytest.fixture
 def registry(tmp_path: Path, params: Params, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """Give the store of an empty project."""
+    """Return the store of an empty project."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return open_store(write_project(tmp_path), params, empty_store)
 

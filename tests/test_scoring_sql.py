@@ -60,7 +60,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Give an empty database."""
+    """Return an empty database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/texts.db"
         return

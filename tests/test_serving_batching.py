@@ -39,11 +39,11 @@ def test_groups_contain_every_text_once_sorted_and_within_the_padded_tokens(leng
 
 
 def test_a_single_text_does_not_wait_for_the_end_of_a_long_list() -> None:
-    many, one = _job(["a"] * 1000), _job(["b"])
-    waiting = deque([many, one])
+    many, single = _job(["a"] * 1000), _job(["b"])
+    waiting = deque([many, single])
     batch = take_batch(waiting, 4096)
     assert batch is not None
-    assert [job is one for job, _ in batch.items] == [False] * TURN_TEXTS + [True]
+    assert [job is single for job, _ in batch.items] == [False] * TURN_TEXTS + [True]
     assert list(waiting) == [many]
 
 

@@ -87,7 +87,7 @@ def _open(root: str, ready: Event, go: Event) -> None:
 
 
 class _Opening:
-    """A process that opens the store when it is told to."""
+    """A process that opens the store on a signal."""
 
     def __init__(self, root: Path) -> None:
         context = multiprocessing.get_context("forkserver")

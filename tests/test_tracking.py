@@ -187,7 +187,7 @@ def test_a_store_works_whatever_characters_the_projects_path_has(
     written = list((root / "mlartifacts").rglob("hello.txt"))
     assert [path.read_text() for path in written] == ["hello"]
     assert open_store(tracking_config(params), root).client.get_run(run_id).info.run_id == run_id
-    assert sorted(path.name for path in tmp_path.iterdir()) == [name], "nothing is written beside the project"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name], "nothing is written next to the project"
     assert readable(store.uri) == f"{root}/mlflow.db"
 
 

@@ -68,7 +68,7 @@ def search_runs(root: Path) -> tuple[MlflowClient, list[Run], list[Run]]:
 
 @pytest.fixture(scope="module")
 def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder with parameters, tokens and word vectors; there is no test split to read."""
+    """Build a folder with parameters, tokens and word vectors; there is no test split to read."""
     root = tmp_path_factory.mktemp("tuned")
     params_file(root, SMALL)
     write_tokens(root, rows=400)

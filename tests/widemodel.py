@@ -31,7 +31,7 @@ def wide_tables(
     char_ngram_count: int = 0,
     bigrams: dict[tuple[str, str], list[float]] | None = None,
 ) -> WideWeights:
-    """Make the tables of a wide branch for two labels; every word has the same number of character n-grams."""
+    """Build the tables of a wide branch for two labels; every word has the same number of character n-grams."""
     words = _vocabulary(wide)
     ids_S, weights_SK = np.full(SLOTS, -1), np.zeros((SLOTS, 1), np.float32)
     for (first, second), logits in (bigrams or {}).items():

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, snapshot: Path) -> str:
     benchmark = Benchmark(Workspace(snapshot, FOLDER, environment), located.available, arguments.jobs)
     head = "; ".join([machine(), versions(*PACKAGES), system_load()])
     parts = _parts(benchmark, arguments, first_seed=params["train"]["seed"])
-    missing = [f"{name} is left out: {advice}" for name, advice in located.missing.items()]
+    missing = [f"{name} is skipped: {advice}" for name, advice in located.missing.items()]
     return "\n\n".join([head, *parts, *missing])
 
 
@@ -94,7 +94,7 @@ def _parts(benchmark: Benchmark, arguments: argparse.Namespace, *, first_seed: i
     else:
         parts = compare_models(benchmark, available)
     if len(available) < len(wanted):
-        parts.append("fastText is left out: `pip install --require-hashes -r requirements-benchmarks.lock` first.")
+        parts.append("fastText is skipped: `pip install --require-hashes -r requirements-benchmarks.lock` first.")
     return parts
 
 

@@ -87,19 +87,22 @@ def evaluate_on_test(
         model: TestEvaluation(dataset, model.name, configuration(model_runs[0]), model.seeds, commit(), date)
         for model, model_runs in runs.items()
     }
-    known: dict[ModelSpec, TestEvaluation] = {}
+    evaluated: dict[ModelSpec, TestEvaluation] = {}
     if not again:
-        known = {model: found for model in runs if (found := find_evaluation(recorded, wanted[model]))}
-    unread = [model for model in runs if model not in known]
+        evaluations = {model: find_evaluation(recorded, wanted[model]) for model in runs}
+        evaluated = {model: evaluation for model, evaluation in evaluations.items() if evaluation is not None}
+    unread = [model for model in runs if model not in evaluated]
     execute(benchmark.workspace, [run for model in unread for run in runs[model]], "test", benchmark.jobs)
     fresh = {row.model: row for row in _fresh_rows(benchmark.workspace, dataset, runs, unread)}
     for model in unread:
         append_evaluation(LEDGER, replace(wanted[model], result=fresh[model.name].as_result()))
     rows = [
-        row_from_result(dataset, model.name, model.seeds, known[model].result) if model in known else fresh[model.name]
+        row_from_result(dataset, model.name, model.seeds, evaluated[model].result)
+        if model in evaluated
+        else fresh[model.name]
         for model in runs
     ]
-    return rows, _notes(dataset, known, unread)
+    return rows, _notes(dataset, evaluated, unread)
 
 
 def commit() -> str:
@@ -109,7 +112,7 @@ def commit() -> str:
 
 
 def _fresh_rows(workspace: Workspace, dataset: str, runs: Runs, unread: Sequence[ModelSpec]) -> list[ResultRow]:
-    """Score the models just evaluated, beside earlier ones whose test predictions are still there."""
+    """Score the models just evaluated, with earlier ones whose test predictions still exist."""
     if not unread:
         return []
     available = {
@@ -124,10 +127,11 @@ def _has_test_predictions(workspace: Workspace, run: Run) -> bool:
     return workspace.is_current(run.project, target(run.kind, "test"))
 
 
-def _notes(dataset: str, known: Mapping[ModelSpec, TestEvaluation], unread: Sequence[ModelSpec]) -> list[str]:
+def _notes(dataset: str, evaluated: Mapping[ModelSpec, TestEvaluation], unread: Sequence[ModelSpec]) -> list[str]:
     notes = [
-        f"{dataset}, {model.name}: from the ledger, not read again (read on {old.date}, commit {old.commit})"
-        for model, old in known.items()
+        f"{dataset}, {model.name}: from the ledger, not read again (read on {evaluation.date}, commit "
+        f"{evaluation.commit})"
+        for model, evaluation in evaluated.items()
     ]
     if unread:
         notes.append(f"{dataset}: read now for {', '.join(model.name for model in unread)}; see {LEDGER.name}")

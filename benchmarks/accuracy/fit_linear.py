@@ -62,7 +62,7 @@ def choose_c(fit: Fit, validation: ScoredTexts, config: BaselineConfig) -> dict[
         return float(counts.accuracy), float(counts.macro_f1)
 
     choice = extending_search(config.regularization, quality)
-    accuracies = {f"{value:g}": accuracy for value, (accuracy, *_) in sorted(choice.tried.items())}
+    accuracies = {f"{value:g}": accuracy for value, (accuracy, *_) in sorted(choice.qualities.items())}
     return {"C": choice.value, "at_border": choice.at_border, "tried": accuracies}
 
 

@@ -67,13 +67,13 @@ class ModelSpec:
 def compared_models(names: Sequence[str], *, first_seed: int, seeds: int, published_seeds: int) -> list[ModelSpec]:
     """Return the models with their seeds, in the order of the table."""
     all_seeds = tuple(range(first_seed, first_seed + seeds))
-    known = {
+    models = {
         **{name: ModelSpec(name, "linear", (first_seed,)) for name in LINEAR},
         FASTTEXT: ModelSpec(FASTTEXT, "fasttext", all_seeds),
         ATNET_PUBLISHED: ModelSpec(ATNET_PUBLISHED, "atnet", all_seeds[:published_seeds], AS_PUBLISHED),
         ATNET: ModelSpec(ATNET, "atnet", all_seeds),
     }
-    return [model for name, model in known.items() if name in names]
+    return [model for name, model in models.items() if name in names]
 
 
 def ablation_variants(names: Sequence[str], *, first_seed: int, seeds: int) -> list[ModelSpec]:

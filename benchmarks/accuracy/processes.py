@@ -50,7 +50,7 @@ def run(command: Command) -> str:
         CommandError: if it fails.
     """
     with _lock:
-        # Standard input stays open for as long as this process lives: see exit_with_parent. A session of its own, so
+        # Standard input stays open for as long as this process lives: see exit_with_parent. A separate session, so
         # that a command and the processes it started can be ended together.
         process = subprocess.Popen(
             command.arguments,
@@ -99,7 +99,7 @@ def run_parallel(action: Callable[[Item], None], items: Sequence[Item], jobs: in
 
 
 def exit_with_parent() -> None:
-    """End this process when the benchmark is gone, even killed: nobody would read its results."""
+    """End this process when the benchmark has ended, even if it was killed: its results would not be read."""
 
     def watch() -> None:
         # Not through sys.stdin: its lock would still be held when this process wants to exit.

@@ -51,7 +51,7 @@ class Run:
 
 
 def is_installed(kind: Kind) -> bool:
-    """Return whether a model's packages are installed; fastText has a lock file of its own."""
+    """Return whether a model's packages are installed; fastText has its own lock file."""
     return kind != FASTTEXT or importlib.util.find_spec("fasttext") is not None
 
 

@@ -12,10 +12,10 @@ Quality = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Choice(Generic[Value]):
-    """The best value and the quality of every value that was tried."""
+    """The best value and the quality of every evaluated value."""
 
     value: Value
-    tried: Mapping[Value, Quality]
+    qualities: Mapping[Value, Quality]
     at_border: bool
     """The best value is at an end of the range, so a better one may lie beyond it."""
 
@@ -24,33 +24,33 @@ def extending_search(
     values: Sequence[float], quality: Callable[[float], Quality], *, extensions: int = 4
 ) -> Choice[float]:
     """Try all values and, while the best is at an end, one more beyond it; of equally good values take the smallest."""
-    tried = {value: quality(value) for value in sorted(values)}
+    qualities = {value: quality(value) for value in sorted(values)}
     for _ in range(extensions):
-        best, ordered = _first_best(tried), sorted(tried)
+        best, ordered = _first_best(qualities), sorted(qualities)
         if ordered[0] < best < ordered[-1]:
             break
         beyond = neighbor(best, up=best == ordered[-1])
-        tried[beyond] = quality(beyond)
-    best = _first_best(tried)
-    return Choice(best, tried, best in (min(tried), max(tried)))
+        qualities[beyond] = quality(beyond)
+    best = _first_best(qualities)
+    return Choice(best, qualities, best in (min(qualities), max(qualities)))
 
 
 def hill_climb(values: Sequence[Value], start: Value, quality: Callable[[Value], Quality]) -> Choice[Value]:
     """Move along the ordered values from `start` for as long as a step improves the quality."""
-    tried = {start: quality(start)}
+    qualities = {start: quality(start)}
     for direction in (1, -1):
         place = values.index(start)
         while 0 <= place + direction < len(values):
             current, following = values[place], values[place + direction]
-            tried[following] = quality(following)
-            if tried[following] <= tried[current]:
+            qualities[following] = quality(following)
+            if qualities[following] <= qualities[current]:
                 break
             place += direction
         if place != values.index(start):
             break
     # `start` comes first, so an equally good value does not replace it.
-    best = max([start, *tried], key=lambda value: tried[value])
-    return Choice(best, tried, best in (values[0], values[-1]))
+    best = max([start, *qualities], key=lambda value: qualities[value])
+    return Choice(best, qualities, best in (values[0], values[-1]))
 
 
 def neighbor(value: float, *, up: bool) -> float:
@@ -59,5 +59,5 @@ def neighbor(value: float, *, up: bool) -> float:
     return float(f"{10 ** (exponent / 2):.0e}")
 
 
-def _first_best(tried: Mapping[float, Quality]) -> float:
-    return max(sorted(tried), key=lambda value: tried[value])
+def _first_best(qualities: Mapping[float, Quality]) -> float:
+    return max(sorted(qualities), key=lambda value: qualities[value])

@@ -25,9 +25,9 @@ def main() -> int:
     # Not from a checkpoint, so that the seconds are those of a whole training.
     shutil.rmtree(STATE / "checkpoints", ignore_errors=True)
     if STORE_VARIABLE in os.environ:
-        # A store of its own: parallel trainings do not wait for each other, and none spends seconds on its tables.
+        # A separate store: parallel trainings do not wait for each other, and none spends seconds on its tables.
         shutil.copyfile(os.environ[STORE_VARIABLE], load_params().tracking.uri.removeprefix("sqlite:///"))
-    # Imported here, so that the time of importing TensorFlow is left out.
+    # Imported here, so that the time of importing TensorFlow is excluded.
     from atnet.stages import train
 
     started = time.perf_counter()

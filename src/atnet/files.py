@@ -25,7 +25,7 @@ DATA_DOCS_PAGES = (
     DATA_DOCS / "index.html",
     *(DATA_DOCS / kind / f"{suite}.html" for kind in ("expectations", "validations") for suite in ("rows", "table")),
 )
-"""A page is an output of its own, so that DVC deletes no other file of the folder."""
+"""A page is a separate output, so that DVC deletes no other file of the folder."""
 
 SPLITS = Path("data/03_splits")
 SPLIT_REPORT = SPLITS / "report.json"

@@ -63,7 +63,7 @@ def find_differences(recorded: Mapping[str, str], folder: Path) -> list[str]:
 def verify_copy(version: PublishedVersion, folder: Path, *, advice: str) -> None:
     """Compare a copy of a version's files with the hashes that were recorded when it was published.
 
-    Files that were not published are deleted from the copy: Python could run one, such as bytecode beside the code.
+    Files that were not published are deleted from the copy: Python could run one, such as bytecode next to the code.
 
     Args:
         advice: ends the message: where the fault is, and what to do.

@@ -19,7 +19,7 @@ COMMENT = re.compile(r"\s#.*$")
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Span:
-    """Where a value stands in the text, with what replaces it."""
+    """The position of a value in the text, with its replacement."""
 
     start: int
     end: int

@@ -29,7 +29,7 @@ FIXED_TEXTS = (
 
 
 class Model(Protocol):
-    """The part of a `Predictor` that the self-check uses; each version has a `Predictor` class of its own."""
+    """The part of a `Predictor` that the self-check uses; each version has its own `Predictor` class."""
 
     labels: tuple[str, ...]
 

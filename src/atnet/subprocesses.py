@@ -198,7 +198,7 @@ class JsonLineProcess(ChildProcess):
             self.input.flush()
 
     def receive(self, timeout_seconds: float | None = None) -> JsonMessage | None:
-        """Return the next message, or None if the process ended by itself without one.
+        """Return the next message, or None if the process exited without one.
 
         Raises:
             ProcessInterrupted: if no message arrives in time (the process is then killed), or if the process was
@@ -250,5 +250,5 @@ class JsonLineChannel:
     def _read(self) -> None:
         for line in sys.stdin:
             self._lines.put(line)
-        # Nobody waits for the result any more, so the work in progress is dropped.
+        # The parent is gone, so the work in progress is dropped.
         os._exit(1)

@@ -22,7 +22,7 @@ class LabelIssues:
     """What out-of-fold predictions show about the given labels."""
 
     labels: list[str]
-    given: Ints
+    given_labels: Ints
     """(N,) class of each row's label."""
     probabilities: Floats
     """(N, C) from models that were trained on neither the row nor its near duplicates."""
@@ -34,7 +34,7 @@ class LabelIssues:
     @property
     def mispredicted(self) -> np.ndarray:
         """Return (N,) true where the predicted label differs from the given one; either of the two may be wrong."""
-        return np.asarray(self.probabilities.argmax(axis=1) != self.given)
+        return np.asarray(self.probabilities.argmax(axis=1) != self.given_labels)
 
 
 def fold_tasks(folds: Sequence[Fold], table: pd.DataFrame) -> list[Task]:
@@ -91,8 +91,8 @@ def label_issue_table(table: pd.DataFrame, issues: LabelIssues) -> pd.DataFrame:
 
 def label_issue_counts(issues: LabelIssues) -> list[dict[str, object]]:
     """Count rows and label issues by given label."""
-    rows_C = np.bincount(issues.given, minlength=len(issues.labels)).tolist()
-    issues_C = np.bincount(issues.given[issues.issues], minlength=len(issues.labels)).tolist()
+    rows_C = np.bincount(issues.given_labels, minlength=len(issues.labels)).tolist()
+    issues_C = np.bincount(issues.given_labels[issues.issues], minlength=len(issues.labels)).tolist()
     return [
         {"label": label, "rows": rows, "label_issues": count}
         for label, rows, count in zip(issues.labels, rows_C, issues_C, strict=True)

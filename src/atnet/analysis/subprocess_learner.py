@@ -43,7 +43,7 @@ def network_learner(params: Params, seeds: Sequence[int]) -> Learner:
                     process.send({"task": number, "seeds": list(seeds)})
                     yield _predictions(process, folder / str(number))
             finally:
-                # If the caller stops early, because of an error or Ctrl-C, nobody waits for the training in progress.
+                # If the caller stops early, because of an error or Ctrl-C, the training in progress is not awaited.
                 process.kill()
                 process.close()
 

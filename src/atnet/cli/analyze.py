@@ -47,7 +47,7 @@ def labels(
     params = load_params()
     output = folder or Path(params.analyze.output_folder)
     issues, agreement = analyze_labels(params, output, model)
-    rows, flagged = len(issues.given), len(issues.issues)
+    rows, flagged = len(issues.given_labels), len(issues.issues)
     print(f"\n{flagged:,} of {rows:,} labels look wrong ({percent(flagged / rows)})")
     for sentence in describe_agreement(agreement) if agreement else ():
         print(sentence)

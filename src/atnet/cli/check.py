@@ -94,7 +94,7 @@ def setting_notes(params: Params, labels: int) -> Iterator[str]:
     if train.attention == "published" and train.wide:
         yield "train.wide has no effect with train.attention: published. false is the same."
     if params.tokenize.max_length is not None and params.tokenize.max_length > params.tokenize.max_length_limit:
-        yield "tokenize.max_length_limit has no effect beside tokenize.max_length."
+        yield "tokenize.max_length_limit has no effect if tokenize.max_length is set."
 
 
 def secret_notes(params: Params) -> list[str]:
@@ -175,15 +175,15 @@ def _matching_label_map(params: Params, table: pd.DataFrame) -> tuple[Params, li
 def _data_problems(
     path: Path, texts: LabeledTexts, result: ValidationResult, params: Params, *, labels_known: bool
 ) -> Iterator[AtnetError]:
-    """Yield what `validate` and `split` would refuse; if a fault of the labels is known, not what follows from it."""
+    """Yield what `validate` and `split` would reject; after a fault of the labels, not its consequences."""
     config = fold_label_settings(params.validate_)
     labeled = map_labels(texts.table, config).table
     labeled = labeled[labeled[LABEL].notna()]
     expected = expected_labels(config, list(labeled[LABEL].unique()))
     problems = [] if labels_known else _problems(lambda: check_labels(path, labeled, expected))
     yield from problems
-    known = LABEL_CHECKS if problems or labels_known else frozenset()
-    if not known.issuperset(failure.check.name for failure in result.failed):
+    reported = LABEL_CHECKS if problems or labels_known else frozenset()
+    if not reported.issuperset(failure.check.name for failure in result.failed):
         yield DataContractError(
             f"{path}: {describe_failures(result)}. Fix the data, or change the limits under validate in params.yaml."
         )

@@ -12,5 +12,5 @@ app = typer.Typer()
 
 @app.command()
 def refresh() -> None:
-    """Bring in new data: update imports, add a changed data file again."""
+    """Read new data: update imports, add a changed data file again."""
     print(f"refresh: {refresh_data(Path.cwd(), load_params().data.path).summary()}")

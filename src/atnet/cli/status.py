@@ -1,4 +1,4 @@
-"""`atnet status`: the state of the whole project at one glance."""
+"""`atnet status`: the state of the whole project at a glance."""
 
 import json
 from dataclasses import asdict

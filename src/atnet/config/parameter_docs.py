@@ -115,7 +115,7 @@ def _type_name(annotation: Any) -> str:
 
 
 def _entry_name(annotation: Any) -> str:
-    """Return what the values of a map are: sections by their keys, as they have no row of their own."""
+    """Return what the values of a map are: sections by their keys, as they have no rows."""
     inner = get_args(annotation)
     if get_origin(annotation) is Annotated:
         return _entry_name(inner[0])

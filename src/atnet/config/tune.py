@@ -115,12 +115,12 @@ def numeric_type(name: str) -> type[int] | type[float] | None:
 
 
 def _check_name(name: str) -> None:
-    known = [f"{SECTION}{field}" for field in TrainConfig.model_fields]
+    parameters = [f"{SECTION}{field}" for field in TrainConfig.model_fields]
     if name in NOT_TUNABLE:
         raise ValueError(f"{name} cannot be tuned: {NOT_TUNABLE[name]}")
-    if name in known:
+    if name in parameters:
         return
-    similar = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    similar = difflib.get_close_matches(name, parameters, n=1, cutoff=0.5)
     hint = f"did you mean {similar[0]}?" if similar else "a trial trains a model; it does not repeat earlier stages"
     raise ValueError(f"{name} is not a parameter of section train ({hint})")
 
@@ -128,11 +128,11 @@ def _check_name(name: str) -> None:
 def _check_keys(name: str, entry: Any) -> None:
     if not isinstance(entry, dict):
         raise ValueError(f"{name}: write {{ low, high, log }} or {{ choices }} (found {entry!r})")
-    known = DIMENSION_KEYS[_dimension_kind(entry)]
+    keys = DIMENSION_KEYS[_dimension_kind(entry)]
     for key in entry:
-        if key not in known:
-            similar = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"did you mean {similar[0]}?" if similar else f"known here: {', '.join(sorted(known))}"
+        if key not in keys:
+            similar = difflib.get_close_matches(str(key), keys, n=1, cutoff=0.5)
+            hint = f"did you mean {similar[0]}?" if similar else f"known here: {', '.join(sorted(keys))}"
             raise ValueError(f"{name}.{key}: unknown key ({hint})")
 
 

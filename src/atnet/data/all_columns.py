@@ -22,7 +22,7 @@ HEAD_LINES = 1000
 
 
 def read_all_columns(path: Path, data: DataConfig) -> tuple[pd.DataFrame, SourceFile]:
-    """Read all columns that contain texts or numbers, as strings; lists and objects are left out.
+    """Read all columns that contain texts or numbers, as strings; lists and objects are skipped.
 
     Args:
         path: the file.

@@ -31,7 +31,7 @@ class MissingColumnsError(DataContractError):
 
 
 class WithExtraColumns(ColumnsConfig):
-    """The columns of the settings, and other columns of the file to read beside them."""
+    """The columns of the settings, and other columns of the file to read in addition."""
 
     extra: tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""Text encodings of data files: names that exist, and what the bytes of a file say about its encoding."""
+"""Text encodings of data files: which names exist, and guessing a file's encoding from its bytes."""
 
 import codecs
 import difflib
@@ -108,24 +108,24 @@ def encoding_advice(path: Path, encoding: str) -> str:
         wide = wide_encoding(stream.read(CHUNK_BYTES))
     if wide is not None:
         return f"It looks like {wide.upper()}: set data.encoding: {wide} in params.yaml."
-    found = byte_evidence(path)
-    if found.other_count == 0:
+    evidence = byte_evidence(path)
+    if evidence.other_count == 0:
         return "It is valid UTF-8: set data.encoding: utf-8 in params.yaml."
-    if found.utf8_lines > found.other_count // 20:
-        lines = ", ".join(f"{line:,}" for line in found.other_lines) + (
-            ", …" if found.other_count > len(found.other_lines) else ""
+    if evidence.utf8_lines > evidence.other_count // 20:
+        lines = ", ".join(f"{line:,}" for line in evidence.other_lines) + (
+            ", …" if evidence.other_count > len(evidence.other_lines) else ""
         )
         return (
-            f"The file mixes encodings: {found.utf8_lines:,} other lines are UTF-8, {found.other_count:,} are not "
-            f"(line {lines}). Write those lines again as UTF-8."
+            f"The file mixes encodings: {evidence.utf8_lines:,} other lines are UTF-8, {evidence.other_count:,} are "
+            f"not (line {lines}). Write those lines again as UTF-8."
         )
-    if found.mostly_high or (found.c1_bytes and not found.cp1252):
+    if evidence.mostly_high or (evidence.c1_bytes and not evidence.cp1252):
         return (
             "It is neither UTF-8 nor a Western encoding. Set data.encoding in params.yaml to what the file was written "
             "with, for example cp1251 (Cyrillic), shift_jis, gb18030, euc-kr, cp850 or mac-roman."
         )
     # Latin-1 has control characters where Windows-1252 has quotes, dashes and the euro sign.
-    name = "cp1252" if found.c1_bytes else "latin-1"
+    name = "cp1252" if evidence.c1_bytes else "latin-1"
     return f"If it comes from Excel or an older system, set data.encoding: {name} in params.yaml."
 
 

@@ -73,8 +73,8 @@ def unsupported_type(start: bytes) -> FileType | None:
         if start.startswith(magic):
             return file_type
     if start.startswith(ZIP_MAGIC):
-        found = (file_type for content, file_type in ZIP_CONTENTS if content in start)
-        return next(found, FileType("a zip archive", UNPACK))
+        matches = (file_type for content, file_type in ZIP_CONTENTS if content in start)
+        return next(matches, FileType("a zip archive", UNPACK))
     if start[TAR_MAGIC] == b"ustar":
         return FileType("a tar archive", UNPACK)
     if PICKLE.match(start):

@@ -32,7 +32,7 @@ def check_label_settings(config: ValidateConfig) -> None:
         raise ConfigurationError("validate.label_from_rating: negative and positive are the same label; set two.")
     if rule is not None and config.label_map:
         raise ConfigurationError(
-            "validate.label_map has no effect beside label_from_rating; set it to {}, or label_from_rating to null."
+            "validate.label_map has no effect if label_from_rating is set; set it to {}, or label_from_rating to null."
         )
     if allowed is None:
         return

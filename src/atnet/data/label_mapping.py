@@ -22,7 +22,7 @@ INVISIBLE = dict.fromkeys(
 
 @dataclass(frozen=True, slots=True)
 class FoldedLabel:
-    """A spelling of a label in the file that differs from the label in what nobody can see."""
+    """A spelling of a label in the file that differs from the label only in invisible characters."""
 
     spelling: str
     label: str
@@ -40,7 +40,7 @@ class LabeledTable:
 
 
 def fold_label(label: str) -> str:
-    """Normalize what nobody can see in a label: Unicode form, white space, invisible format characters."""
+    """Normalize what is invisible in a label: Unicode form, white space, format characters."""
     return " ".join(unicodedata.normalize("NFC", label).translate(INVISIBLE).split())
 
 

@@ -40,9 +40,9 @@ def native_expectation(own: OwnExpectation, where: str) -> NativeExpectation:
     Raises:
         ConfigurationError: if the type or an argument is unknown, with the reason.
     """
-    known = list_registered_expectation_implementations()
-    if own.type not in known:
-        closest = difflib.get_close_matches(own.type, known, n=1)
+    types = list_registered_expectation_implementations()
+    if own.type not in types:
+        closest = difflib.get_close_matches(own.type, types, n=1)
         hint = f" Did you mean {closest[0]}?" if closest else ""
         raise ConfigurationError(f"{where}: Great Expectations has no {own.type}.{hint}")
     configuration = ExpectationConfiguration(
@@ -66,10 +66,10 @@ def require_checked(result: Any, source: Path) -> None:
     Raises:
         ConfigurationError: with the reason that Great Expectations gives.
     """
-    exceptions = result.exception_info or {}
+    info = result.exception_info or {}
     # One exception, or one for each metric.
-    found = [exceptions] if "raised_exception" in exceptions else list(exceptions.values())
-    messages = [str(item.get("exception_message")) for item in found if item.get("raised_exception")]
+    exceptions = [info] if "raised_exception" in info else list(info.values())
+    messages = [str(item.get("exception_message")) for item in exceptions if item.get("raised_exception")]
     if messages:
         name = result.expectation_config.meta["check"]
         raise ConfigurationError(

@@ -103,7 +103,7 @@ def require_passed(result: ValidationResult, report_path: Path) -> None:
     if not result.failed:
         return
     raise DataContractError(
-        f"{describe_failures(result)}. See {report_path} and quarantine.parquet beside it. "
+        f"{describe_failures(result)}. See {report_path} and quarantine.parquet next to it. "
         "Fix the data, or change the limits under validate in params.yaml."
     )
 

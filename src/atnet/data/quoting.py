@@ -70,7 +70,7 @@ class QuoteScanner:
         for start in range(0, len(chunk), PIECE_BYTES):
             piece = chunk[start : start + PIECE_BYTES]
             if len(self._tail) > MAX_CELL_BYTES:
-                # What follows cannot be told apart any more.
+                # Quotes in what follows can no longer be assigned to cells.
                 self.fault = self.fault or QuoteFault(self._tail_line, "too long")
                 return
             self._tail += piece
@@ -87,8 +87,8 @@ class QuoteScanner:
         data = np.frombuffer(self._tail, dtype=np.uint8)
         newlines = np.flatnonzero(data == NEWLINE)
         # What a quote at the very end means depends on the next byte.
-        known = len(data) if final else len(self._tail.rstrip(b'"'))
-        positions = np.flatnonzero(data[:known] == QUOTE)
+        decided = len(data) if final else len(self._tail.rstrip(b'"'))
+        positions = np.flatnonzero(data[:decided] == QUOTE)
         opens, closes, open_at = self._cells(data, positions, final=final)
         if open_at is not None and final:
             self.fault = self.fault or QuoteFault(self._line(newlines, open_at), "open")

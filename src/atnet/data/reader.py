@@ -67,7 +67,7 @@ class SourceFile:
 
     @property
     def line_breaks(self) -> int:
-        """Lines that are not a row of their own, because a quoted cell contains a line break."""
+        """Lines that do not start a row, because a quoted cell contains a line break."""
         return 0 if self.lines is None else self.lines - self.rows
 
 
@@ -175,11 +175,11 @@ def _header_warnings(frame: pd.DataFrame) -> tuple[str, ...]:
 def _encoding_warnings(texts: pa.ChunkedArray, encoding: str) -> tuple[str, ...]:
     if not canonical_name(encoding).startswith("iso8859"):
         return ()
-    found = pc.match_substring_regex(texts, C1_CHARACTERS)
-    rows = pc.sum(found).as_py() or 0
+    has_c1 = pc.match_substring_regex(texts, C1_CHARACTERS)
+    rows = pc.sum(has_c1).as_py() or 0
     if rows == 0:
         return ()
-    first = pc.index(found, True).as_py() + 1
+    first = pc.index(has_c1, True).as_py() + 1
     return (
         f"{rows:,} texts (first: data row {first:,}) contain control characters where Windows-1252 has quotes, dashes "
         f"and the euro sign: data.encoding is {encoding}, but the file is probably cp1252.",

@@ -26,7 +26,7 @@ BUFFER_BYTES = 1 << 20
 
 
 def _constant(name: str) -> str | None:
-    """Return what stands for NaN or an infinity, which JSON does not have: pandas and others write NaN for missing."""
+    """Return the value for NaN or an infinity, which JSON does not have: pandas and others write NaN for missing."""
     return None if name == "NaN" else name
 
 

@@ -90,7 +90,7 @@ def check_splits(splits: Splits) -> None:
 
 
 def summarize(splits: Splits) -> str:
-    """Return how many rows each split has, where they come from, and from which splits rows were left out."""
+    """Return how many rows each split has, where they come from, and from which splits rows were excluded."""
     duplicates, tables, official = splits.report["duplicates"], splits.tables, splits.report["official"]
     sizes = ", ".join(f"{name} {len(table):,}" for name, table in tables.items())
     lines = [
@@ -104,7 +104,7 @@ def summarize(splits: Splits) -> str:
     excluded = {name: counts["rows"] for name, counts in splits.report["excluded"].items() if counts["rows"]}
     if excluded:
         listed = ", ".join(f"{rows:,} {name} rows" for name, rows in excluded.items())
-        lines.append(f"{listed} left out: their text, or a near duplicate, is also in another split")
+        lines.append(f"{listed} excluded: their text, or a near duplicate, is also in another split")
     return "\n  ".join(lines)
 
 

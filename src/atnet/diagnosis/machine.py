@@ -33,8 +33,8 @@ def check_packages() -> Finding:
 
 def check_disk(root: Path, required_bytes: int = REQUIRED_BYTES) -> Finding:
     """Check that the project can be written, with space for the environment, the caches and a model."""
-    free = shutil.disk_usage(root).free
-    message = f"{free / 2**30:.1f} GB free"
+    free_bytes = shutil.disk_usage(root).free
+    message = f"{free_bytes / 2**30:.1f} GB free"
     for folder in (root, root / STATE):
         try:
             with tempfile.TemporaryFile(dir=folder if folder.exists() else root):
@@ -42,7 +42,7 @@ def check_disk(root: Path, required_bytes: int = REQUIRED_BYTES) -> Finding:
         except OSError as error:
             reason = file_system_message(error) if is_file_system_error(error) else f"{error}."
             return Finding("disk", "fault", f"{folder} cannot be written: {reason}")
-    if free >= required_bytes:
+    if free_bytes >= required_bytes:
         return Finding("disk", "ok", message)
     return Finding("disk", "fault", f"{message}. `dvc gc --workspace` deletes cached outputs that are no longer used.")
 

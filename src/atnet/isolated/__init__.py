@@ -1,1 +1,1 @@
-"""A model version loaded in a process of its own, with the inference code that was published with it."""
+"""A model version loaded in a separate process, with the inference code that was published with it."""

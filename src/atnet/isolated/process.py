@@ -35,7 +35,7 @@ class ClassProbabilities(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IsolatedModel:
-    """A loaded version in a process of its own."""
+    """A loaded version in a separate process."""
 
     _process: JsonLineProcess
 

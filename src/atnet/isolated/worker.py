@@ -1,7 +1,7 @@
 """The worker of an isolated model: load a version as it will be served and answer requests.
 
 Run as a script, by its path. It imports nothing of the project: a version must work where the project is not installed.
-Requests and replies are JSON lines on a channel of their own; what libraries print goes to standard error.
+Requests and replies are JSON lines on a separate channel; what libraries print goes to standard error.
 """
 
 import argparse

@@ -64,7 +64,7 @@ class GraphBuilder:
         return helper.make_graph(branch._nodes, prefix, [], values)
 
     def output(self, name: str, value: Tensor) -> None:
-        """Give a value the name of a graph output."""
+        """Assign the name of a graph output to a value."""
         self._nodes.append(helper.make_node("Identity", [value], [name]))
 
     def model(
@@ -78,7 +78,7 @@ class GraphBuilder:
         Args:
             inputs: name -> element type of `onnx.TensorProto`, shape.
             outputs: name -> shape; outputs are float32.
-            defaults: values of inputs that a call may leave out.
+            defaults: values of optional inputs.
         """
         graph = helper.make_graph(
             self._nodes,

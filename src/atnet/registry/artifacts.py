@@ -44,7 +44,7 @@ def verified_files(registry: Registry, version: Version) -> Iterator[Path]:
 def verify_files(registry: Registry, version: Version, folder: Path) -> None:
     """Compare a copy of a version's files with the hashes that were recorded when it was published.
 
-    Files that were not published are deleted from the copy: Python could run one, such as bytecode beside the code.
+    Files that were not published are deleted from the copy: Python could run one, such as bytecode next to the code.
 
     Raises:
         ModelError: naming what differs.
@@ -96,7 +96,7 @@ def write_metrics(registry: Registry, run_id: str, metrics: Mapping[str, float])
 
 
 def smoke_test(registry: Registry, version: Version) -> int:
-    """Verify a version's files, load it in a process of its own and predict its input example.
+    """Verify a version's files, load it in a separate process and predict its input example.
 
     Returns:
         The number of rows predicted.

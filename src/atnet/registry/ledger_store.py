@@ -1,6 +1,6 @@
-"""Where the ledger is stored: a tag per line on a run of its own, its head on the registered model, a local copy.
+"""Where the ledger is stored: a tag per line on a dedicated run, its head on the registered model, a local copy.
 
-Tags, not a file: a line is written by itself, so nobody overwrites a line that another process has added.
+Tags, not a file: each line is written separately, so no process overwrites a line that another one has added.
 """
 
 import re
@@ -45,7 +45,7 @@ def append(registry: Registry, event: LedgerEvent) -> LedgerEntry:
         registry.store.client.set_terminated(run_id, "FINISHED")
     lines = _lines(registry, run_id)
     present = entries(Ledger(lines, None))
-    entry = next((known for known in present if known.event.id == event.id), None)
+    entry = next((entry for entry in present if entry.event.id == event.id), None)
     if entry is None:
         entry = next_entry(present[-1] if present else None, event)
         # A line that cannot be parsed keeps its number: it is evidence, and must not be overwritten.

@@ -41,7 +41,7 @@ def _store_call(call: Callable[Concatenate["ModelSource", P], R]) -> Callable[Co
         try:
             return call(source, *args, **kwargs)
         except (MlflowException, sqlalchemy.exc.SQLAlchemyError, requests.RequestException, OSError) as error:
-            # A full disk is not an error of the store; MLflow reports it in the text of an exception of its own.
+            # A full disk is not an error of the store; MLflow reports it in the text of its own exception.
             if os.strerror(errno.ENOSPC) in str(error):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise StoreError(f"The model registry cannot be used ({_reason(error)}).") from error
@@ -115,7 +115,7 @@ class ModelSource:
 
 
 def _reason(error: BaseException) -> str:
-    # MLflow wraps "Connection refused" in five exceptions of its own.
+    # MLflow wraps "Connection refused" in five of its own exceptions.
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
     lines = str(error).strip().splitlines()

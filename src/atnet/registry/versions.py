@@ -277,7 +277,7 @@ def _logged_model(registry: Registry, model_sha256: str) -> LoggedModel:
 
 
 def _link(registry: Registry, version: Version) -> None:
-    """Link the logged model's page to the version; an MLflow server does the same without being asked."""
+    """Link the logged model's page to the version; an MLflow server does that too."""
     logged = registry.store.client.get_logged_model(version.model_id)
     linked = json.loads(logged.tags.get(LINK_TAG, "[]"))
     link = {"name": registry.model, "version": str(version.number)}

@@ -1,4 +1,4 @@
-"""Collect what the gate looks at: both models' predictions, each from a process of its own. Nothing is decided here."""
+"""Collect the inputs of the gate: both models' predictions, each from a separate process. Nothing is decided here."""
 
 import logging
 from contextlib import ExitStack
@@ -53,7 +53,7 @@ class IsolationOptions:
 
 @dataclass(frozen=True, slots=True)
 class _OpenModel:
-    """A version that is loaded in a process of its own."""
+    """A version that is loaded in a separate process."""
 
     version: Version
     process: IsolatedModel
@@ -117,7 +117,7 @@ def collect_gate_inputs(
 def _open_challenger(
     stack: ExitStack, registry: Registry, version: Version, options: IsolationOptions
 ) -> _Challenger | CheckResult:
-    logger.info("Version %s: loading it in a process of its own.", version.number)
+    logger.info("Version %s: loading it in a separate process.", version.number)
     # Damaged files are an error, not a finding about the model.
     folder = stack.enter_context(verified_files(registry, version))
     try:
@@ -127,7 +127,7 @@ def _open_challenger(
         reason = f"The version does not load where models are served ({error}). Fix the export and publish again."
         return CheckResult(SERVABLE, "failed", "no prediction", SERVABLE_RULE, reason)
     if options.isolated:
-        logger.info("Version %s: loading it in an environment of its own.", version.number)
+        logger.info("Version %s: loading it in a separate environment.", version.number)
         return _Challenger(model, _check_isolated(folder, options))
     servable = CheckResult(SERVABLE, "passed", f"predicted {rows} rows", SERVABLE_RULE, "The version can be served.")
     return _Challenger(model, servable)

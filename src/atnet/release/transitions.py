@@ -38,7 +38,7 @@ DECIDED_BY_USER = (ROLLED_BACK, REJECTED_BY_USER)
 def promote(
     registry: Registry, number: int, command: Command, *, reason: str, gate_sha256: str, tags: dict[str, str]
 ) -> AliasTransaction:
-    """Make a version the champion, and the champion the previous one."""
+    """Promote a version to champion, and mark the champion as the previous one."""
     current = aliases(registry)
     before = current.get(CHAMPION)
     moved: dict[str, int | None] = {CHAMPION: number}
@@ -91,7 +91,7 @@ def await_approval(
 def roll_back(
     registry: Registry, number: int, command: Command, *, previous: int | None, reason: str
 ) -> AliasTransaction:
-    """Make an earlier version the champion again and mark the one it replaces as rolled back."""
+    """Restore an earlier version as champion and mark the one it replaces as rolled back."""
     before = aliases(registry).get(CHAMPION)
     event = command.event(ROLLED_BACK, before, champion=(before, number), reason=reason)
     tags = {number: {STATE_TAG: PROMOTED}}

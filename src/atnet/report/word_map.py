@@ -72,7 +72,7 @@ def _scatter(axes: Axes, positions: np.ndarray, strength: np.ndarray, label: int
 
 
 def _annotate(axes: Axes, word_map: WordMap, strength: np.ndarray) -> None:
-    """Write the words beside their dots, the strongest first, and omit a word that would cover another or a dot."""
+    """Write the words next to their dots, the strongest first, and omit a word that would cover another or a dot."""
     # In points of the figure, because font sizes are in points.
     points = axes.transData.transform(word_map.positions_W2) * 72 / axes.figure.dpi
     # Dots of words that contribute little may be covered: they are many and pale.

@@ -1,6 +1,6 @@
-"""Where scored rows go: the protocol, and files with a manifest and the rejected rows beside them.
+"""Where scored rows go: the protocol, and files, each with a manifest and a file of rejected rows.
 
-Names of the files beside an output begin with `_`, which readers of a folder of Parquet files skip.
+Names of these additional files begin with `_`, which readers of a folder of Parquet files skip.
 """
 
 import contextlib

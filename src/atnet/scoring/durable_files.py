@@ -8,7 +8,7 @@ from typing import IO
 
 
 class PartFile:
-    """A file that is written under a temporary name beside `path` and then takes its place.
+    """A file that is written under a temporary name next to `path` and then replaces it.
 
     There must be one writer of `path` at a time; what a killed one left behind is overwritten.
     """
@@ -55,7 +55,7 @@ def delete_durably(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new, renamed and deleted names in a folder durable, where the system can."""
+    """Flush new, renamed and deleted names of a folder to disk, where the system can."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except PermissionError:  # Windows

@@ -1,4 +1,4 @@
-"""Fetch the version that scores from the registry, in a process of its own.
+"""Fetch the version that scores from the registry, in a separate process.
 
 MLflow takes 200 MB that are of no use while texts are scored; they go with the process.
 """

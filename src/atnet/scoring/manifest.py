@@ -50,7 +50,7 @@ class Manifest:
     version: int
     model_sha256: str
     settings: Mapping[str, Any]
-    """What the output depends on beside input and model."""
+    """What the output depends on besides input and model."""
     code: CodeVersion
     started: str
     finished: str
@@ -77,7 +77,7 @@ class Manifest:
 def pending_reason(
     manifest: Manifest | None, input_sha256: str, settings: Mapping[str, Any], model_sha256: str | None
 ) -> str | None:
-    """Say why a partition has to be scored; None if it is up to date.
+    """Return why a partition has to be scored; None if it is up to date.
 
     Args:
         manifest: of its output; None if there is none.

@@ -72,7 +72,7 @@ class ScoringJob:
     options: ScoringOptions
 
     def settings(self) -> dict[str, Any]:
-        """Return what the output depends on beside input and model, ready for JSON."""
+        """Return what the output depends on besides input and model, ready for JSON."""
         options = self.options
         return {
             "text_column": self.data.columns.text,

@@ -93,7 +93,7 @@ def select_days(partitions: Sequence[Partition], first: date | None, last: date 
     if partitions and not dated:
         raise DataContractError(
             "No partition has a date (YYYY-MM-DD) in its name, so --from and --to cannot select any. Put the date into "
-            "the path, e.g. date=2026-01-31/part-0.csv, or leave out the range."
+            "the path, e.g. date=2026-01-31/part-0.csv, or omit the range."
         )
     oldest, newest = first or min(dated, default=date.min), last or max(dated, default=date.min)
     selected = [p for p, day in zip(partitions, days, strict=True) if day is not None and oldest <= day <= newest]

@@ -23,7 +23,7 @@ import pyarrow as pa
 from atnet.data.text_measures import measure_texts
 from atnet.file_hashes import text_sha256
 from atnet.published_model import MODEL_FOLDER, load_inference
-from atnet.scoring.scored_rows import label_column, probability_column, scattered, strongest_words, worker_schema
+from atnet.scoring.scored_rows import label_column, probability_column, scatter, strongest_words, worker_schema
 
 PREFETCHED = 1
 """Chunks that wait in the worker, so that it need not wait for the next one."""
@@ -68,11 +68,10 @@ class Scorer:
         """Score the rows of a chunk; a row that fails a check has reasons, and nulls in place of a score."""
         texts = chunk["text"].to_pylist()
         reasons = failed_checks(texts, self._job.checks)
-        kept = np.array([reason is None for reason in reasons], dtype=bool)
-        scores = self._scores([text for text, keep in zip(texts, kept, strict=True) if keep])
-        shown = (
-            texts if self._job.with_text else [None if keep else text for text, keep in zip(texts, kept, strict=True)]
-        )
+        is_scored = np.array([reason is None for reason in reasons], dtype=bool)
+        scores = self._scores([text for text, reason in zip(texts, reasons, strict=True) if reason is None])
+        # A rejected row always shows its text.
+        shown = [text if self._job.with_text or reason else None for text, reason in zip(texts, reasons, strict=True)]
         rows = chunk.num_rows
         columns = {
             "id": chunk["id"],
@@ -83,7 +82,7 @@ class Scorer:
             "text_sha256": pa.array([None if text is None else text_sha256(text) for text in texts], pa.string()),
             "text": pa.array(shown, pa.string()),
             "reasons": pa.array(reasons, pa.string()),
-            **{name: scattered(values, kept) for name, values in scores.items()},
+            **{name: scatter(values, is_scored) for name, values in scores.items()},
         }
         return pa.record_batch([columns[name] for name in self.schema.names], schema=self.schema)
 

@@ -65,9 +65,9 @@ def strongest_words(explanation: Any, count: int) -> list[dict[str, Any]]:
     ]
 
 
-def scattered(values: pa.Array, kept: np.ndarray) -> pa.Array:
-    """Return the values at the kept positions (N,) bool, and nulls at the others."""
-    if kept.all():
+def scatter(values: pa.Array, is_scored: np.ndarray) -> pa.Array:
+    """Return the values at the positions where `is_scored` (N,) is true, and nulls at the others."""
+    if is_scored.all():
         return values
-    positions = np.cumsum(kept) - 1
-    return values.take(pa.array(positions, pa.int64(), mask=~kept))
+    positions = np.cumsum(is_scored) - 1
+    return values.take(pa.array(positions, pa.int64(), mask=~is_scored))

@@ -55,7 +55,7 @@ class ScoreWorker(ChildProcess):
         """Wait for the result of the oldest chunk whose result has not been received.
 
         Raises:
-            ModelError: with the process's last message, if it ended by itself.
+            ModelError: with the process's last message, if it exited.
             ProcessInterrupted: if it was killed or ran out of memory.
         """
         result = self._results.get()
@@ -104,7 +104,7 @@ class ScoringPool:
                 yield sent.popleft().receive()
         finally:
             if sent:
-                # Results that nobody waits for must not be taken for those of the next partition.
+                # Abandoned results must not be mistaken for those of the next partition.
                 self.kill()
 
     def kill(self) -> None:

@@ -125,8 +125,8 @@ def _columns(table: Table) -> dict[str, sa.Column[Any]]:
 def _column(columns: dict[str, sa.Column[Any]], name: str, option: str, table: Table) -> sa.Column[Any]:
     if name in columns:
         return columns[name]
-    near = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    similar = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
+    hint = f" Did you mean {similar[0]!r}?" if similar else ""
     raise DataContractError(
         f"{table.address} has no column {name!r} (its columns: {', '.join(columns)}).{hint} Set {option} to one."
     )

@@ -47,7 +47,7 @@ class AliasPoller:
     _logged: str | None = field(default=None, repr=False)
 
     def poll(self, now: float) -> PollResult:
-        """Look the alias up once. Whatever fails, the last good copy stays in use.
+        """Read the alias once. Whatever fails, the last good copy stays in use.
 
         Args:
             now: seconds of a monotonic clock.
@@ -72,7 +72,7 @@ class AliasPoller:
         return "ok"
 
     def _follow(self, version: PublishedVersion, now: float) -> None:
-        """Make sure that there is an intact copy of the version; move the pointer if that changes anything."""
+        """Ensure an intact copy of the version; move the pointer if that changes anything."""
         copy, downloaded = self.copies.ensure(version, lambda folder: self.source.download(version, folder))
         self._verified = now
         if downloaded or version != self.version:

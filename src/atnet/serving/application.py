@@ -41,7 +41,7 @@ class Service:
     rate_limiter: RateLimiter | None
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
     draining: bool = False
-    """Set when the worker has been told to end: it finishes what it has accepted and is not ready for more."""
+    """Set when the worker is to shut down: it finishes what it has accepted and is not ready for more."""
     inference: InferenceThread = field(init=False)
     reloader: ModelReloader = field(init=False)
     log: PredictionLog | None = field(init=False)
@@ -76,7 +76,7 @@ class Service:
             self.log.stop()
 
     def is_healthy(self) -> bool:
-        """Return whether every thread and task that must run is running; none of them ends by itself."""
+        """Return whether every thread and task that must run is running; none of them ends on its own."""
         return self.inference.is_alive() and not any(task.done() for task in self.tasks)
 
     def state(self) -> tuple[bool, dict[str, Any]]:

@@ -32,7 +32,7 @@ class TextBatch:
 def take_batch(waiting: deque[PredictionJob], max_batch_tokens: int) -> TextBatch | None:
     """Take the next texts from the waiting jobs; None if nothing is left.
 
-    Every job has its turn; one that still has texts goes to the end. An explanation is a batch of its own.
+    Every job has its turn; one that still has texts goes to the end. An explanation is a separate batch.
     """
     batch: TextBatch | None = None
     characters = 0

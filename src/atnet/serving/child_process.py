@@ -24,7 +24,7 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    # Otherwise each thread keeps freed memory in an arena of its own.
+    # Otherwise each thread keeps freed memory in its own arena.
     "MALLOC_ARENA_MAX": "2",
 }
 

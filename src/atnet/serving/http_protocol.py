@@ -52,7 +52,7 @@ class TimedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def timeout_keep_alive_handler(self) -> None:
-        """End an idle connection; one whose client has not read its response yet would never close by itself."""
+        """End an idle connection; one whose client has not read its response yet would never close on its own."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         else:

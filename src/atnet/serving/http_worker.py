@@ -27,7 +27,7 @@ BACKLOG = 2048
 
 
 def main(settings_file: Path, listening: int, heartbeat: int) -> None:
-    """Serve requests on a listening socket until told to stop."""
+    """Serve requests on a listening socket until the supervisor stops this process."""
     share_values()
     settings = ServiceSettings.load(settings_file)
     keys, rate = read_keys(os.environ), settings.config.rate_limit

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class InferenceThread:
-    """Predicts jobs in a thread of its own. All methods are for the event loop's thread."""
+    """Predicts jobs in a separate thread. All methods are for the event loop's thread."""
 
     def __init__(
         self,

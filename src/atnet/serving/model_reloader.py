@@ -1,4 +1,4 @@
-"""How a worker follows the pointer to the last good copy: load a new version beside the old one, then swap."""
+"""How a worker follows the pointer to the last good copy: load a new version while the old one serves, then swap."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ class ModelReloader:
         self._on_model = on_model
         self._stamp: tuple[int, int] | None = None
         self._loaded: Path | None = None
-        # A thread of its own: neither the event loop nor inference waits for a model to load.
+        # A separate thread: neither the event loop nor inference waits for a model to load.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{alias}")
 
     async def run(self) -> None:

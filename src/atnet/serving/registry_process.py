@@ -33,7 +33,7 @@ HOUSEKEEPING_SECONDS = 3600.0
 
 
 def main(settings_file: Path, stopping: threading.Event) -> None:
-    """Follow the registry until told to stop."""
+    """Follow the registry until the supervisor stops this process."""
     settings = ServiceSettings.load(settings_file)
     poll_seconds = settings.config.poll_seconds
     process = RegistryProcess(settings)

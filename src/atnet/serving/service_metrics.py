@@ -97,7 +97,7 @@ def summed_counter(folder: Path, name: str) -> dict[str, float]:
 
 
 def share_values() -> None:
-    """Let this process write its values under its own id, which is looked up once: the process never forks."""
+    """Write this process's values under its own id, which is read once: the process never forks."""
     pid = os.getpid()
     if FOLDER_VARIABLE in os.environ:
         values.ValueClass = MultiProcessValue(process_identifier=lambda: pid)  # type: ignore[no-untyped-call]

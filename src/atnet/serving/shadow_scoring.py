@@ -48,11 +48,11 @@ class ShadowScorer:
         model = self._model
         if model is None or model.sha256 == champion.sha256:
             return
-        free = max(0, self._config.max_queued_texts - self._queue.qsize())
-        for item in scored[:free]:
+        free_slots = max(0, self._config.max_queued_texts - self._queue.qsize())
+        for item in scored[:free_slots]:
             self._queue.put(item)
-        if len(scored) > free:
-            self._metrics.shadow["skipped"].inc(len(scored) - free)
+        if len(scored) > free_slots:
+            self._metrics.shadow["skipped"].inc(len(scored) - free_slots)
 
     def _on_model(self, model: LoadedModel | None) -> None:
         self._model = model

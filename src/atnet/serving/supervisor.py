@@ -27,7 +27,7 @@ LOCK_FILE = "service.lock"
 
 
 class Supervisor:
-    """Runs a service until it is told to stop."""
+    """Runs a service until it is stopped."""
 
     def __init__(self, settings: ServiceSettings, sockets: Sequence[socket.socket]) -> None:
         self._settings, self._sockets = settings, sockets
@@ -76,7 +76,7 @@ class Supervisor:
                 logger.warning("%s ended with exit code %d and is replaced.", name, code)
 
     def _stop(self) -> None:
-        """Let the workers finish what they have accepted; a second signal or the time limit kills them."""
+        """Stop the workers once they have finished what they accepted; a second signal or the time limit kills them."""
         for listening in self._sockets:
             listening.close()
         for process in self._processes:

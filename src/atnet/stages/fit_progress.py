@@ -1,4 +1,4 @@
-"""Show the progress of several fits: a bar on a terminal, a line now and then elsewhere."""
+"""Show the progress of several fits: a bar on a terminal, occasional lines elsewhere."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ LINE_SECONDS = 10.0
 
 
 class FitProgress:
-    """Counts fits and shows what the last one gave."""
+    """Counts fits and shows the result of the last one."""
 
     def __init__(self, fits: int, *, terminal: bool | None = None, line_seconds: float = LINE_SECONDS) -> None:
         """Prepare the display.

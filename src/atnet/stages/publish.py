@@ -13,7 +13,7 @@ from atnet.tracking.run_contents import receipt
 
 
 def publish(params: Params, root: Path) -> str:
-    """Bring the run up to date with the files, then record what was published."""
+    """Update the run from the files, then record what was published."""
     contents = tracking.collect_run_contents(params, root)
     run = tracking.publish(params, contents, root)
     write_json(root / RECEIPT, receipt(contents))

@@ -1,1 +1,1 @@
-"""The state of the whole project at one glance: model, releases, data, service, monitoring, backups."""
+"""The state of the whole project at a glance: model, releases, data, service, monitoring, backups."""

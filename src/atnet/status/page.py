@@ -28,7 +28,7 @@ def status_page(model: str, items: Sequence[StatusItem], releases: Sequence[tupl
 
 
 def summary_line(items: Sequence[StatusItem]) -> str:
-    """Say how many parts have a fault or need attention."""
+    """Return a sentence about how many parts have a fault or need attention."""
     faults = [item.subject for item in items if item.level == "fault"]
     notes = [item.subject for item in items if item.level == "note"]
     if faults:

@@ -1,4 +1,4 @@
-"""Status of the online service, asked at its own address."""
+"""Status of the online service, requested from its address."""
 
 import json
 import urllib.error

@@ -26,7 +26,7 @@ MIN_DOCUMENT_FREQUENCY = 2
 """Training texts in which a word or n-gram must occur to get a weight."""
 SLOTS_PER_NGRAM = 4
 MAX_TABLE_BYTES = 2**26
-"""Size limit of the n-gram table, ids included (64 MiB); with many classes it has room for fewer n-grams."""
+"""Size limit of the n-gram table, ids included (64 MiB); with many classes fewer n-grams fit."""
 MIN_SLOTS = 2**10
 CHUNK_TEXTS = 2048
 RESERVED_IDS = 2
@@ -58,7 +58,7 @@ def ngram_hash_table(split: EncodedSplit, columns: int) -> NgramHashTable:
     """Build the table of a split's frequent n-grams; its size is a power of two, about four slots for each n-gram.
 
     Args:
-        columns: weights stored for each slot; more of them leave room for fewer slots.
+        columns: weights stored for each slot; the more there are, the fewer slots fit.
     """
     max_n = MAX_N_LARGE_SPLIT if split.lengths.sum() >= LARGE_SPLIT_TOKENS else MAX_N
     counts_by_chunk = [

@@ -41,7 +41,7 @@ def subword_normalizer(normalizer: Normalizer) -> Normalizer:
 
 
 def subword_splitter() -> PreTokenizer:
-    """Return the pre-tokenizer that splits a text into words, marks and emoji; WORD_START stands for white space."""
+    """Return the pre-tokenizer that splits a text into words, marks and emoji; WORD_START replaces white space."""
     words = Split(Regex(f"{WORD_START}?(?:{WORD_PATTERN})"), behavior="removed", invert=True)
     return PreTokenizerSequence([Metaspace(WORD_START, prepend_scheme="always"), words])
 
@@ -81,7 +81,7 @@ def unigram_model(words: Mapping[str, int], *, alphabet: list[str], size: int) -
 
 
 def frequent_characters(words: Mapping[str, int], size: int) -> list[str]:
-    """Return the most frequent characters, which get entries of their own; at most half of all entries."""
+    """Return the most frequent characters, which get their own entries; at most half of all entries."""
     characters: Counter[str] = Counter()
     for word, count in words.items():
         for character in word:

@@ -15,7 +15,7 @@ from tokenizers.normalizers import Sequence as NormalizerSequence
 from tokenizers.pre_tokenizers import PreTokenizer, Split
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
-"""No text contains these tokens, because brackets are tokens of their own."""
+"""No text contains these tokens, because brackets are separate tokens."""
 PADDING_ID, UNKNOWN_ID = 0, 1
 BATCH_TEXTS = 50_000
 """Texts that are counted at once."""

@@ -1,4 +1,4 @@
-"""Monitoring in MLflow: one run per model version in an experiment of its own, one step per window."""
+"""Monitoring in MLflow: one run per model version in a separate experiment, one step per window."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

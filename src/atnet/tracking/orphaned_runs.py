@@ -1,4 +1,4 @@
-"""Runs that a killed command of this machine left open, told from active ones by their process."""
+"""Runs that a killed command of this machine left open, distinguished from active ones by their process."""
 
 import logging
 import os

@@ -129,13 +129,13 @@ def _create_run(store: TrackingStore, contents: RunContents, root: Path) -> tupl
 
 def _write_curves(store: TrackingStore, run_id: str, contents: RunContents) -> None:
     names = sorted({name for _, values in contents.curves for name in values})
-    known = {(name, point.step) for name in names for point in store.client.get_metric_history(run_id, name)}
+    logged = {(name, point.step) for name in names for point in store.client.get_metric_history(run_id, name)}
     now = milliseconds()
     points = [
         Metric(name, value, now, epoch)
         for epoch, values in contents.curves
         for name, value in values.items()
-        if (name, epoch) not in known
+        if (name, epoch) not in logged
     ]
     for start in range(0, len(points), METRICS_PER_REQUEST):
         store.client.log_batch(run_id, metrics=points[start : start + METRICS_PER_REQUEST])

@@ -143,7 +143,7 @@ def _allowed(name: str) -> str:
 
 
 def _unique_names(numbers: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Make the names unique: two names may differ only in characters that MLflow does not allow."""
+    """Return unique names: two names may differ only in characters that MLflow does not allow."""
     named: dict[str, float] = {}
     for name, number in numbers:
         short, count = name[:METRIC_NAME_CHARACTERS], 2

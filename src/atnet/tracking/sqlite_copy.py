@@ -23,7 +23,7 @@ def copy_database(source: Path, target: Path) -> None:
     """
     with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
         original.backup(copy)
-        # The copy is one file, without a log beside it.
+        # The copy is one file, without a write-ahead log.
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
@@ -36,7 +36,7 @@ def move_artifacts(database: Path, old: Path, new: Path) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         for before, after in _spellings(old, new):
             for table, column in LOCATION_COLUMNS:
-                # A name that is a prefix of another folder's name must not match: the path ends or goes on with "/".
+                # A name that is a prefix of another folder's name must not match: the path ends or continues with "/".
                 connection.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
                     f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",

@@ -121,7 +121,7 @@ def configured_database(config: TrackingConfig, anchor: Path) -> Path:
     """Return the path of the SQLite database that is configured as the store, whether it exists or not.
 
     Raises:
-        StoreError: if the store is a server or another database, which has backups of its own.
+        StoreError: if the store is a server or another database, which has its own backups.
     """
     uri = resolve_uri(config, anchor)
     if not uri.startswith(SQLITE):

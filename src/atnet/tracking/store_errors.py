@@ -84,7 +84,7 @@ def _problem(where: str, error: Exception) -> str:
 
 
 def _root_cause(error: BaseException) -> BaseException:
-    # MLflow wraps "Connection refused" in five exceptions of its own.
+    # MLflow wraps "Connection refused" in five of its own exceptions.
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
     return error

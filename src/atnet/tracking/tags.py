@@ -15,7 +15,7 @@ from atnet.tracking.store import TrackingStore
 TRAINING_TAG = "training.key"
 """Identifies the training, like its checkpoint."""
 PROCESS_TAG = "training.process"
-"""Machine and process that write the run, to tell an orphaned run from an active one."""
+"""Machine and process that write the run, to distinguish orphaned runs from active ones."""
 DUPLICATE_TAG = "duplicate.of"
 """The run that has the same model."""
 NOTE_TAG = "mlflow.note.content"
@@ -53,8 +53,8 @@ def origin_tags(state: GitState) -> dict[str, str]:
 
 def write_absent_params(store: TrackingStore, run_id: str, params: Mapping[str, str]) -> None:
     """Write the parameters the run does not have: MLflow refuses another value for one it has."""
-    known = store.client.get_run(run_id).data.params
-    absent = [Param(name, redact(value)) for name, value in params.items() if name not in known]
+    logged = store.client.get_run(run_id).data.params
+    absent = [Param(name, redact(value)) for name, value in params.items() if name not in logged]
     for start in range(0, len(absent), PARAMS_PER_REQUEST):
         store.client.log_batch(run_id, params=absent[start : start + PARAMS_PER_REQUEST])
 

@@ -143,8 +143,8 @@ def _unfinished(store: TrackingStore, key: str) -> Run | None:
     runs = store.client.search_runs(
         [store.experiment_id], f"tags.`{TRAINING_TAG}` = '{key}' and attributes.status != 'FINISHED'", max_results=20
     )
-    free = [run for run in runs if not ENDED_TAGS.intersection(run.data.tags) and not is_active(run)]
-    return free[0] if free else None
+    resumable = [run for run in runs if not ENDED_TAGS.intersection(run.data.tags) and not is_active(run)]
+    return resumable[0] if resumable else None
 
 
 def _steps(store: TrackingStore, run: Run) -> frozenset[int]:

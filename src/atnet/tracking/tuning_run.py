@@ -1,7 +1,7 @@
 """A search in MLflow: a parent run, and a nested run per trial.
 
 Neither has a model, so neither has the tag of a model's hash: `publish`, the registry and lineage search for that tag
-and never see them. The tag `atnet.kind` tells them from trainings.
+and never see them. The tag `atnet.kind` distinguishes them from trainings.
 """
 
 import logging

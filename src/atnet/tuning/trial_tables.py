@@ -52,7 +52,7 @@ def trials_frame(trials: Sequence[TrialResult], names: Sequence[str]) -> pd.Data
         metrics = (best.get("validation_loss"), best.get("validation_accuracy"), len(trial.history), trial.seconds)
         rows.append((trial.number, trial.status, *metrics, *(trial.settings[name] for name in names)))
     columns = ["trial", "status", "validation_loss", "validation_accuracy", "epochs", "seconds", *names]
-    # Objects: as a float column, whole numbers beside a null would become 8.0.
+    # Objects: as a float column, whole numbers in a column with nulls would become 8.0.
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
 

@@ -40,7 +40,7 @@ class WorkerPool(Protocol):
         """Start a training in an idle worker."""
 
     def reply(self, worker: int, *, proceed: bool) -> None:
-        """Let a worker go on after an epoch, or stop its training."""
+        """Continue a worker's training after an epoch, or stop it."""
 
     def wait(self, seconds: float | None) -> WorkerMessage | None:
         """Return the next message of any worker; None when the time is over."""
@@ -76,7 +76,7 @@ class SubprocessPool:
         self._processes[worker].send({"train": config.model_dump()})
 
     def reply(self, worker: int, *, proceed: bool) -> None:
-        """Let a worker go on after an epoch, or stop its training."""
+        """Continue a worker's training after an epoch, or stop it."""
         self._processes[worker].send({"proceed": proceed})
 
     def wait(self, seconds: float | None) -> WorkerMessage | None:

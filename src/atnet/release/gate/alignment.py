@@ -17,7 +17,7 @@ from atnet.schema import ID, LABEL, TEXT, TEXT_HASH, text_hash
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
-    """One model's predictions beside the actual labels."""
+    """One model's predictions with the actual labels."""
 
     table: pd.DataFrame
     labels: tuple[str, ...]
@@ -46,7 +46,7 @@ class PairedRows:
 
 
 def score_rows(table: pd.DataFrame, predictions: ModelPredictions) -> ScoredRows:
-    """Put predictions beside the actual labels.
+    """Join predictions with the actual labels.
 
     Raises:
         ReleaseError: if the predictions are of other rows, or a row has a label that the model does not have.
