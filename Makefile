@@ -1,7 +1,7 @@
 # Every command of the project. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install pipeline train tune release serve ui schedule test test-all lint format docs lock clean
+.PHONY: help install pipeline train tune release serve ui schedule up test test-all lint format docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -81,6 +81,12 @@ serve: $(SERVING_STAMP) ## serve the champion over HTTP
 
 ui: install ## open the MLflow UI
 	@$(BIN)/atnet ui
+
+# Other ports: make up PREFECT_PORT=4201 MLFLOW_PORT=5001 SERVE_PORT=8001. For other machines: HOST=0.0.0.0
+# PUBLIC_HOST=name; Prefect and MLflow ask for no password then.
+export HOST PUBLIC_HOST PREFECT_PORT MLFLOW_PORT SERVE_PORT
+up: install $(SERVING_STAMP) ## start Prefect, MLflow, schedules, service and notifications, and keep them running
+	@PYTHONPATH=src SERVE_PYTHON=$(SERVING)/bin/python exec $(BIN)/python -m pipelines.up
 
 schedule: install ## run the flows at the times that prefect.yaml declares
 	@$(BIN)/python -m pipelines.deployments

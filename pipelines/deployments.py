@@ -3,6 +3,7 @@
 `make schedule`, or `python -m pipelines.deployments`. Without PREFECT_API_URL a server is started, and stopped with it.
 """
 
+import argparse
 import contextlib
 import importlib
 import os
@@ -11,7 +12,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +25,20 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from atnet.config import load_params
 from atnet.environment import prepare_process
 from atnet.errors import AtnetError, ConfigurationError, StoreError
 from atnet.file_system import file_system_errors
 from atnet.redaction import redact
+from atnet.schedules.prefect_api import configured_api
+from atnet.schedules.sweep import apply_sweep, find_sweep
 from pipelines.tasks import prefect_errors
 
 DECLARATIONS = Path("prefect.yaml")
 DEFAULT_PORT = 4200
 START_SECONDS = 90
+WAIT_SECONDS = 600
+"""For a server that `make up` starts at the same time: on a busy machine it takes minutes to create its database."""
 
 
 def declared_deployments(path: Path = DECLARATIONS) -> list[RunnerDeployment]:
@@ -72,7 +80,7 @@ def local_server(port: int = DEFAULT_PORT) -> Iterator[str]:
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait_for(address, process)
+        wait_for_server(address, process)
         yield address
     finally:
         process.terminate()
@@ -88,10 +96,17 @@ def answers(address: str) -> bool:
         return False
 
 
-def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + START_SECONDS
+def wait_for_server(
+    address: str, process: subprocess.Popen[bytes] | None = None, *, seconds: float = START_SECONDS
+) -> None:
+    """Wait until a Prefect server answers.
+
+    Raises:
+        StoreError: if it does not answer in time, or if its process ends.
+    """
+    end = time.monotonic() + seconds
     while not answers(address):
-        if process.poll() is not None or time.monotonic() > end:
+        if (process is not None and process.poll() is not None) or time.monotonic() > end:
             raise StoreError(
                 f"The Prefect server at {address} did not start. Is the port in use? "
                 "Set PREFECT_API_URL to a running server, or start one with `prefect server start`."
@@ -99,28 +114,52 @@ def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.5)
 
 
-def main() -> int:
+def sweep_at_start(root: Path, address: str) -> None:
+    """End what a kill or a downtime left on the server, before runs are started.
+
+    Raises:
+        StoreError: if the server does not answer.
+    """
+    params = load_params()
+    # Then each missed run scores its own day.
+    keep = ("scoring",) if params.score.after_downtime == "each" else ()
+    api = replace(configured_api(root), address=address.rstrip("/"))
+    pending = timedelta(minutes=params.operate.max_pending_minutes)
+    sweep = find_sweep(api, root, datetime.now(UTC), max_pending=pending, keep_missed=keep)
+    apply_sweep(api, root, sweep)
+    print(
+        f"schedule: at the start, {len(sweep.runs)} runs were ended and {len(sweep.slots)} limits corrected", flush=True
+    )
+
+
+def main(arguments: Sequence[str] = ()) -> int:
     """Serve every declared deployment until interrupted; the exit code is 1 after an error."""
     prepare_process()
+    parser = argparse.ArgumentParser(prog="python -m pipelines.deployments", description=__doc__)
+    parser.add_argument("--wait", action="store_true", help="wait for the server that PREFECT_API_URL names")
+    options = parser.parse_args(arguments)
     try:
         with file_system_errors(), prefect_errors():
-            _serve()
+            _serve(wait=options.wait)
     except AtnetError as error:
         print(f"schedule: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _serve() -> None:
+def _serve(*, wait: bool) -> None:
     configured = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()
     default = f"http://127.0.0.1:{DEFAULT_PORT}/api"
     with contextlib.ExitStack() as stack:
         address = configured or (default if answers(default) else stack.enter_context(local_server()))
+        if wait:
+            wait_for_server(address, seconds=WAIT_SECONDS)
         print(f"Prefect UI: {redact(address.removesuffix('/api'))}", flush=True)
         stack.enter_context(temporary_settings({PREFECT_API_URL: address}))
+        sweep_at_start(Path.cwd(), address)
         # The schedules stay active when this process stops: a restart continues with them.
         serve(*declared_deployments(), pause_on_shutdown=False)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -17,7 +17,6 @@ from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from atnet.cli.monitor import ALARM_CODE
-from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.file_system import file_system_errors
 from atnet.monitoring.monitor import MonitorRequest, monitor
@@ -25,8 +24,9 @@ from atnet.monitoring.notifications import Notification, mark_sent, unsent_notif
 from atnet.monitoring.window_records import WindowRecord
 from atnet.monitoring.window_summary import summarize_window
 from atnet.storage import load_params
+from pipelines.missed_runs import SKIPPED, newer_run_is_due
 from pipelines.scoring import network_task
-from pipelines.tasks import run_flow, start_deployment
+from pipelines.tasks import prepare_run, run_flow, start_deployment
 
 RESULT_KEY, NOTIFICATION_KEY = "monitoring-result", "monitoring-notification"
 EVENT = "atnet.monitoring.{state}"
@@ -96,8 +96,10 @@ def monitoring(
     path: Path | None = None, first: date | None = None, last: date | None = None, start_training: bool = True
 ) -> State:
     """Monitor the days that are due, or those from `first` to `last`, or a file."""
-    prepare_process()
+    prepare_run()
     try:
+        if newer_run_is_due():
+            return Completed(name=SKIPPED, message="A newer run is due, which monitors every day that is left.")
         with file_system_errors():
             return _monitor(MonitorRequest(path, first, last), start_training=start_training)
     except AtnetError as error:

@@ -19,7 +19,6 @@ from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
 from atnet.cli.release import EXIT_CODES
-from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.file_system import file_system_errors
 from atnet.release.approval import UserDecision, approve_version, reject_version
@@ -27,7 +26,7 @@ from atnet.release.gate_inputs import IsolationOptions
 from atnet.release.workflow import ReleaseOptions, ReleaseOutcome, release
 from atnet.storage import load_params
 from pipelines.dvc_stage import pipeline_lock
-from pipelines.tasks import run_flow
+from pipelines.tasks import prepare_run, run_flow
 
 ARTIFACT_KEY = "gate-result"
 STATE_NAMES = {
@@ -81,7 +80,7 @@ def apply_decision(version: int, approval: ApprovalInput) -> str:
 @flow(name="release", persist_result=True)
 def release_flow(isolated: bool = False, allow_unchecked: bool = False, again: bool = False) -> State:
     """Run the gate on the published model; wait for approval if that is required."""
-    prepare_process()
+    prepare_run()
     try:
         with file_system_errors(), pipeline_lock(Path.cwd()):
             outcome = release_model(isolated, allow_unchecked, again)

@@ -9,24 +9,16 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterDeploymentId,
-    FlowRunFilterExpectedStartTime,
-)
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.runtime import deployment, flow_run
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from atnet.config import ScoreConfig
-from atnet.environment import prepare_process
 from atnet.errors import AtnetError, StoreError
 from atnet.scoring.fetch_model import fetch_model
 from atnet.scoring.manifest import ScoringModel
@@ -34,7 +26,8 @@ from atnet.scoring.options import ScoringJob, ScoringOptions, is_table, scoring_
 from atnet.scoring.outcome import ScoringOutcome, ScoringPlan
 from atnet.scoring.score import find_pending, score_pending
 from atnet.storage import load_params
-from pipelines.tasks import run_flow
+from pipelines.missed_runs import SKIPPED, is_scheduled, newer_run_is_due
+from pipelines.tasks import prepare_run, run_flow
 
 ARTIFACT_KEY = "scoring-result"
 RETRIES = 3
@@ -103,12 +96,12 @@ def scoring(
     timezone: str = "UTC",
 ) -> State:
     """Score what is pending in `score.input`; `first` and `last` limit it to a range of days."""
-    prepare_process()
+    prepare_run()
     try:
         config = load_params().score
         day = scheduled_day(config, timezone)
-        if day is None and newer_run_is_due(config):
-            return Completed(name="Skipped", message="A newer run is due, which scores everything that is pending.")
+        if config.after_downtime == "newest" and newer_run_is_due():
+            return Completed(name=SKIPPED, message="A newer run is due, which scores everything that is pending.")
         options = ScoringOptions(first=first or day, last=last or day, force=force, stale=stale)
         job = scoring_job(source or config.input, target or config.output, options, Path.cwd())
         if source is None and not is_table(job.source) and not (job.root / job.source).exists():
@@ -135,39 +128,10 @@ def _score(job: ScoringJob) -> State:
 
 def scheduled_day(config: ScoreConfig, timezone: str) -> date | None:
     """Return the day before the scheduled start, if each scheduled run scores its own day; else None."""
-    if config.after_downtime != "each" or not _is_scheduled():
+    if config.after_downtime != "each" or not is_scheduled():
         return None
     start: datetime = flow_run.scheduled_start_time
     return start.astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)
-
-
-def newer_run_is_due(config: ScoreConfig) -> bool:
-    """Return whether this run was missed and a later one of the same schedule is due too.
-
-    After downtime Prefect starts every run that was missed.
-    """
-    if config.after_downtime != "newest" or not _is_scheduled():
-        return False
-    own = UUID(flow_run.id)
-    after = flow_run.scheduled_start_time + timedelta(microseconds=1)
-    due = FlowRunFilter(
-        deployment_id=FlowRunFilterDeploymentId(any_=[UUID(deployment.id)]),
-        expected_start_time=FlowRunFilterExpectedStartTime.model_validate(
-            {"after_": after, "before_": datetime.now(UTC)}
-        ),
-    )
-    with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(flow_run_filter=due)
-    return any(run.auto_scheduled and run.id != own for run in runs)
-
-
-def _is_scheduled() -> bool:
-    """Return whether a schedule, and not a user, created this run."""
-    if not deployment.id:
-        return False
-    with get_client(sync_client=True) as client:
-        run: FlowRun = client.read_flow_run(UUID(flow_run.id))
-    return run.auto_scheduled
 
 
 def main() -> int:

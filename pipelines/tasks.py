@@ -3,19 +3,22 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from pathlib import Path
+from typing import IO, Any, cast
 
 import httpx
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from atnet.environment import prepare_process
 from atnet.errors import AtnetError, StoreError
 from atnet.file_system import file_system_errors
 from atnet.redaction import redact
+from atnet.schedules.live_runs import lock_run
 
 SERVER_MESSAGES = {
     "ephemeral Prefect API server": "Prefect's temporary server did not start in time; the machine is very busy. "
@@ -25,6 +28,17 @@ SERVER_MESSAGES = {
     "address, or remove the variable: then a temporary server is used.",
 }
 """Part of Prefect's own message -> the message for the user."""
+
+
+_run_locks: list[IO[str]] = []
+"""The locked files of this process's runs; they stay locked until it ends."""
+
+
+def prepare_run() -> None:
+    """Prepare the process of a flow, and show the start-up sweep that this run has one."""
+    prepare_process()
+    if flow_run.id:
+        _run_locks.append(lock_run(Path.cwd(), str(flow_run.id)))
 
 
 def state_of(call: Callable[[], str]) -> State:

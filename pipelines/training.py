@@ -17,7 +17,6 @@ from prefect.states import Completed, Failed
 from atnet.cli.check import check_inputs
 from atnet.cli.summary import read_metrics, score_rows
 from atnet.diagnosis.pipeline import require_runnable
-from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.file_system import file_system_errors
 from atnet.files import REPORT
@@ -25,8 +24,9 @@ from atnet.git_dvc import out_of_date
 from atnet.refresh_data import refresh_data
 from atnet.storage import load_params
 from pipelines.dvc_stage import pipeline_lock, stage_task
+from pipelines.missed_runs import SKIPPED, newer_run_is_due
 from pipelines.stage_list import dvc_address, stages_for
-from pipelines.tasks import require_completed, run_flow, start_deployment, state_of
+from pipelines.tasks import prepare_run, require_completed, run_flow, start_deployment, state_of
 
 REFRESH_RETRIES = 3
 REFRESH_DELAY_SECONDS = [10.0, 60.0, 300.0]
@@ -93,8 +93,10 @@ def training(start_release: bool = False) -> State:
 
     With `start_release`, a trained model is handed to the deployment `release`, whose gate decides.
     """
-    prepare_process()
+    prepare_run()
     try:
+        if newer_run_is_due():
+            return Completed(name=SKIPPED, message="A newer run is due, which trains on the same data.")
         with file_system_errors(), pipeline_lock(Path.cwd()):
             state = _train()
     except AtnetError as error:

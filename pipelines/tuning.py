@@ -12,7 +12,6 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.file_system import file_system_errors
 from atnet.formatting import code_block
@@ -20,7 +19,7 @@ from atnet.storage import load_params
 from atnet.tuning.tune import TuningOptions, TuningOutcome, tune
 from pipelines.dvc_stage import pipeline_lock, stage_task
 from pipelines.stage_list import stages_for
-from pipelines.tasks import require_completed, run_flow
+from pipelines.tasks import prepare_run, require_completed, run_flow
 
 ARTIFACT_KEY = "tuning-result"
 NEEDED_STAGES = frozenset({"sample", "validate", "split", "tokenize", "vectors"})
@@ -50,7 +49,7 @@ def show_trials(outcome: TuningOutcome) -> None:
 @flow(name="tuning")
 def tuning(trials: int | None = None, minutes: float | None = None, jobs: int = 1, apply: bool = False) -> State:
     """Search for better training parameters; params.yaml is changed only with `apply`."""
-    prepare_process()
+    prepare_run()
     try:
         with file_system_errors(), pipeline_lock(Path.cwd()):
             for stage in stages_for(load_params(), Path.cwd()):

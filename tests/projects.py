@@ -25,7 +25,15 @@ COPIED = (
     "expectations.yaml",
     "prefect.toml",
 )
-COPIED_TOO = ("prefect.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore", "pyproject.toml")
+COPIED_TOO = (
+    "Procfile",
+    "prefect.yaml",
+    ".dvcignore",
+    ".gitignore",
+    ".dvc/config",
+    ".dvc/.gitignore",
+    "pyproject.toml",
+)
 OWN_DATA = "data/own.csv"
 SMALL: dict[str, dict[str, Any]] = {
     "data": {"path": OWN_DATA},

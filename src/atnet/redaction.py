@@ -39,6 +39,10 @@ HEADER = re.compile(r"(?i)\b(?P<kind>bearer|basic)\s+(?P<value>[A-Za-z0-9._~+/\-
 SECRET_VARIABLE = re.compile(
     r"(?i)(password|passwd|passphrase|secret|token|api_?key|access_?key|credential|_key$|_pwd$)"
 )
+ADDRESSES_VARIABLE = "ATNET_NOTIFY"
+"""Addresses of chat services, in which any part may be the token: `slack://token/token/token`."""
+PUBLIC_PART = re.compile(r"localhost|[\d.:]+|.{1,7}")
+"""A part of such an address that may be shown: this machine, numbers and short words."""
 MIN_LENGTH = 4
 """A shorter secret is recognized by the form of the text only: replaced everywhere, it would destroy ordinary words."""
 
@@ -175,6 +179,9 @@ def _forms(secret: str) -> Iterator[str]:
 
 def _environment_secrets(environment: Mapping[str, str]) -> Iterator[str]:
     for name, value in environment.items():
+        if name == ADDRESSES_VARIABLE:
+            parts = re.split(r"[\s,/:@?&=]+", value)
+            yield from (part for part in parts if part and not PUBLIC_PART.fullmatch(part))
         if "://" in value:
             yield from address_secrets(value)
         elif SECRET_VARIABLE.search(name) and len(value) >= MIN_LENGTH and not os.path.isabs(value):

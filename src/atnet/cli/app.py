@@ -35,6 +35,7 @@ COMMANDS = {
     "monitor": "Compare recent texts with held-out rows of the champion's data.",
     "review": "List rows worth labeling; merge the filled list into the data.",
     "status": "Show the live model, the last release, training, window and backup, and the service.",
+    "watch": "Notify of failures, releases, drift and faults, once each.",
     "backup": "Write the store, the ledger and the data's cache into one archive, and verify it.",
     "restore": "Restore a backup into a project without a store.",
     "tune": "Search for better training parameters on the validation split.",

@@ -2,6 +2,7 @@
 
 from atnet.config.analyze import AnalyzeConfig
 from atnet.config.monitoring import MinEffectsConfig, MonitorConfig, PersistenceConfig, ReviewConfig
+from atnet.config.operate import OperateConfig
 from atnet.config.params import Params, load_params, parse_params
 from atnet.config.release import (
     BaselineCheckConfig,
@@ -61,6 +62,7 @@ __all__ = [
     "MinScoresConfig",
     "ModelCardConfig",
     "MonitorConfig",
+    "OperateConfig",
     "Params",
     "PassRatesConfig",
     "PersistenceConfig",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from atnet.config.analyze import AnalyzeConfig
 from atnet.config.monitoring import MonitorConfig
+from atnet.config.operate import OperateConfig
 from atnet.config.release import ReleaseConfig
 from atnet.config.scoring import ScoreConfig
 from atnet.config.serving import ServeConfig
@@ -28,6 +29,7 @@ class Params(StageParams):
     serve: ServeConfig
     score: ScoreConfig
     monitor: MonitorConfig
+    operate: OperateConfig
     analyze: AnalyzeConfig
     tune: TuneConfig
 

@@ -22,6 +22,6 @@ def collect_status(params: Params, root: Path, now: datetime) -> list[StatusItem
         served = aliases(registry).get(params.serve.alias)
     except StoreError as error:
         items.append(StatusItem("registry", "fault", str(error)))
-    items.append(service_status(params.serve, served))
+    items.append(service_status(params.serve, root, served))
     items += project_status(params, root, now)
     return items

@@ -37,12 +37,27 @@ COLUMN_WIDTHS = {
     "attributes.`Models`": 140,
 }
 """Column of the runs table -> pixels, in order. The dataset column shows the digest of the data."""
+LOCAL_NAMES = ("localhost", "127.0.0.1")
 
 
 def ui_command(
-    config: TrackingConfig, root: Path | None = None, *, host: str = "127.0.0.1", port: int = 5000
+    config: TrackingConfig,
+    root: Path | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 5000,
+    public_host: str | None = None,
 ) -> list[str]:
-    """Return the command that shows the runs in a browser: MLflow's server, or for a remote server its address."""
+    """Return the command that shows the runs in a browser: MLflow's server, or for a remote server its address.
+
+    Args:
+        config: section `tracking`.
+        root: the project folder.
+        host: address to listen on.
+        port: port to listen on.
+        public_host: name under which browsers reach this machine; MLflow rejects requests to any other. Without it,
+            MLflow accepts the names of this machine and of private networks.
+    """
     anchor = project_root(root)
     uri = resolve_uri(config, anchor)
     if uri.startswith(("http://", "https://")):
@@ -50,7 +65,17 @@ def ui_command(
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", client_address(uri), "--default-artifact-root", artifact_location(config, anchor)),
+        *(_allowed_hosts(public_host, port) if public_host else ()),
     ]
+
+
+def _allowed_hosts(name: str, port: int) -> list[str]:
+    """Return the options for the names that requests may use: MLflow compares them with the port in them."""
+    names = [*LOCAL_NAMES, *([] if name in LOCAL_NAMES else [name])]
+    options = ["--allowed-hosts", ",".join(pattern for name in names for pattern in (name, f"{name}:*"))]
+    if len(names) > len(LOCAL_NAMES):
+        options += ["--cors-allowed-origins", f"http://{name}:{port},http://{name}"]
+    return options
 
 
 def ui_address(config: TrackingConfig, root: Path | None = None, *, host: str = "127.0.0.1", port: int = 5000) -> str:

@@ -1,0 +1,1 @@
+"""`atnet watch`: notify people once of every event and every change of state, through Apprise or the log."""
