@@ -108,6 +108,7 @@ def test_a_damaged_champion_is_named_with_the_way_out(registry: Registry, params
         )
 
 
+@pytest.mark.slow
 def test_a_rollback_to_a_damaged_version_is_refused(registry: Registry, params: Params) -> None:
     first, second = _published(registry, params), _published(registry, params, scale=2.0)
     for number, alias in ((first.number, PREVIOUS), (second.number, CHAMPION)):

@@ -125,6 +125,7 @@ def test_a_damaged_archive_is_refused_and_restores_nothing(
     assert not (tmp_path / "outside").exists()
 
 
+@pytest.mark.slow
 def test_a_version_that_does_not_load_fails_the_backup(backed_up: tuple[ServedProject, Backup], tmp_path: Path) -> None:
     project, _ = backed_up
     model = next(project.artifacts(version(project.registry, 2)).rglob("*.onnx"))

@@ -1,5 +1,6 @@
 """The documentation is true: commands, options, messages, parameters, files and links that it names exist."""
 
+import functools
 import importlib.util
 import re
 import subprocess
@@ -91,6 +92,7 @@ def likely(quote: Quote) -> list[str]:
     return [template for template in templates() if pairs & _pairs(template)]
 
 
+@functools.cache
 def _pairs(text: str) -> set[tuple[str, str]]:
     return set(pairwise(re.findall(r"[\w']+", text)))
 

@@ -203,6 +203,7 @@ def test_the_newest_whole_day_is_monitored_and_missed_days_are_caught_up(log: Mo
     assert [record.result for record in read_windows(log.folder)] == ["no_drift"] * 3
 
 
+@pytest.mark.slow
 def test_a_kill_before_the_record_loses_nothing(log: MonitoredProject, monkeypatch: pytest.MonkeyPatch) -> None:
     run_monitor(log, first=date(2026, 11, 1))
     monkeypatch.setattr(monitor_module, "append_window", _killed)
@@ -254,6 +255,7 @@ def test_with_texts_the_predictions_of_another_model_do_not_matter(project: Moni
     assert outcome.record.result == "no_drift"
 
 
+@pytest.mark.slow
 def test_a_new_champion_starts_without_the_windows_of_the_old_one(project: MonitoredProject) -> None:
     for seed in range(2):
         run_monitor(project, project.window(f"old-{seed}", new_texts(ROWS, 40 + seed)))
@@ -314,6 +316,7 @@ def test_the_report_needs_no_other_file_and_escapes_texts(full_project: Monitore
     assert f'href="windows/{outcome.report.parent.name}/docs/index.html"' in newest
 
 
+@pytest.mark.slow
 def test_every_window_is_a_step_of_the_models_run_and_missed_steps_are_logged_later(
     full_project: MonitoredProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +345,7 @@ def test_old_reports_are_deleted(project: MonitoredProject, monkeypatch: pytest.
     assert outcome.report.parent.name in names
 
 
+@pytest.mark.slow
 def test_the_exit_code_of_the_command_is_3_for_an_alarm(full_project: MonitoredProject) -> None:
     paths = [full_project.window(f"cli-{seed}", new_texts(ROWS, 90 + seed)) for seed in range(2)]
     runs = [CliRunner().invoke(command_line("monitor"), ["monitor", str(path)]) for path in paths]

@@ -318,6 +318,7 @@ def test_a_list_with_problems_changes_nothing(project: MonitoredProject) -> None
     assert (data.read_bytes(), Path(f"{data}.dvc").read_bytes()) == before
 
 
+@pytest.mark.slow
 def test_reading_again_completes_a_review_that_was_killed_before_dvc(
     project: MonitoredProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +341,7 @@ def _killed(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_reviewed_output_of_a_stage_is_written_to_a_file_of_its_own(project: MonitoredProject) -> None:
     tracked = Path(f"{project.root / project.params.data.path}.dvc")
     tracked.unlink()

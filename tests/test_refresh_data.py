@@ -84,6 +84,7 @@ def test_a_dvc_command_that_fails_is_reported_with_dvcs_own_message(dvc_project:
         run_dvc(["update", "none.csv.dvc"], dvc_project)
 
 
+@pytest.mark.slow
 def test_stale_stages_are_named(dvc_project: Path) -> None:
     stages = {"copy": {"cmd": f"{sys.executable} -c pass", "deps": ["a.txt"]}}
     (dvc_project / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
@@ -95,6 +96,7 @@ def test_stale_stages_are_named(dvc_project: Path) -> None:
     assert out_of_date(dvc_project, ["copy"]) == ["copy"]
 
 
+@pytest.mark.slow
 def test_an_import_is_followed_to_its_source(dvc_project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     source = tmp_path_factory.mktemp("source") / "texts.csv"
     source.write_text("text,label\n")

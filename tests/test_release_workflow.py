@@ -229,6 +229,7 @@ def test_a_rollback_goes_only_to_a_version_that_has_been_champion(project: Relea
         project.rollback(to=1)
 
 
+@pytest.mark.slow
 def test_a_version_that_does_not_predict_is_not_rolled_back_to(
     project: ReleaseProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,6 +116,7 @@ with scoring_pool(2, worker_job(job(root, "in", "out"), local_model(root / "mode
 """
 
 
+@pytest.mark.slow
 def test_the_processes_end_with_their_parent(tmp_path: Path) -> None:
     write_project(tmp_path)
     command = [sys.executable, "-c", PARENT, str(tmp_path)]

@@ -167,6 +167,7 @@ def test_trials_worse_than_the_median_are_pruned(new: NewStudy) -> None:
     assert {trial.status for trial in unpruned} == {"complete"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_trials_and_another_seed_does_not(new: NewStudy) -> None:
     first = search(new("first"), TRIALS)[0]
     second = search(new("second"), TRIALS)[0]
@@ -175,6 +176,7 @@ def test_the_same_seed_gives_the_same_trials_and_another_seed_does_not(new: NewS
     assert results_of(first)[1:3] != results_of(other)[1:]
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_gives_the_same_trials_as_an_uninterrupted_one(new: NewStudy) -> None:
     uninterrupted = search(new("whole"), TRIALS)[0]
     path = new("interrupted")

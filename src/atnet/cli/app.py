@@ -19,7 +19,7 @@ COMMANDS = {
     "init": "Propose settings for your own file, write them to params.yaml, add the file to DVC and check it.",
     "check": "Check parameters and data before DVC deletes any output.",
     "publish": "Complete the MLflow run of the model on disk; safe to repeat.",
-    "refresh": "Bring in new data: update imports, add a changed data file again.",
+    "refresh": "Read new data: update imports, add a changed data file again.",
     "summary": "Summarize the last pipeline run.",
     "doctor": "Check Python, packages, disk, locks, the MLflow store and Prefect.",
     "ui": "Open MLflow's UI on the project's runs.",
