@@ -111,6 +111,20 @@ def test_a_table_of_a_database_is_imported_and_can_be_refreshed(project: Project
     assert "shop.sqlite" not in (project.root / ".dvc/config").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
+def test_carriage_returns_in_a_database_are_explained(project: Project, tmp_path: Path) -> None:
+    table = labeled_texts(60)
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as connection:
+        table.assign(text=table["text"] + "\r\nMore.").to_sql("reviews", connection, index=False)
+    command = (sys.executable, "-m", "atnet.cli", "init", str(tmp_path / "shop.sqlite"), "--yes")
+    finished = project.run(*command, check=False)
+    assert finished.returncode == 1
+    assert "Replace them in the query" in finished.stdout
+
+    sql = "select replace(text, char(13), ' ') as text, label from reviews"
+    assert "60 rows, 2 labels" in project.run(*command, "--sql", sql).stdout
+
+
 def test_training_runs_in_this_environment_even_if_it_is_not_activated(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

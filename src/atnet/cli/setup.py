@@ -27,6 +27,10 @@ from atnet.params_edit import edit_values, unified_diff
 from atnet.storage import load_params, write_text
 
 NOTHING_WRITTEN = "Nothing was written. Type --yes to write these settings, or other options to change them."
+UNQUOTED_RETURNS = (
+    "DVC writes texts with carriage returns without quotes. Replace them in the query, in SQLite for example: "
+    "--sql \"select replace(text, char(13), ' ') as text, label from reviews\"."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,10 @@ def _read(root: Path, params: Params, options: InitOptions) -> InputFile:
         )
         description = "; ".join([f"{path}: {export.tool}, {len(export.table):,} labeled texts", *export.notes])
         return InputFile(path, export.table, data, description, export)
-    sniffed = sniff_file(path, params.data, options.reading)
+    try:
+        sniffed = sniff_file(path, params.data, options.reading)
+    except DataFileError as error:
+        raise DataFileError(f"{error} {UNQUOTED_RETURNS}") if tracked else error from error
     data = sniffed.data.model_copy(update={"path": str(target_path(root, path))})
     return InputFile(path, sniffed.table, data, _describe(path, sniffed.source, sniffed.data), tracked=tracked)
 
