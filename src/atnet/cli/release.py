@@ -26,7 +26,7 @@ def release_model(
         bool, typer.Option("--allow-unchecked", help="Continue if that environment cannot be created.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Judge a model again that users rejected or rolled back.")
+        bool, typer.Option("--again", help="Run the gate again for a model that users rejected or rolled back.")
     ] = False,
 ) -> None:
     """Run the gate on the published model; promote it if it passes.

@@ -41,49 +41,14 @@ class DataCheck:
 
 def row_checks(config: ValidateConfig) -> list[DataCheck]:
     """Return the checks of single rows, over the columns of `row_statistics.row_frame`."""
-    length, words = config.text_characters, config.text_words
-    replacements, controls = config.replacement_characters, config.nonprinting_characters
-    checks = [
-        # A row without a text or a label cannot be used, so these two have no severity to choose.
-        DataCheck("text_not_null", "critical", "text", "The row has a text."),
-        DataCheck(
-            "text_not_blank", config.text_not_blank, "readable", "The text has a visible character.", min_value=1
-        ),
-        DataCheck(
-            "text_characters",
-            length.severity,
-            "characters",
-            "Length of the text in characters.",
-            length.min_value,
-            length.max_value,
-        ),
-        DataCheck(
-            "text_words",
-            words.severity,
-            "words",
-            "Length of the text in words, separated by white space.",
-            words.min_value,
-            words.max_value,
-        ),
-        DataCheck(
-            "replacement_characters",
-            replacements.severity,
-            "replacement_fraction",
-            "Share of U+FFFD in the text, the sign of a wrong encoding.",
-            max_value=replacements.max_fraction,
-        ),
-        DataCheck(
-            "nonprinting_characters",
-            controls.severity,
-            "nonprinting_fraction",
-            "Share of control characters in the text.",
-            max_value=controls.max_fraction,
-        ),
-        DataCheck("label_not_null", "critical", "label", "The row has a label.", skip_where="excluded"),
-        *_label_in_set(config),
-        DataCheck("unique_id", config.unique_id, "earlier_ids", "Earlier rows with the same id.", max_value=0),
-    ]
-    return _enabled(checks)
+    return _enabled(
+        [
+            *_text_checks(config),
+            DataCheck("label_not_null", "critical", "label", "The row has a label.", skip_where="excluded"),
+            *_label_in_set(config),
+            DataCheck("unique_id", config.unique_id, "earlier_ids", "Earlier rows with the same id.", max_value=0),
+        ]
+    )
 
 
 def table_checks(config: ValidateConfig) -> list[DataCheck]:
@@ -131,6 +96,48 @@ def own_check(expectation: OwnExpectation) -> DataCheck:
         description=expectation.notes or "Your own expectation.",
         arguments=arguments_text(expectation),
     )
+
+
+def _text_checks(config: ValidateConfig) -> list[DataCheck]:
+    length, words = config.text_characters, config.text_words
+    replacements, controls = config.replacement_characters, config.nonprinting_characters
+    return [
+        # A row without a text or a label cannot be used, so these two have no severity to choose.
+        DataCheck("text_not_null", "critical", "text", "The row has a text."),
+        DataCheck(
+            "text_not_blank", config.text_not_blank, "readable", "The text has a visible character.", min_value=1
+        ),
+        DataCheck(
+            "text_characters",
+            length.severity,
+            "characters",
+            "Length of the text in characters.",
+            length.min_value,
+            length.max_value,
+        ),
+        DataCheck(
+            "text_words",
+            words.severity,
+            "words",
+            "Length of the text in words, separated by white space.",
+            words.min_value,
+            words.max_value,
+        ),
+        DataCheck(
+            "replacement_characters",
+            replacements.severity,
+            "replacement_fraction",
+            "Share of U+FFFD in the text, the sign of a wrong encoding.",
+            max_value=replacements.max_fraction,
+        ),
+        DataCheck(
+            "nonprinting_characters",
+            controls.severity,
+            "nonprinting_fraction",
+            "Share of control characters in the text.",
+            max_value=controls.max_fraction,
+        ),
+    ]
 
 
 def _label_in_set(config: ValidateConfig) -> list[DataCheck]:

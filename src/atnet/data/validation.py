@@ -75,27 +75,21 @@ def validate_table(table: pd.DataFrame, config: ValidateConfig, runner: CheckRun
         ConfigurationError: if the label settings contradict each other.
         DataContractError: if no row has a key of the label map.
     """
-    config = fold_label_settings(config)
-    check_label_settings(config)
-    if config.label_map and LABEL in table:
-        check_label_map(fold_labels(table[LABEL])[0], config.label_map)
+    config = _checked_settings(table, config)
     cut = cut_long_texts(table, config)
     labeled = map_labels(cut.table, config)
     measured = row_frame(labeled.table, labeled.excluded_by)
     row_results = runner.check_rows(measured, row_checks(config))
     reasons = _quarantine_reasons(row_results, table.index)
-    quarantined, excluded = reasons.notna(), labeled.excluded_by.notna()
-    is_valid = ~quarantined & ~excluded
-    valid = labeled.table[is_valid]
-    present = {str(label): int(rows) for label, rows in labeled.table[LABEL].value_counts().items()}
-    statistics = table_statistics(
-        valid, expected_labels(config, list(present)), read=len(table), quarantined=int(quarantined.sum())
-    )
-    excluded_counts = labeled.excluded_by[~quarantined].value_counts().sort_index()
+    quarantined = reasons.notna()
+    is_valid = ~quarantined & labeled.excluded_by.isna()
+    valid, present = labeled.table[is_valid], _counts(labeled.table[LABEL])
+    expected = expected_labels(config, list(present))
+    statistics = table_statistics(valid, expected, read=len(table), quarantined=int(quarantined.sum()))
     return ValidationResult(
         valid=valid.reset_index(drop=True),
         quarantine=_rows_as_read(table[quarantined]).assign(reasons=reasons[quarantined].reset_index(drop=True)),
-        excluded={str(rule): int(rows) for rule, rows in excluded_counts.items()},
+        excluded=dict(sorted(_counts(labeled.excluded_by[~quarantined]).items())),
         lengths=measured.loc[is_valid, ["characters", "words"]].astype("int64"),
         statistics=statistics,
         row_results=row_results,
@@ -106,6 +100,15 @@ def validate_table(table: pd.DataFrame, config: ValidateConfig, runner: CheckRun
         folded=labeled.folded,
         label_warnings=tuple(label_warnings(present, config)),
     )
+
+
+def _checked_settings(table: pd.DataFrame, config: ValidateConfig) -> ValidateConfig:
+    """Return the label settings, folded like the labels, after checking them against each other and the labels."""
+    config = fold_label_settings(config)
+    check_label_settings(config)
+    if config.label_map and LABEL in table:
+        check_label_map(fold_labels(table[LABEL])[0], config.label_map)
+    return config
 
 
 def _quarantine_reasons(results: Sequence[DataCheckResult], index: pd.Index) -> pd.Series:
@@ -119,8 +122,12 @@ def _quarantine_reasons(results: Sequence[DataCheckResult], index: pd.Index) -> 
 
 
 def _by_split(rows: pd.DataFrame) -> dict[str, int]:
-    counts = rows[SPLIT].value_counts() if SPLIT in rows else pd.Series(dtype="int64")
-    return {str(name): int(count) for name, count in counts.items()}
+    return _counts(rows[SPLIT]) if SPLIT in rows else {}
+
+
+def _counts(values: pd.Series) -> dict[str, int]:
+    """Count each value that is not null, the most frequent first."""
+    return {str(value): int(rows) for value, rows in values.value_counts().items()}
 
 
 def _examples(table: pd.DataFrame, results: Sequence[DataCheckResult]) -> dict[str, pd.DataFrame]:
