@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from atnet.errors import AtnetError, ConfigurationError, StoreError
 from atnet.file_system import file_system_errors
 from atnet.redaction import redact
 from atnet.schedules.prefect_api import configured_api
-from atnet.schedules.sweep import apply_sweep, find_sweep
+from atnet.schedules.sweep import apply_sweep, find_project_sweep
 from pipelines.tasks import prefect_errors
 
 DECLARATIONS = Path("prefect.yaml")
@@ -120,12 +120,8 @@ def sweep_at_start(root: Path, address: str) -> None:
     Raises:
         StoreError: if the server does not answer.
     """
-    params = load_params()
-    # Then each missed run scores its own day.
-    keep = ("scoring",) if params.score.after_downtime == "each" else ()
     api = replace(configured_api(root), address=address.rstrip("/"))
-    pending = timedelta(minutes=params.operate.max_pending_minutes)
-    sweep = find_sweep(api, root, datetime.now(UTC), max_pending=pending, keep_missed=keep)
+    sweep = find_project_sweep(api, load_params(), root, datetime.now(UTC))
     apply_sweep(api, root, sweep)
     print(
         f"schedule: at the start, {len(sweep.runs)} runs were ended and {len(sweep.slots)} limits corrected", flush=True
@@ -148,6 +144,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 
 def _serve(*, wait: bool) -> None:
+    deployments = declared_deployments()
     configured = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()
     default = f"http://127.0.0.1:{DEFAULT_PORT}/api"
     with contextlib.ExitStack() as stack:
@@ -158,7 +155,7 @@ def _serve(*, wait: bool) -> None:
         stack.enter_context(temporary_settings({PREFECT_API_URL: address}))
         sweep_at_start(Path.cwd(), address)
         # The schedules stay active when this process stops: a restart continues with them.
-        serve(*declared_deployments(), pause_on_shutdown=False)
+        serve(*deployments, pause_on_shutdown=False)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ class Part:
     """Path of a request that succeeds only if the part works."""
     keep_children: bool = False
     """Whether children of a command that ended go on: a flow finishes its run."""
+    interrupt: bool = False
+    """Whether it stops on Ctrl-C's signal only; Prefect's runner hangs after SIGTERM."""
     last: bool = False
     """Whether it stops only after the parts that are not `last`."""
 
@@ -124,7 +126,7 @@ class KeepRunning:
     def _end_groups(self) -> None:
         """Ask every process that was started to stop, and kill those that have not after the time limit."""
         for group in self.groups:
-            _signal_group(group, signal.SIGTERM)
+            _signal_group(group, signal.SIGINT if self.part.interrupt else signal.SIGTERM)
         end = time.monotonic() + STOP_SECONDS
         while any(_group_runs(group) for group in self.groups) and time.monotonic() < end:
             time.sleep(TICK_SECONDS)
@@ -210,11 +212,11 @@ def main() -> int:
     parser.add_argument("--url", help="where the part answers; printed once it does")
     parser.add_argument("--check", default="", help="path of a request that succeeds only if the part works")
     parser.add_argument("--keep-children", action="store_true", help="let children of a command that ended go on")
+    parser.add_argument("--interrupt", action="store_true", help="stop the command as Ctrl-C does")
     parser.add_argument("--last", action="store_true", help="stop after the parts without this option")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
-    part = Part(options.name, options.command, options.url, options.check, options.keep_children, options.last)
-    KeepRunning(part).run()
+    KeepRunning(Part(**vars(options))).run()
     return 0
 
 

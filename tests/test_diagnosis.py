@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,19 @@ from typer.testing import CliRunner
 from atnet.cli.app import command_line
 from atnet.config import Params
 from atnet.diagnosis import machine, pipeline, services
+from atnet.diagnosis.left_over import check_left_over
+from atnet.diagnosis.registry import check_registry
+from atnet.diagnosis.schedules import check_prefect
 from atnet.errors import StoreError
 from atnet.git_dvc import run_dvc
+from atnet.registry.versions import ensure_registered_model, open_registry, set_alias
+from atnet.schedules.live_runs import lock_run, remove_left_over_locks
+from atnet.schedules.prefect_api import PrefectApi
 from atnet.storage import write_json
 from atnet.tracking.store import open_store
 from atnet.tracking.tags import PROCESS_TAG
+from tests.receiver import http_server
+from tests.registered import registered
 
 ABSENT_PROCESS = 2**22 + 1
 """Above the largest process id of Linux."""
@@ -123,28 +132,72 @@ def test_check_refuses_what_makes_every_dvc_command_fail(
     assert CliRunner().invoke(command_line("check"), ["check"]).exit_code == 0
 
 
-def test_a_deployment_that_no_process_serves_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def _deployment(name: str, status: str, pool: str | None) -> dict[str, object]:
+    return {"id": name, "name": name, "status": status, "work_pool_name": pool, "paused": False}
+
+
+def test_a_deployment_that_no_process_serves_is_named() -> None:
+    late = {"id": "1", "name": "calm-elk", "deployment_id": "training", "state_type": "SCHEDULED"}
     answers = {
-        "deployments/filter": [
-            {"name": "training", "status": "NOT_READY", "work_pool_name": "atnet"},
-            {"name": "scoring", "status": "READY", "work_pool_name": None},
-            {"name": "monitoring", "status": "READY", "work_pool_name": "gpu"},
+        "deployments": [
+            _deployment("training", "NOT_READY", "atnet"),
+            _deployment("scoring", "READY", None),
+            _deployment("monitoring", "READY", "gpu"),
         ],
-        "flow_runs/filter": [{"id": "1"}],
-        "work_pools/filter": [{"name": "atnet", "status": "NOT_READY"}, {"name": "gpu", "status": "NOT_READY"}],
+        "flow_runs": [{**late, "updated": "2026-11-25T12:00:00Z", "created": "2026-11-25T12:00:00Z"}],
+        "work_pools": [{"name": "atnet", "status": "NOT_READY"}, {"name": "gpu", "status": "NOT_READY"}],
     }
-    monkeypatch.setattr(services, "_query", lambda address, path, body: answers[path])
-    findings = services.check_prefect("http://127.0.0.1:1/api")
+    with http_server(lambda path, body: (200, answers[path.split("/")[2]])) as port:
+        findings = list(check_prefect(PrefectApi(f"http://127.0.0.1:{port}/api"), datetime.now(UTC)))
     messages = [finding.message for finding in findings if finding.level == "fault"]
     assert len(messages) == 3
     assert "prefect worker start --pool atnet" in messages[0]
     assert "--pool gpu" in messages[1]
-    assert "Late" in messages[2]
+    assert "1 runs are Late (training)" in messages[2]
 
 
 def test_a_missing_prefect_server_is_noted() -> None:
-    (finding,) = services.check_prefect("http://127.0.0.1:9/api")
+    (finding,) = check_prefect(PrefectApi("http://127.0.0.1:9/api"), datetime.now(UTC))
     assert finding.level == "note"
+
+
+def test_left_over_locks_and_checkpoints_are_noted(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    with lock_run(tmp_path, "running"):
+        lock_run(tmp_path, "killed").close()
+        checkpoint = tmp_path / ".atnet" / "checkpoints" / "abc.npz"
+        checkpoint.parent.mkdir()
+        checkpoint.touch()
+        messages = [finding.message for finding in check_left_over(tmp_path, now)]
+        old = [finding.message for finding in check_left_over(tmp_path, now + timedelta(days=40))]
+        assert remove_left_over_locks(tmp_path) == 1
+    assert messages[0].startswith("1 lock files")
+    assert "`dvc repro` continues it" in messages[1]
+    assert "40 days ago" in old[1]
+
+
+def test_an_alias_that_points_at_a_damaged_version_is_a_fault(
+    params: Params, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    assert [finding.level for finding in check_registry(tmp_path, params.tracking)] == ["note"]
+    registry = open_registry(params.tracking, tmp_path)
+    ensure_registered_model(registry)
+    version = registered(registry, "a")
+    set_alias(registry, "champion", version.number)
+    champion, ledger = check_registry(tmp_path, params.tracking)
+    # The files of this model have the recorded hashes but are no model.
+    assert (champion.subject, champion.level, ledger.level) == ("champion", "fault", "ok")
+    assert "does not load and predict" in champion.message
+
+
+def test_a_server_that_rejects_its_public_name_is_a_fault() -> None:
+    with http_server(lambda path, body: (403, {})) as port:
+        assert services.check_mlflow_server(f"http://127.0.0.1:{port}").is_fault
+    with http_server(lambda path, body: (200, {})) as port:
+        assert services.check_mlflow_server(f"http://127.0.0.1:{port}").level == "ok"
+    assert services.check_mlflow_server("http://127.0.0.1:9").is_fault
 
 
 def test_runs_left_open_by_killed_commands_are_noted(

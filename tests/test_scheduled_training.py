@@ -38,7 +38,9 @@ def _training_deployments(address: str) -> list[dict[str, Any]]:
 
 
 def _run_deployment(address: str, deployment: dict[str, Any]) -> dict[str, Any]:
-    run = ask(address, f"deployments/{deployment['id']}/create_flow_run", {})
+    # Without the release: it would work in the project at the same time as the next training.
+    body = {"parameters": {"start_release": False}}
+    run = ask(address, f"deployments/{deployment['id']}/create_flow_run", body)
 
     def current() -> dict[str, Any]:
         return dict(ask(address, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})[0])
@@ -68,6 +70,7 @@ def test_a_deployment_of_a_real_server_is_registered_triggered_and_completed(pro
         wait_until(lambda: bool(_training_deployments(server)), seconds=120)
         (deployment,) = _training_deployments(server)
         assert deployment["schedules"][0]["schedule"]["cron"]
+        assert deployment["parameters"] == {"start_release": True}
 
         with_new_data = _run_deployment(server, deployment)
         assert with_new_data["state_type"] == "COMPLETED", with_new_data["state"]["message"]

@@ -86,6 +86,8 @@ def _model(folder: Path) -> LoadedModel:
 class _Failing:
     """A model that raises on a certain text."""
 
+    min_confidence = None
+
     def __init__(self, model: LoadedModel) -> None:
         self.labels, self._model = model.labels, model
 

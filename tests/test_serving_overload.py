@@ -20,7 +20,7 @@ from atnet.serving.service_metrics import WorkerMetrics
 class _Blocked:
     """A model that predicts only when it may."""
 
-    labels, version, sha256 = ("no", "yes"), 1, "sha"
+    labels, version, sha256, min_confidence = ("no", "yes"), 1, "sha", None
 
     def __init__(self) -> None:
         self.go = threading.Event()

@@ -1,22 +1,19 @@
-"""Checks of MLflow and Prefect."""
+"""Checks of MLflow: the store, and the server of a running `make up`."""
 
-import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from atnet.config import TrackingConfig
 from atnet.diagnosis.finding import Finding
 from atnet.errors import StoreError
-from atnet.redaction import redact
 from atnet.tracking.orphaned_runs import orphaned_runs
 from atnet.tracking.store import open_store, store_faults
 from atnet.tracking.store_errors import readable
 
-PREFECT_API = "http://127.0.0.1:4200/api"
 TIMEOUT_SECONDS = 5
+API_CALL = "api/2.0/mlflow/experiments/search?max_results=1"
 
 
 def check_store(root: Path, tracking: TrackingConfig) -> Iterator[Finding]:
@@ -35,39 +32,13 @@ def check_store(root: Path, tracking: TrackingConfig) -> Iterator[Finding]:
         yield Finding("runs", "note", message)
 
 
-def check_prefect(address: str) -> Iterator[Finding]:
-    """Check that scheduled flows will start: a run that no process picks up stays Late forever."""
+def check_mlflow_server(address: str) -> Finding:
+    """Make a real call of MLflow's API at its public address: its /health answers whatever name is used."""
     try:
-        deployments = _query(address, "deployments/filter", {})
-        pools = _query(address, "work_pools/filter", {})
-        late = _query(address, "flow_runs/filter", {"flow_runs": {"state": {"name": {"any_": ["Late"]}}}})
-    except (urllib.error.URLError, OSError, ValueError):
-        yield Finding(
-            "Prefect", "note", f"no server at {redact(address)}; schedules run only while `make schedule` runs"
-        )
-        return
-    yield Finding("Prefect", "ok", f"{redact(address)} answers; deployments: {len(deployments)}")
-    # A deployment that was polled a moment ago still counts as ready; its pool is more accurate.
-    idle = {pool["name"] for pool in pools if pool.get("status") != "READY"}
-    for deployment in deployments:
-        if deployment.get("status") != "READY" or deployment.get("work_pool_name") in idle:
-            yield Finding("Prefect", "fault", _unserved(deployment))
-    if late:
-        yield Finding(
-            "Prefect", "fault", f"{len(late)} runs are Late: no process picks them up. Start `make schedule`."
-        )
-
-
-def _unserved(deployment: dict[str, Any]) -> str:
-    name, pool = deployment["name"], deployment.get("work_pool_name")
-    start = f"`prefect worker start --pool {pool}`" if pool else "`make schedule`"
-    return f"no process serves the deployment {name}: its runs will stay Late. Start {start}."
-
-
-def _query(address: str, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    request = urllib.request.Request(
-        f"{address}/{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-        answer: list[dict[str, Any]] = json.load(response)
-        return answer
+        with urllib.request.urlopen(f"{address}/{API_CALL}", timeout=TIMEOUT_SECONDS):
+            return Finding("MLflow", "ok", f"the server answers at {address}")
+    except urllib.error.HTTPError as error:
+        message = f"{address} rejects requests ({error.code}). Start `make up` with PUBLIC_HOST set to this name."
+        return Finding("MLflow", "fault", message)
+    except OSError as error:
+        return Finding("MLflow", "fault", f"nothing answers at {address} ({error}). `make up` starts it again.")

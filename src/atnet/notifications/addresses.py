@@ -33,14 +33,16 @@ class Addresses:
     def send(self, key: str, alert: Alert, *, repeated: bool) -> bool:
         """Send an alert to one address and return whether it has been accepted."""
         if key == LOG:
-            logger.log(LEVELS[alert.level], "%s. %s", alert.title.rstrip("."), alert.text)
+            logger.log(LEVELS[alert.level], "%s", f"{alert.title}. {alert.text}".strip())
             return True
         # Only here: without an address it is not needed.
         import apprise
 
         target = apprise.Apprise()
         target.add(self.by_key[key])
-        text = f"{alert.text}\n{REPEATED}" if repeated else alert.text
+        # Apprise sends nothing without a text.
+        text = alert.text or alert.title
+        text = f"{text}\n{REPEATED}" if repeated else text
         try:
             return bool(target.notify(title=alert.title, body=text, notify_type=alert.level))
         except (OSError, ValueError, TypeError) as error:

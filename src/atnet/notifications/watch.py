@@ -49,8 +49,11 @@ def poll(state: WatchState, sources: Mapping[str, Source], root: Path, sender: S
         try:
             observed = source()
         except AtnetError as error:
-            logger.info("%s cannot be checked now: %s", name, error)
+            if name not in state.unavailable:
+                logger.info("%s cannot be checked now: %s", name, error)
+            state.unavailable.add(name)
             continue
+        state.unavailable.discard(name)
         enqueue(state, update_state(state, name, observed, now), sender.keys)
     write_watch_state(root, state)
     deliver(root, state, sender)

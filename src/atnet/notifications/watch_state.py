@@ -55,6 +55,8 @@ class WatchState:
     """Source -> key -> condition."""
     counters: dict[str, CounterState] = field(default_factory=dict)
     outbox: list[Outgoing] = field(default_factory=list)
+    unavailable: set[str] = field(default_factory=set)
+    """Sources that did not answer in the last poll; not written."""
 
 
 def read_watch_state(root: Path) -> WatchState:

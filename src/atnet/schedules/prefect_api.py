@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -15,9 +16,16 @@ from atnet.redaction import redact
 from atnet.running_servers import running_servers
 
 DEFAULT_API = "http://127.0.0.1:4200/api"
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 30
+BUSY = 503
+"""Prefect's SQLite database is busy; its own client asks again, too."""
+ATTEMPTS = 3
 PAGE_SIZE = 200
 """The most rows that Prefect returns at once."""
+
+
+class _ServerBusy(StoreError):
+    """The server asks to try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,14 @@ class PrefectApi:
                 return rows
 
     def _request(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._request_once(method, path, body)
+            except _ServerBusy:
+                time.sleep(1)
+        return self._request_once(method, path, body)
+
+    def _request_once(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         request = urllib.request.Request(
             f"{self.address}/{path}",
             data=json.dumps(body).encode(),
@@ -73,7 +89,8 @@ class PrefectApi:
                 return json.loads(content) if content else None
         except urllib.error.HTTPError as error:
             detail = error.read(300).decode("utf-8", "replace")
-            raise StoreError(f"The Prefect server at {self.address} rejected {path} ({error.code}): {detail}") from None
+            kind = _ServerBusy if error.code == BUSY else StoreError
+            raise kind(f"The Prefect server at {self.address} rejected {path} ({error.code}): {detail}") from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise StoreError(

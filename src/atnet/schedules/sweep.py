@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from atnet.config import Params
 from atnet.schedules.flow_runs import (
     FlowRun,
     HeldSlots,
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 MIN_AGE = timedelta(seconds=60)
 """A run that has just become RUNNING may not have locked its file yet."""
+SCORING = "scoring"
+"""The deployment to which `score.after_downtime` applies."""
 NAMES = {"CRASHED": "Crashed", "CANCELLED": "Cancelled"}
 
 
@@ -78,6 +81,19 @@ def find_sweep(
     due = [run for run in read_due_runs(api, own, now) if run.deployment not in keep_missed]
     ends = (*_dead(active, now, max_pending), *_missed(due))
     return Sweep(ends, tuple(held_slots(api, own)))
+
+
+def find_project_sweep(api: PrefectApi, params: Params, root: Path, now: datetime) -> Sweep:
+    """Return what there is to end in a project, by its own limits.
+
+    Raises:
+        StoreError: if the server does not answer.
+    """
+    # Then each missed run scores its own day.
+    keep = (SCORING,) if params.score.after_downtime == "each" else ()
+    return find_sweep(
+        api, root, now, max_pending=timedelta(minutes=params.operate.max_pending_minutes), keep_missed=keep
+    )
 
 
 def apply_sweep(api: PrefectApi, root: Path, sweep: Sweep) -> None:
