@@ -115,7 +115,7 @@ def test_a_table_of_a_database_is_imported_and_can_be_refreshed(project: Project
 def test_carriage_returns_in_a_database_are_explained(project: Project, tmp_path: Path) -> None:
     table = labeled_texts(60)
     with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as connection:
-        table.assign(text=table["text"] + "\r\nMore.").to_sql("reviews", connection, index=False)
+        table.assign(text=table["text"] + "\rMore.").to_sql("reviews", connection, index=False)
     command = (sys.executable, "-m", "atnet.cli", "init", str(tmp_path / "shop.sqlite"), "--yes")
     finished = project.run(*command, check=False)
     assert finished.returncode == 1
