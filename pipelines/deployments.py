@@ -146,6 +146,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 def _serve(*, wait: bool) -> None:
     configured = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()
     default = f"http://127.0.0.1:{DEFAULT_PORT}/api"
+    declared = declared_deployments()
     with contextlib.ExitStack() as stack:
         address = configured or (default if answers(default) else stack.enter_context(local_server()))
         if wait:
@@ -154,7 +155,7 @@ def _serve(*, wait: bool) -> None:
         stack.enter_context(temporary_settings({PREFECT_API_URL: address}))
         sweep_at_start(Path.cwd(), address)
         # The schedules stay active when this process stops: a restart continues with them.
-        serve(*declared_deployments(), pause_on_shutdown=False)
+        serve(*declared, pause_on_shutdown=False)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,8 @@ def test_a_project_without_git_is_a_fault_unless_dvc_is_set_to_work_without(tmp_
 def test_check_refuses_what_makes_every_dvc_command_fail(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(project / "params.yaml", tmp_path)
+    for name in ("params.yaml", "expectations.yaml"):
+        shutil.copy(project / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     run_dvc(["init", "--quiet", "--no-scm"], tmp_path)
     (tmp_path / "dvc.lock").touch()
