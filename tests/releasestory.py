@@ -52,7 +52,7 @@ class ReleaseStory:
         """Serve the deployments while the block runs."""
         serve = [sys.executable, "-m", "pipelines.deployments"]
         with running(serve, self.root, self.project.environment(**self.servers), name="serve"):
-            wait_until(lambda: bool(self._deployments()), seconds=180)
+            wait_until(lambda: bool(self._deployments()), seconds=FLOW_SECONDS)
             yield
 
     def start_release(self, **parameters: bool) -> str:

@@ -1,6 +1,5 @@
 """The loop with a real MLflow server, Prefect server and service: drift, an alarm, new labels, training, promotion."""
 
-import contextlib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -64,9 +63,14 @@ class Loop(ReleaseStory):
 
     def run_deployment(self, name: str, **parameters: Any) -> dict[str, Any]:
         """Start a deployment and wait until its run has ended."""
-        (deployment,) = [entry for entry in ask(self.prefect_uri, "deployments/filter", {}) if entry["name"] == name]
+        # They are registered one after the other.
+        wait_until(lambda: name in self._deployments_by_name(), seconds=TRAINING_SECONDS)
+        deployment = self._deployments_by_name()[name]
         path = f"deployments/{deployment['id']}/create_flow_run"
         return self.wait_for(str(ask(self.prefect_uri, path, {"parameters": parameters})["id"]))
+
+    def _deployments_by_name(self) -> dict[str, dict[str, Any]]:
+        return {entry["name"]: entry for entry in ask(self.prefect_uri, "deployments/filter", {})}
 
     def runs_of(self, name: str) -> list[dict[str, Any]]:
         """Return the runs of a deployment that are not just scheduled."""
@@ -95,41 +99,46 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
 
 
 def test_drift_is_noticed_labeled_trained_on_released_and_served(loop: Loop) -> None:
+    texts = release_without_tweets(loop)
+    notice_and_retrain(loop, *texts)
+
+
+def release_without_tweets(loop: Loop) -> tuple[list[str], pd.DataFrame]:
+    """Release a model that has never seen a tweet; return tweets without labels, and other tweets with labels."""
     project = loop.project
     rows = add_default_data(project).rows.reset_index()
     rows = rows[rows["rating"].abs() > 0.5]
     tweets = rows[rows["domain"] == DOMAIN].sample(frac=1, random_state=3)
-    unlabeled, labeled = tweets.iloc[: 3 * BATCH]["text"].tolist(), tweets.iloc[3 * BATCH :]
     write_labeled(project, rows[rows["domain"] != DOMAIN])
     project.dvc("add", SETTINGS["data"]["path"])
     change_params(loop.root / "params.yaml", SETTINGS)
     project.commit()
-
     project.run("dvc", "repro", **loop.servers)
     released = loop.atnet("release")
     assert released.returncode == 0, released.stdout
     assert loop.aliases() == {"champion": 1}
+    return tweets.iloc[: 3 * BATCH]["text"].tolist(), tweets.iloc[3 * BATCH :]
 
+
+def notice_and_retrain(loop: Loop, unlabeled: list[str], labeled: pd.DataFrame) -> None:
+    """Send tweets to the service, monitor them, add labeled ones, and follow the loop until a new model is served."""
     today = datetime.now(UTC).date()
     days = [today - timedelta(days=ago) for ago in (3, 2, 1)]
-    with contextlib.ExitStack() as stack:
-        service = stack.enter_context(running_service(loop.root, **loop.servers))
-        stack.enter_context(loop.deployments())
+    with running_service(loop.root, **loop.servers) as service, loop.deployments():
         for number, day in enumerate(days):
             loop.send(service, unlabeled[BATCH * number : BATCH * (number + 1)], day)
 
         first = loop.run_deployment("monitoring", first=str(days[0]), last=str(days[0]))
         assert first["state_name"] == "NoAlarm", first["state"]
-        second = loop.run_deployment("monitoring", first=str(days[1]), last=str(days[1]))
-        assert second["state_name"] == "Alarm", second["state"]
-        again = loop.run_deployment("monitoring", first=str(days[1]), last=str(days[1]))
-        assert again["state_name"] == "Alarm", again["state"]
+        for _ in range(2):
+            second = loop.run_deployment("monitoring", first=str(days[1]), last=str(days[1]))
+            assert second["state_name"] == "Alarm", second["state"]
         (alarm,) = read_notifications(loop.folder)
         assert (alarm.state, alarm.action) == ("alarm", "label")
         assert loop.runs_of("training") == []
 
         data = pd.read_csv(loop.root / SETTINGS["data"]["path"], dtype={"id": str})
-        write_labeled(project, pd.concat([data, labeled]))
+        write_labeled(loop.project, pd.concat([data, labeled]))
         third = loop.run_deployment("monitoring")
         assert third["state_name"] == "Alarm", third["state"]
         assert [record.name for record in read_windows(loop.folder)] == [str(day) for day in days]
