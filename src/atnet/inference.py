@@ -9,11 +9,12 @@ Shapes: N texts, B texts of one batch, T tokens of the batch's longest text, C l
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -140,9 +141,7 @@ class Predictor:
         try:
             config = json.loads((folder / name).read_text(encoding="utf-8"))
             labels, temperature, pad_to = config["labels"], float(config["temperature"]), config["pad_to"]
-            # Models without a reject option do not have the key.
-            option = config.get("reject_option")
-            min_confidence = None if option is None else float(option["min_confidence"])
+            min_confidence = _min_confidence(config)
             name = "tokenizer.json"
             tokenizer = Tokenizer.from_str((folder / name).read_text(encoding="utf-8"))
             name = "model.onnx"
@@ -153,12 +152,7 @@ class Predictor:
                 f"The model file {folder / name} cannot be used ({_first_line(error)}). "
                 "Restore it with `dvc checkout`, or produce it again with `dvc repro`."
             ) from error
-        classes = next(output.shape[-1] for output in session.get_outputs() if output.name == "logits")
-        if classes != len(labels):
-            raise UnusableModelError(
-                f"{folder / 'model.onnx'} has {classes} labels, inference_config.json lists {len(labels)}. "
-                "They belong to different models: run `dvc checkout`."
-            )
+        _check_classes(folder, session, labels)
         threads = _available_cores() if threads is None else threads
         return cls(
             tokenizer,
@@ -393,6 +387,21 @@ def model_hash(folder: Path | str) -> str:
 def _ids(encoding: Encoding) -> list[int]:
     # A text without tokens becomes one unknown token, so that no prediction is computed from padding alone.
     return encoding.ids or [UNKNOWN_ID]
+
+
+def _min_confidence(config: Mapping[str, Any]) -> float | None:
+    # Models without a reject option do not have the key.
+    option = config.get("reject_option")
+    return None if option is None else float(option["min_confidence"])
+
+
+def _check_classes(folder: Path, session: onnxruntime.InferenceSession, labels: Sequence[str]) -> None:
+    classes = next(output.shape[-1] for output in session.get_outputs() if output.name == "logits")
+    if classes != len(labels):
+        raise UnusableModelError(
+            f"{folder / 'model.onnx'} has {classes} labels, inference_config.json lists {len(labels)}. "
+            "They belong to different models: run `dvc checkout`."
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -27,7 +27,7 @@ from atnet.text.ngrams import (
 )
 from atnet.wide.blending import fit_temperature, log_loss
 from atnet.wide.logistic import LogisticFit, fit_logistic
-from atnet.wide.ngram_features import frequent_char_ngrams, log_count_ratios, sqrt_column, wide_features
+from atnet.wide.ngram_features import WideFeatures, frequent_char_ngrams, log_count_ratios, sqrt_column, wide_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,39 +140,70 @@ def select_branch(
         regularization: values of C, the inverse strength.
         on_fit: called after each fit.
     """
-    table = ngram_hash_table(train, weight_columns(targets.shape[1]))
-    terms = document_term_matrix(train, len(words), table)
-    columns = np.flatnonzero(np.diff(terms.tocsc().indptr) >= MIN_DOCUMENT_FREQUENCY)
-    char_ngrams = frequent_char_ngrams(char_ngram_matrix(words), terms[:, : len(words)])
-    features = wide_features(train, terms, columns, char_ngrams, table.max_n)
-    validation_terms = document_term_matrix(validation, len(words), table)
-    validation_features = wide_features(validation, validation_terms, columns, char_ngrams, table.max_n)
-    del terms, validation_terms
-    with_chars = log_count_ratios(features, targets)
+    inputs = _wide_inputs(train, validation, words, weight_columns(targets.shape[1]))
+    with_chars = log_count_ratios(inputs.features, targets)
     words_only = with_chars.copy()
-    words_only[len(columns) :] = 0
+    words_only[len(inputs.columns) :] = 0
 
     def candidates(
         name: str, prior_scale_FK: np.ndarray, values: Sequence[float], start: LogisticFit | None
     ) -> Iterator[Candidate]:
         for value in values:
-            start = fit_logistic(
-                features,
-                targets,
-                prior_scale_FK=prior_scale_FK,
-                regularization=value,
-                row_weights_N=row_weights,
-                start=start,
-            )
-            logits = binary_to_two_logits(start.logits(validation_features))
-            candidate = Candidate(start, value, _calibrated_loss(logits, validation.labels))
+            candidate = _fit_candidate(inputs, targets, row_weights, prior_scale_FK, value, start)
+            start = candidate.fit
             on_fit(f"wide branch {name}, C = {value:g}: validation loss {candidate.loss:.4f}")
             yield candidate
 
     best = _first_minimum(candidates("with character n-grams", with_chars, sorted(regularization), None))
     weaker = [value for value in sorted(regularization) if value >= best.regularization]
     without = _first_minimum(candidates("of words only", words_only, weaker, best.fit))
-    return _branch(min(best, without, key=lambda candidate: candidate.loss).fit, columns, char_ngrams, table)
+    fit = min(best, without, key=lambda candidate: candidate.loss).fit
+    return _branch(fit, inputs.columns, inputs.char_ngrams, inputs.table)
+
+
+@dataclass(frozen=True, slots=True)
+class _WideInputs:
+    """What the branch is fitted on."""
+
+    features: WideFeatures
+    validation_features: WideFeatures
+    validation_labels: np.ndarray
+    columns: np.ndarray
+    char_ngrams: sparse.csr_array
+    table: NgramHashTable
+
+
+def _wide_inputs(
+    train: EncodedSplit, validation: EncodedSplit, words: Sequence[str], weight_columns: int
+) -> _WideInputs:
+    table = ngram_hash_table(train, weight_columns)
+    terms = document_term_matrix(train, len(words), table)
+    columns = np.flatnonzero(np.diff(terms.tocsc().indptr) >= MIN_DOCUMENT_FREQUENCY)
+    char_ngrams = frequent_char_ngrams(char_ngram_matrix(words), terms[:, : len(words)])
+    features = wide_features(train, terms, columns, char_ngrams, table.max_n)
+    validation_terms = document_term_matrix(validation, len(words), table)
+    validation_features = wide_features(validation, validation_terms, columns, char_ngrams, table.max_n)
+    return _WideInputs(features, validation_features, validation.labels, columns, char_ngrams, table)
+
+
+def _fit_candidate(
+    inputs: _WideInputs,
+    targets: np.ndarray,
+    row_weights: np.ndarray,
+    prior_scale_FK: np.ndarray,
+    regularization: float,
+    start: LogisticFit | None,
+) -> Candidate:
+    fit = fit_logistic(
+        inputs.features,
+        targets,
+        prior_scale_FK=prior_scale_FK,
+        regularization=regularization,
+        row_weights_N=row_weights,
+        start=start,
+    )
+    logits = binary_to_two_logits(fit.logits(inputs.validation_features))
+    return Candidate(fit, regularization, _calibrated_loss(logits, inputs.validation_labels))
 
 
 def _first_minimum(candidates: Iterator[Candidate]) -> Candidate:
