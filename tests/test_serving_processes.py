@@ -31,7 +31,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Serve
 @pytest.fixture
 def pair(served: ServedProject) -> Iterator[RunningService]:
     with running_service(served.root, "--workers", "2") as service:
-        wait_for(lambda: service.metric("atnet_ready_workers") == 2, 30, service)
+        wait_for(lambda: service.metric("atnet_ready_workers") == 2, service)
         yield service
 
 
@@ -93,8 +93,8 @@ def test_a_killed_worker_is_replaced_and_its_counts_stay_in_the_sum(pair: Runnin
     _send(pair, 100)
     before = pair.workers()
     os.kill(before[0], signal.SIGKILL)
-    wait_for(lambda: len(pair.workers()) == 2 and before[0] not in pair.workers(), 30, pair)
-    wait_for(lambda: pair.metric("atnet_ready_workers") == 2, 30, pair)
+    wait_for(lambda: len(pair.workers()) == 2 and before[0] not in pair.workers(), pair)
+    wait_for(lambda: pair.metric("atnet_ready_workers") == 2, pair)
     assert pair.metric("atnet_process_restarts_total") == 1
     _send(pair, 100)
     assert pair.metric(OK) == 200
@@ -105,7 +105,7 @@ def test_a_killed_worker_is_replaced_and_its_counts_stay_in_the_sum(pair: Runnin
 def test_a_worker_that_hangs_is_killed_and_replaced(pair: RunningService) -> None:
     hung = pair.workers()[0]
     os.kill(hung, signal.SIGSTOP)
-    wait_for(lambda: not is_running(hung) and len(pair.workers()) == 2, 60, pair)
+    wait_for(lambda: not is_running(hung) and len(pair.workers()) == 2, pair)
     assert "sends no heartbeat" in pair.log()
 
 
@@ -124,7 +124,7 @@ def test_an_accepted_request_is_answered_before_the_end_with_keep_alive_connecti
             accepted.sendall(f"{head}\r\n\r\n".encode() + body[:5])
             time.sleep(0.3)  # the head must have arrived: what is not accepted yet may be refused
             service.process.send_signal(number)
-            wait_for(lambda: not _accepts(service), 5)
+            wait_for(lambda: not _accepts(service))
             accepted.sendall(body[5:])
             answer = accepted.recv(4096)
             assert answer.startswith(b"HTTP/1.1 200")
@@ -159,7 +159,7 @@ def test_the_other_processes_end_with_a_supervisor_that_is_killed(served: Served
     with running_service(served.root) as service:
         workers = service.workers()
         service.stop(signal.SIGKILL)
-        wait_for(lambda: not any(map(is_running, workers)), 20)
+        wait_for(lambda: not any(map(is_running, workers)))
 
 
 @pytest.mark.slow

@@ -224,9 +224,9 @@ def test_a_running_service_follows_promotion_rollback_and_a_missing_alias(projec
         assert service.version() == 1
         for number in (2, 3, 2):
             project.promote(number)
-            wait_for(lambda number=number: service.version() == number, 20, service)
+            wait_for(lambda number=number: service.version() == number, service)
         project.promote(None)
-        wait_for(lambda: service.metric('atnet_registry_polls_total{result="missing"}') > 0, 20, service)
+        wait_for(lambda: service.metric('atnet_registry_polls_total{result="missing"}') > 0, service)
         ready = httpx.get(f"{service.address}/ready")
         assert (ready.status_code, ready.json()["model"]["version"]) == (200, 2)
         assert "No version has the alias champion" in ready.json()["registry"]["message"]
@@ -239,7 +239,7 @@ def test_a_rejected_version_is_in_ready_metrics_and_log_while_the_old_one_serves
         running_service(project.root) as service,
     ):
         project.promote(2)
-        wait_for(lambda: service.metric("atnet_rejected_version") == 2, 20, service)
+        wait_for(lambda: service.metric("atnet_rejected_version") == 2, service)
         ready = service.client.get("/ready")
         assert (ready.status_code, ready.json()["model"]["version"]) == (200, 1)
         assert ready.json()["registry"]["rejected_version"] == 2
@@ -257,13 +257,13 @@ def test_a_service_starts_from_its_last_good_copy_without_the_registry(project: 
     try:
         with running_service(project.root) as service:
             assert service.predict(text="good").json()["model"]["version"] == 1
-            wait_for(lambda: service.metric('atnet_registry_polls_total{result="unreachable"}') > 0, 20, service)
+            wait_for(lambda: service.metric('atnet_registry_polls_total{result="unreachable"}') > 0, service)
             ready = service.client.get("/ready")
             assert (ready.status_code, ready.json()["registry"]["reachable"]) == (200, False)
             assert str(project.root) not in ready.text
             assert service.metric("atnet_registry_reachable") == 0
             moved.rename(database)
-            wait_for(lambda: service.client.get("/ready").json()["registry"]["reachable"], 30, service)
+            wait_for(lambda: service.client.get("/ready").json()["registry"]["reachable"], service)
     finally:
         if moved.exists():
             moved.rename(database)
@@ -281,14 +281,14 @@ def test_a_damaged_copy_is_not_started_from(project: ServedProject) -> None:
     moved = database.rename(project.root / "moved.db")
     try:
         with running_service(project.root, ready=False) as service:
-            wait_for(lambda: "artifacts/model/model.onnx has changed" in service.log(), 20, service)
+            wait_for(lambda: "artifacts/model/model.onnx has changed" in service.log(), service)
             refused = service.predict(text="good")
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
             assert service.client.get("/ready").status_code == 503
             assert service.client.get("/health").status_code == 200
             # The registry is back: the version is fetched again.
             moved.rename(database)
-            wait_for(service.is_ready, 30, service)
+            wait_for(service.is_ready, service)
     finally:
         if moved.exists():
             moved.rename(database)
@@ -298,10 +298,10 @@ def test_a_damaged_copy_is_not_started_from(project: ServedProject) -> None:
 def test_a_service_waits_for_the_first_champion(project: ServedProject) -> None:
     project.promote(None)
     with running_service(project.root, ready=False) as service:
-        wait_for(lambda: "No version has the alias champion" in service.log(), 20, service)
+        wait_for(lambda: "No version has the alias champion" in service.log(), service)
         assert service.client.get("/ready").json()["status"] == "no model"
         project.promote(1)
-        wait_for(service.is_ready, 20, service)
+        wait_for(service.is_ready, service)
 
 
 @pytest.mark.slow
@@ -322,11 +322,11 @@ def test_a_registry_server_may_stop_and_come_back(
             assert service.version() == 1
             yielded = stack.pop_all()
     with yielded:
-        wait_for(lambda: service.metric("atnet_registry_reachable") == 0, 60, service)
+        wait_for(lambda: service.metric("atnet_registry_reachable") == 0, service)
         assert service.predict(text="good").json()["model"]["version"] == 1
         with mlflow_server(tmp_path, environment, port=port):
             project.promote(2)
-            wait_for(lambda: service.version() == 2, 60, service)
+            wait_for(lambda: service.version() == 2, service)
             assert service.metric("atnet_registry_reachable") == 1
 
 
@@ -366,7 +366,7 @@ def test_promotions_and_rollbacks_under_load_fail_no_request_and_mix_no_versions
         while time.monotonic() < end:
             number = number % 3 + 1
             project.promote(number)
-            wait_for(lambda: service.version() == number, 20, service)  # noqa: B023
+            wait_for(lambda: service.version() == number, service)  # noqa: B023
             time.sleep(0.5)
         stop.set()
         for client in clients:
@@ -384,7 +384,7 @@ def test_memory_stays_flat_over_many_promotions(project: ServedProject) -> None:
         for swap in range(swaps):
             number = 2 - swap % 2
             project.promote(number)
-            wait_for(lambda: service.version() == number, 20, service)  # noqa: B023
+            wait_for(lambda: service.version() == number, service)  # noqa: B023
             service.predict(texts=["good bad awful fine " * 20] * 50)
             memory.append(resident_megabytes(worker))
         assert service.workers() == [worker]

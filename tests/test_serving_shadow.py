@@ -113,9 +113,9 @@ def test_a_service_with_shadow_reports_to_metrics_and_mlflow(tmp_path: Path, emp
     project.promote(project.publish(1.0).number)
     set_alias(project.registry, RELEASE_ALIAS, project.publish(2.0).number)
     with running_service(tmp_path, "--shadow", "--workers", "2") as service:
-        wait_for(lambda: "self-checked as challenger" in service.log(), 30, service)
+        wait_for(lambda: "self-checked as challenger" in service.log(), service)
         assert service.predict(texts=["good", "bad"] * 10).json()["model"]["version"] == 1
-        wait_for(lambda: service.metric('atnet_shadow_texts_total{result="agree"}') > 0, 20, service)
+        wait_for(lambda: service.metric('atnet_shadow_texts_total{result="agree"}') > 0, service)
         client = project.registry.store.client
 
         def runs() -> list[Any]:
@@ -123,10 +123,10 @@ def test_a_service_with_shadow_reports_to_metrics_and_mlflow(tmp_path: Path, emp
             experiment = client.get_experiment_by_name("atnet-operations")
             return client.search_runs([experiment.experiment_id]) if experiment else []
 
-        wait_for(runs, 30, service)
+        wait_for(runs, service)
         (run,) = runs()
         assert run.data.metrics["shadow/agreement"] == 1.0
         # The challenger is gone: it is not scored with any more, and the champion still answers.
         set_alias(project.registry, RELEASE_ALIAS, None)
-        wait_for(lambda: not (tmp_path / ".atnet/serving/challenger.json").exists(), 20, service)
+        wait_for(lambda: not (tmp_path / ".atnet/serving/challenger.json").exists(), service)
         assert service.predict(text="good").status_code == 200
