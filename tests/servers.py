@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 180
+START_SECONDS = 600
 
 
 def free_port() -> int:
