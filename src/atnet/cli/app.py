@@ -21,7 +21,7 @@ COMMANDS = {
     "publish": "Complete the MLflow run of the model on disk; safe to repeat.",
     "refresh": "Bring in new data: update imports, add a changed data file again.",
     "summary": "Summarize the last pipeline run.",
-    "doctor": "Check Python, packages, disk, locks, the MLflow store and Prefect.",
+    "doctor": "Check the machine, the project, the models, the servers and the schedules.",
     "ui": "Open MLflow's UI on the project's runs.",
     "release": "Run the gate on the published model; promote it if it passes.",
     "approve": "Promote the version that waits for approval.",
