@@ -1,6 +1,7 @@
 """The example texts that are stored with a registered model, and the deviations that the self-check reports."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,3 +71,11 @@ def test_versions_with_the_same_code_share_a_module_and_others_do_not(saved: Pat
     (tmp_path / "artifacts/inference.py").write_text("VALUE = 1\n")
     assert load_inference(tmp_path) is not module
     assert load_inference(tmp_path).VALUE == 1
+
+
+def test_threads_that_load_the_same_code_at_once_all_get_it_whole(tmp_path: Path) -> None:
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts/inference.py").write_text("import time\ntime.sleep(0.2)\nVALUE = 2\n")
+    with ThreadPoolExecutor(4) as pool:
+        modules = list(pool.map(load_inference, [tmp_path] * 4))
+    assert [module.VALUE for module in modules] == [2] * 4

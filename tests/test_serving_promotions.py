@@ -359,6 +359,7 @@ def test_promotions_and_rollbacks_under_load_fail_no_request_and_mix_no_versions
     }
     stop, failures, sent = threading.Event(), list[str](), [0]
     with running_service(project.root, "--workers", "2") as service:
+        wait_for(lambda: service.metric("atnet_ready_workers") == 2, service)
         clients = [threading.Thread(target=_load, args=(service, expected, stop, failures, sent)) for _ in range(6)]
         for client in clients:
             client.start()

@@ -5,6 +5,7 @@ It imports no MLflow: whoever only runs a model needs none.
 
 import importlib.util
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +15,7 @@ INFERENCE_FILE = "artifacts/inference.py"
 """The code from text to probability."""
 MODEL_FOLDER = "artifacts/model"
 """The files of the model."""
+LOADING = threading.Lock()
 
 
 def load_inference(folder: Path) -> ModuleType:
@@ -24,16 +26,21 @@ def load_inference(folder: Path) -> ModuleType:
     """
     path = folder / INFERENCE_FILE
     name = f"inference_{file_sha256(path)}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        # Dataclasses look up their module while it is being loaded.
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]
+    # A module is in sys.modules before its code has run: another thread would use it half-loaded.
+    with LOADING:
+        return sys.modules[name] if name in sys.modules else _import_file(path, name)
+
+
+def _import_file(path: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look up their module while it is being loaded.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
