@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import yaml
+from atnet.config.yaml_text import parse_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 DVC_FILES = ("data/dvc.yaml", "dvc.yaml")
@@ -61,7 +61,7 @@ def read_stages() -> dict[str, Any]:
     """Return the stages in the order of data/dvc.yaml and dvc.yaml."""
     stages: dict[str, Any] = {}
     for name in DVC_FILES:
-        stages |= yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))["stages"]
+        stages |= parse_yaml((ROOT / name).read_text(encoding="utf-8"))["stages"]
     return stages
 
 

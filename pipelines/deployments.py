@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from prefect import serve
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.client.schemas.schedules import CronSchedule
@@ -26,6 +25,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from atnet.config import load_params
+from atnet.config.yaml_text import parse_yaml
 from atnet.environment import prepare_process
 from atnet.errors import AtnetError, ConfigurationError, StoreError
 from atnet.file_system import file_system_errors
@@ -48,7 +48,7 @@ def declared_deployments(path: Path = DECLARATIONS) -> list[RunnerDeployment]:
         ConfigurationError: if the file is missing or names a flow that does not exist.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
         return [_deployment(declared) for declared in content["deployments"]]
     except FileNotFoundError:
         raise ConfigurationError(f"{path} does not exist. Run the command in the project folder.") from None

@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from atnet.config import Params
+from atnet.config.yaml_text import parse_yaml
 from atnet.errors import ConfigurationError
 from atnet.files import DEFAULT_DATA, DVC_FILE
 
@@ -25,7 +26,7 @@ def stages_for(params: Params, root: Path) -> tuple[str, ...]:
 def declared_stages(root: Path) -> tuple[str, ...]:
     """Read the stages of dvc.yaml; a test checks that its order is one that the dependencies allow."""
     try:
-        return tuple(yaml.safe_load((root / DVC_FILE).read_text(encoding="utf-8"))["stages"])
+        return tuple(parse_yaml((root / DVC_FILE).read_text(encoding="utf-8"))["stages"])
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"{DVC_FILE} cannot be read ({error}). Restore it with `git checkout {DVC_FILE}`."

@@ -1,5 +1,7 @@
 """The committed params.yaml with changed values."""
 
+import copy
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import yaml
 
 from atnet.config import Params, parse_params
+from atnet.config.yaml_text import parse_yaml
 from atnet.files import EXPECTATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,14 +23,19 @@ LABELED: dict[str, dict[str, Any]] = {
 
 def changed_text(*changes: Mapping[str, Mapping[str, Any]]) -> str:
     """Return params.yaml as text with values changed: dotted section -> key -> value; later changes win."""
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values = copy.deepcopy(_committed())
     for change in changes:
         for dotted, new in change.items():
             section = values
             for name in dotted.split("."):
                 section = section[name]
             section.update(new)
-    return yaml.safe_dump(values, allow_unicode=True)
+    return yaml.dump(values, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), allow_unicode=True)
+
+
+@functools.cache
+def _committed() -> dict[str, Any]:
+    return parse_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 
 def params_with(*changes: Mapping[str, Mapping[str, Any]]) -> Params:

@@ -87,9 +87,10 @@ def test_every_quoted_message_is_in_the_source() -> None:
 
 
 def likely(quote: Quote) -> list[str]:
-    """Return the templates that share two neighboring words with a message; the others cannot match."""
+    """Return the templates that share two neighboring words with a message, those with most in common first."""
     pairs = _pairs(quote.text)
-    return [template for template in templates() if pairs & _pairs(template)]
+    shared = {template: len(pairs & _pairs(template)) for template in templates()}
+    return sorted((template for template, count in shared.items() if count), key=shared.__getitem__, reverse=True)
 
 
 @functools.cache

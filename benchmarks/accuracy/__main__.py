@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
 from filelock import FileLock, Timeout
 
+from atnet.config.yaml_text import parse_yaml
 from atnet.errors import AtnetError, StoreError
 from benchmarks.accuracy import models
 from benchmarks.accuracy.compare import Benchmark, ablate, compare_models, compare_on_test
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace, snapshot: Path) -> str:
     """Run what the command line asks for and return Markdown."""
-    params = yaml.safe_load((snapshot / "params.yaml").read_text(encoding="utf-8"))
+    params = parse_yaml((snapshot / "params.yaml").read_text(encoding="utf-8"))
     located = locate_datasets(arguments.sets or NAMES, params, project=ROOT, folder=os.environ.get(VARIABLE))
     if located.missing and (arguments.sets or not located.available):
         raise StoreError("\n".join(f"{name}: {advice}" for name, advice in located.missing.items()))

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from atnet.config.yaml_text import parse_yaml
 from atnet.errors import StoreError
 from atnet.file_hashes import file_md5
 
@@ -87,7 +86,7 @@ def locked_params(lock_text: str, params_file: str = "params.yaml") -> dict[str,
 
 def _stages(lock_text: str) -> dict[str, Any]:
     # The C loader, if available, is ten times faster.
-    lock = yaml.load(lock_text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    lock = parse_yaml(lock_text) or {}
     stages = lock.get("stages", {}) if isinstance(lock, dict) else {}
     return stages if isinstance(stages, dict) else {}
 

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from atnet.config import parse_params
+from atnet.config.yaml_text import parse_yaml
 from atnet.errors import ConfigurationError
 
 COMMENT = re.compile(r"\s#.*$")
@@ -104,7 +105,7 @@ def yaml_value(value: Any) -> str:
 
 def _check_edit(before: str, after: str, values: Mapping[str, Any], source: str) -> None:
     # With an anchor or a merged section, the edit would change other keys as well.
-    expected: dict[str, Any] = yaml.safe_load(before)
+    expected: dict[str, Any] = parse_yaml(before)
     for name, value in values.items():
         *sections, key = name.split(".")
         mapping = expected
@@ -121,7 +122,7 @@ def _check_edit(before: str, after: str, values: Mapping[str, Any], source: str)
 
 def _load(text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     except yaml.YAMLError:
         # An anchor was replaced, so its aliases are undefined.
         return None

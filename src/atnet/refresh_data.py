@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from atnet.config.yaml_text import parse_yaml
 from atnet.git_dvc import run_dvc
 
 SKIPPED_FOLDERS = frozenset({".dvc", ".git", ".venv", ".atnet", "mlartifacts"})
@@ -78,7 +77,7 @@ def _add_again(root: Path, own: Path) -> None:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = parse_yaml(path.read_text(encoding="utf-8"))
     return content if isinstance(content, Mapping) else {}
 
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from atnet.config.yaml_text import parse_yaml
 from atnet.files import DVC_LOCK, STATE
 from atnet.git_dvc import cached_copies
 
@@ -73,7 +72,7 @@ def _tracked(root: Path, cache: Path) -> Iterator[tuple[str, Path]]:
     for pointer in (*root.glob("*.dvc"), *(root / "data").rglob("*.dvc")):
         if not pointer.is_file():
             continue
-        content = yaml.safe_load(pointer.read_text(encoding="utf-8")) or {}
+        content = parse_yaml(pointer.read_text(encoding="utf-8")) or {}
         for output in content.get("outs", []):
             digest = str(output.get("md5", ""))
             if digest:

@@ -17,6 +17,7 @@ from atnet.config.serving import ServeConfig
 from atnet.config.stages import StageParams
 from atnet.config.tracking import TrackingConfig
 from atnet.config.tune import TuneConfig, check_vector_dimensions
+from atnet.config.yaml_text import parse_yaml
 from atnet.errors import ConfigurationError
 from atnet.files import PARAMS_FILE
 
@@ -70,7 +71,7 @@ def parse_params(text: str, *, source: str = "params.yaml") -> Params:
         ConfigurationError: with every invalid key and, for an unknown key, the closest known one.
     """
     try:
-        values = yaml.safe_load(text)
+        values = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{source} is not valid YAML: {error}") from error
     if not isinstance(values, dict):

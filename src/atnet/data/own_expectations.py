@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from atnet.config import DataConfig
+from atnet.config.yaml_text import parse_yaml
 from atnet.data.native_columns import read_native_columns
 from atnet.errors import ConfigurationError
 from atnet.files import EXPECTATIONS
@@ -93,7 +94,7 @@ def parse_expectations(path: Path) -> list[OwnExpectation]:
         ConfigurationError: naming the expectation and what is wrong with it.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if path.name == EXPECTATIONS.name:
             return []

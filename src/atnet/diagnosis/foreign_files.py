@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from atnet.config.yaml_text import parse_yaml
 from atnet.errors import DataFileError
 from atnet.file_hashes import file_md5
 from atnet.files import DEFAULT_DATA, DVC_FILE, DVC_LOCK, STATE
@@ -85,7 +84,7 @@ def _outputs(root: Path) -> Iterator[tuple[str, Path]]:
     for name in (Path("data") / DVC_FILE, DVC_FILE):
         if not (root / name).is_file():
             continue
-        stages: dict[str, Any] = yaml.safe_load((root / name).read_text(encoding="utf-8")).get("stages") or {}
+        stages: dict[str, Any] = parse_yaml((root / name).read_text(encoding="utf-8")).get("stages") or {}
         for stage, definition in stages.items():
             for output in (*definition.get("outs", []), *definition.get("metrics", [])):
                 yield stage, Path(next(iter(output)) if isinstance(output, dict) else output)

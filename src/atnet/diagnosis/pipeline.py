@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
+from atnet.config.yaml_text import parse_yaml
 from atnet.diagnosis.finding import Finding
 from atnet.errors import StoreError
 from atnet.files import DVC_LOCK, FLOW_LOCK
@@ -115,7 +116,7 @@ def _works_without_git(root: Path) -> bool:
 
 def _is_lock(path: Path) -> bool:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         return False
     return isinstance(content, dict) and "schema" in content

@@ -4,9 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from atnet.config import Params
+from atnet.config.yaml_text import parse_yaml
 from atnet.errors import DataFileError, MonitoringError
 from atnet.files import FLOW_LOCK
 from atnet.git_dvc import run_dvc
@@ -27,7 +26,7 @@ def data_files(params: Params, root: Path) -> tuple[Path, Path]:
     path = root / params.data.path
     tracked = _tracking_file(root, path)
     if tracked is not None:
-        if (yaml.safe_load(tracked.read_text(encoding="utf-8")) or {}).get("deps"):
+        if (parse_yaml(tracked.read_text(encoding="utf-8")) or {}).get("deps"):
             raise MonitoringError(
                 f"{params.data.path} is imported ({tracked.relative_to(root)}), so the next update would undo a "
                 "review. Correct the data at its source, or track a copy of your own with `dvc add`."
@@ -48,7 +47,7 @@ def track_data(root: Path, target: Path) -> str:
     tracked = _tracking_file(root, target)
     name = str((tracked.with_suffix("") if tracked else target).relative_to(root))
     run_dvc(["add", name], root)
-    content = yaml.safe_load((root / f"{name}.dvc").read_text(encoding="utf-8"))
+    content = parse_yaml((root / f"{name}.dvc").read_text(encoding="utf-8"))
     return str(content["outs"][0]["md5"])
 
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import yaml
 from tokenizers import Tokenizer
 
 from atnet.config import TrainConfig
+from atnet.config.yaml_text import parse_yaml
 from atnet.files import DVC_FILE, LABELS, TOKENIZER, WORD_VECTORS, encoded_split
 from atnet.storage import read_json, reading
 from atnet.text.encoded_split import EncodedSplit
@@ -111,7 +111,7 @@ def training_code(root: Path) -> list[Path]:
     dvc_file = root / DVC_FILE
     if not dvc_file.is_file():
         return []
-    dependencies = yaml.safe_load(dvc_file.read_text(encoding="utf-8"))["stages"]["train"]["deps"]
+    dependencies = parse_yaml(dvc_file.read_text(encoding="utf-8"))["stages"]["train"]["deps"]
     sources = [root / name for name in dependencies if name.startswith("src/")]
     return sorted(path for source in sources for path in ([source] if source.is_file() else source.rglob("*.py")))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from atnet.config.yaml_text import parse_yaml
 
 HASH_DIGITS = 12
 """Digits shown of a hash."""
@@ -53,7 +53,7 @@ class ModelOrigin:
 
 def stage_runs(lock_text: str) -> tuple[StageRun, ...]:
     """Read from a dvc.lock what each stage read and wrote; source code is omitted."""
-    lock = yaml.safe_load(lock_text) or {}
+    lock = parse_yaml(lock_text) or {}
     return tuple(
         StageRun(name, tuple(_files(stage.get("deps", []))), tuple(_files(stage.get("outs", []))))
         for name, stage in lock.get("stages", {}).items()

@@ -1,5 +1,6 @@
 """The templates of reports, model cards and analyses, and how they write numbers."""
 
+import functools
 from collections.abc import Callable, Mapping
 
 import jinja2
@@ -29,6 +30,12 @@ FILTERS: dict[str, Callable[..., str]] = {
 
 def page_template(name: str, filters: Mapping[str, Callable[..., str]] | None = None) -> jinja2.Template:
     """Load a template; HTML is escaped, and a missing variable is an error."""
+    return _template(name, tuple({**FILTERS, **(filters or {})}.items()))
+
+
+@functools.cache
+def _template(name: str, filters: tuple[tuple[str, Callable[..., str]], ...]) -> jinja2.Template:
+    # Compiling a template takes longer than rendering it.
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("atnet.report", "templates"),
         autoescape=name.endswith(".html"),
@@ -37,5 +44,5 @@ def page_template(name: str, filters: Mapping[str, Callable[..., str]] | None = 
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update({**FILTERS, **(filters or {})})
+    environment.filters.update(filters)
     return environment.get_template(name)

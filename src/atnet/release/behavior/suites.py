@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from atnet.config import Section
 from atnet.config.params import describe_problem
+from atnet.config.yaml_text import parse_yaml
 from atnet.errors import ConfigurationError
 from atnet.release.behavior.perturbations import PerturbationName, perturb
 
@@ -178,7 +179,7 @@ def parse_suite(text: str, *, source: str) -> Suite:
         ConfigurationError: naming the source and every faulty key.
     """
     try:
-        values: Any = yaml.safe_load(text)
+        values: Any = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"The behavior suite {source} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
