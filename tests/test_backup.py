@@ -53,6 +53,7 @@ def empty_machine(backed_up: tuple[ServedProject, Backup], tmp_path: Path) -> Pa
     return clone
 
 
+@pytest.mark.slow
 def test_a_backup_restored_on_an_empty_machine_serves_the_champion_and_has_the_data(
     backed_up: tuple[ServedProject, Backup], empty_machine: Path
 ) -> None:

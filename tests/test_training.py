@@ -60,7 +60,7 @@ def test_it_learns(config: TrainConfig, classes: int) -> None:
     assert run(config, classes=classes).best.validation_accuracy > 0.9
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_bits(config: TrainConfig, precision: str) -> None:
     config = config.model_copy(update={"epochs": 2})
     first, second = run(config, precision=precision), run(config, precision=precision)
