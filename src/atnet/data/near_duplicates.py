@@ -12,7 +12,6 @@ Letters in array names: U distinct texts, K pairs, B bands, R records of a band.
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -56,7 +55,7 @@ class NearDuplicateIndex:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._close.close()
 
     def add(self, texts: Sequence[str], numbers: Ints) -> None:
