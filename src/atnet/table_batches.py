@@ -1,7 +1,7 @@
 """Read and write Parquet files in batches: memory depends on the size of a batch, not on the number of rows."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ def read_batches(
 ) -> Iterator[pd.DataFrame]:
     """Read a Parquet file that an earlier stage wrote; each batch is indexed by row position from 0.
 
+    A file without rows has one empty batch.
+
     Raises:
         DataFileError: if it is missing or damaged.
     """
@@ -35,6 +37,8 @@ def read_batches(
             frame: pd.DataFrame = pa.Table.from_batches([batch]).to_pandas()
             yield frame.set_axis(pd.RangeIndex(rows, rows + len(frame)), axis="index")
             rows += len(frame)
+        if rows == 0:
+            yield file.schema_arrow.empty_table().select(columns or file.schema_arrow.names).to_pandas()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,29 @@ class TableShape:
     rows: int
     bytes: int
     """Of the columns in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableSource:
+    """A table that can be read more than once, in batches."""
+
+    columns: Sequence[str]
+    batches: Callable[[list[str]], Iterable[pd.DataFrame]]
+    """Reads the given columns."""
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> "TableSource":
+        """Return a table in memory as one batch."""
+        return cls(list(table.columns), lambda columns: [table[columns]])
+
+    @classmethod
+    def at(cls, path: Path) -> "TableSource":
+        """Return the table of a Parquet file that an earlier stage wrote.
+
+        Raises:
+            DataFileError: if it is missing or damaged.
+        """
+        return cls(table_shape(path).columns, lambda columns: read_batches(path, columns))
 
 
 def table_shape(path: Path) -> TableShape:

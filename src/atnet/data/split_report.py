@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from atnet.config import SPLITS, SplitName
-from atnet.data.split_rows import SplitRows, TableSource, ids_of
+from atnet.data.split_rows import SplitRows, ids_of
 from atnet.schema import GROUP, TEXT_HASH
+from atnet.table_batches import TableSource
 
 HELD_OUT: tuple[SplitName, ...] = ("validation", "test")
 """Splits that duplicates of other splits are removed from."""

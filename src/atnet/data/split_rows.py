@@ -3,7 +3,7 @@
 Letters in array names: N rows, U distinct texts.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,23 +15,10 @@ from atnet.config import SPLITS, SplitConfig
 from atnet.data.near_duplicates import NearDuplicateIndex
 from atnet.errors import DataContractError
 from atnet.schema import ID, LABEL, SPLIT, TEXT, normalize_text, text_hash
+from atnet.table_batches import TableSource
 
 Ints = NDArray[np.int64]
 NO_OFFICIAL_SPLIT = -1
-
-
-@dataclass(frozen=True, slots=True)
-class TableSource:
-    """A table that can be read more than once, in batches."""
-
-    columns: Sequence[str]
-    batches: Callable[[list[str]], Iterable[pd.DataFrame]]
-    """Reads the given columns."""
-
-    @classmethod
-    def of(cls, table: pd.DataFrame) -> "TableSource":
-        """Return a table in memory as one batch."""
-        return cls(list(table.columns), lambda columns: [table[columns]])
 
 
 @dataclass(frozen=True, slots=True)

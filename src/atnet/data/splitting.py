@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from atnet.config import SPLITS, SplitConfig, SplitName
 from atnet.data.near_duplicates import spilled_bytes
 from atnet.data.split_report import MAX_EXAMPLES, AssignedRows, hash_name, split_report
-from atnet.data.split_rows import SplitRows, TableSource, collect_rows, group_texts
+from atnet.data.split_rows import SplitRows, collect_rows, group_texts
 from atnet.errors import DataContractError
 from atnet.schema import GROUP, SPLIT, TEXT_HASH, unit_hash
+from atnet.table_batches import TableSource
 
 HASH_ORDER: tuple[SplitName, ...] = ("test", "validation", "train")
 """Splits along [0, 1): test comes first, so that another validation fraction does not change it."""

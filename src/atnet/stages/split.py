@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atnet.config import SPLITS, Params
-from atnet.data.split_rows import TableSource
 from atnet.data.splitting import SplitPlan, check_splits, needed_disk, plan_split, summarize
 from atnet.files import SPLIT_REPORT, VALIDATED_TABLE
 from atnet.files import split_table as split_file
 from atnet.spill import require_free_disk, spill_folder
 from atnet.stages.command import run_stage
 from atnet.storage import write_json
-from atnet.table_batches import read_batches, table_shape, table_writer
+from atnet.table_batches import TableSource, table_shape, table_writer
 
 
 def split(params: Params, root: Path) -> str:
@@ -23,7 +22,7 @@ def split(params: Params, root: Path) -> str:
     path = root / VALIDATED_TABLE
     shape = table_shape(path)
     require_free_disk(root, needed_disk(shape.rows, shape.bytes, params.split), f"stage split of {shape.rows:,} rows")
-    source = TableSource(shape.columns, lambda columns: read_batches(path, columns))
+    source = TableSource.at(path)
     with spill_folder(root, "split") as folder:
         plan = plan_split(source, params.split, folder)
     write_json(root / SPLIT_REPORT, plan.report)
