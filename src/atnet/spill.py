@@ -25,14 +25,14 @@ def spill_folder(root: Path, name: str) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     remove_left_over(root)
     folder = parent / f"{name}-{os.getpid()}"
-    lock = FileLock(folder.with_suffix(LOCK))
-    with lock:
+    lock_file = folder.with_suffix(LOCK)
+    with FileLock(lock_file):
         folder.mkdir()
         try:
             yield folder
         finally:
             shutil.rmtree(folder)
-    folder.with_suffix(LOCK).unlink(missing_ok=True)
+            lock_file.unlink(missing_ok=True)
 
 
 def remove_left_over(root: Path) -> None:
