@@ -64,6 +64,8 @@ STATE = Path(".atnet")
 """What commands keep between two calls: locks, checkpoints, studies, copies of the ledger. Not in git."""
 LAST_BACKUP = STATE / "backup.json"
 """When the last verified backup was written, and where."""
+SPILL = STATE / "spill"
+"""Temporary folders of stages whose data do not fit into memory."""
 FLOW_LOCK = STATE / "flow.lock"
 """Locked by a flow while it runs in the project."""
 

@@ -24,7 +24,8 @@ from atnet.schema import TEXT
 from atnet.storage import cpu_flags, load_params, read_table, whole_file, write_arrow
 from atnet.subprocesses import JsonLineChannel
 from atnet.text.encoded_split import EncodedSplit, ordered_batches
-from atnet.text.tokenization import encode, tokenize_splits
+from atnet.text.encoding import encode
+from atnet.text.tokenization import tokenize_splits
 from atnet.text.word_vectors import word_vectors
 from atnet.wide.blending import fit_temperature
 from atnet.wide.branch import fit_wide_branch

@@ -164,7 +164,8 @@ def _matching_label_map(params: Params, table: pd.DataFrame) -> tuple[Params, li
     config = fold_label_settings(params.validate_)
     if not config.label_map or LABEL not in table:
         return params, []
-    labels = fold_labels(table[LABEL])[0]
+    counts = fold_labels(table[LABEL])[0].value_counts()
+    labels = {str(label): int(rows) for label, rows in counts.items()}
     problems = _problems(lambda: check_label_map(labels, config.label_map))
     unmatched = unmatched_keys(labels, config.label_map)
     matching = {key: label for key, label in config.label_map.items() if key not in unmatched}
