@@ -156,6 +156,11 @@ class TokenizeConfig(Section):
 class VectorsConfig(Section):
     """Word vectors that initialize the embedding."""
 
+    pretrained: str
+    pretrained_words: Annotated[int, Field(ge=0, le=900_000)]
+    pretrained_source: str | None
+    pretrained_license: str | None
+    unlabeled: str
     max_tokens: Annotated[int, Field(gt=2)]
     min_frequency: Annotated[int, Field(ge=1)]
     window: Annotated[int, Field(ge=1)]
@@ -180,6 +185,7 @@ class TrainConfig(Section):
     attention: Literal["published", "rescaled", "pooled"]
     embedding_dimensions: Annotated[int, Field(ge=2)]
     initialize_from_vectors: bool
+    embedding: Literal["fine_tuned", "static", "two_channels"]
     embedding_dropout: Annotated[float, Field(ge=0, lt=1)]
     filters: Annotated[int, Field(ge=1)]
     kernel_size: Annotated[int, Field(ge=1)]

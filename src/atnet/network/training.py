@@ -13,6 +13,7 @@ import tensorflow as tf
 from atnet.config import TrainConfig
 from atnet.errors import ConfigurationError
 from atnet.network.compiled_steps import compile_inference_step, compile_training_step
+from atnet.network.layers import WordEmbedding
 from atnet.network.learning_rate import learning_rate_schedule
 from atnet.network.model import add_wide_branch, build_model
 from atnet.network.sparse_adam import SparseAdam
@@ -53,8 +54,10 @@ class Trainer:
         self._wide_logits = None if data.wide is None else data.wide.logits(data.validation)
         keras.utils.set_random_seed(config.seed)
         self.model = self._build_network(precision)
-        if data.vectors is not None and config.initialize_from_vectors and config.attention != "published":
-            self.model.get_layer("embedding").embeddings.assign(data.vectors)
+        if data.vectors is not None and self._starts_from_vectors:
+            for layer in self.model.layers:
+                if isinstance(layer, WordEmbedding):
+                    layer.embeddings.assign(data.vectors)
         self.optimizer = SparseAdam(learning_rate_schedule(config, self.steps))
         self.optimizer.build(self.model.trainable_variables)
         self._training_step = compile_training_step(self.model, self.optimizer, data.classes)
@@ -104,7 +107,14 @@ class Trainer:
     def _build_network(self, precision: str) -> keras.Model:
         data = self.data
         rows = data.vocabulary_size if data.vectors is None else len(data.vectors)
-        return build_model(self.config, vocabulary_size=rows, classes=data.classes, precision=precision)
+        dimensions = data.vectors.shape[1] if data.vectors is not None and self._starts_from_vectors else None
+        return build_model(
+            self.config, vocabulary_size=rows, classes=data.classes, dimensions=dimensions, precision=precision
+        )
+
+    @property
+    def _starts_from_vectors(self) -> bool:
+        return self.config.initialize_from_vectors and self.config.attention != "published"
 
     def _run_epoch(self, number: int, on_step: StepCallback) -> Epoch:
         rng = np.random.default_rng([self.config.seed, number])

@@ -5,16 +5,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atnet.config import SPLITS, Params
-from atnet.files import LABELS, TOKENIZE_REPORT, TOKENIZER, encoded_split, split_table
+from atnet.files import (
+    LABELS,
+    PRETRAINED_VECTORS,
+    TOKENIZE_REPORT,
+    TOKENIZER,
+    encoded_split,
+    optional_file,
+    split_table,
+)
 from atnet.stages.command import run_stage
-from atnet.storage import read_table, write_arrow, write_json, write_text
-from atnet.text.tokenization import summarize, tokenize_splits
+from atnet.storage import read_table, write_array, write_arrow, write_json, write_text
+from atnet.text.tokenization import Pretrained, summarize, tokenize_splits
+from atnet.text.vector_files import open_vectors
 
 
 def tokenize(params: Params, root: Path) -> str:
     """Fit the tokenizer, encode the splits and write both, the report last."""
     splits = {name: read_table(root / split_table(name)) for name in SPLITS}
-    tokenized = tokenize_splits(splits, params.tokenize)
+    path = optional_file(params.vectors.pretrained)
+    pretrained = None if path is None else Pretrained(open_vectors(root / path), params.vectors)
+    tokenized = tokenize_splits(splits, params.tokenize, pretrained)
+    write_array(root / PRETRAINED_VECTORS, tokenized.pretrained_VD)
     write_text(root / TOKENIZER, tokenized.tokenizer.to_str(pretty=True) + "\n")
     write_json(root / LABELS, tokenized.labels)
     for name, table in tokenized.tables.items():

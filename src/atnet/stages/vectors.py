@@ -1,29 +1,29 @@
-"""Stage `vectors`: fit word vectors on the training split."""
+"""Stage `vectors`: fit word vectors on the training split, or complete pretrained ones."""
 
-import io
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from atnet.config import Params
-from atnet.files import WORD_VECTORS, encoded_split
+from atnet.files import PRETRAINED_VECTORS, WORD_VECTORS, encoded_split
 from atnet.stages.command import run_stage
-from atnet.storage import whole_file
+from atnet.storage import read_array, write_array
 from atnet.text.encoded_split import EncodedSplit
-from atnet.text.word_vectors import word_vectors
+from atnet.text.word_vectors import complete_vectors, word_vectors
+
+logger = logging.getLogger(__name__)
 
 
 def vectors(params: Params, root: Path) -> str:
-    """Fit the word vectors that the embedding starts from."""
+    """Write the word vectors that the embedding starts from."""
     train = EncodedSplit.load(root / encoded_split("train"))
-    fitted = word_vectors(train, params.vectors, dimensions=params.train.embedding_dimensions)
-    # Not directly to the file: on a full disk NumPy would fail without giving the reason.
-    contents = io.BytesIO()
-    np.save(contents, fitted)
-    with whole_file(root / WORD_VECTORS) as partial:
-        partial.write_bytes(contents.getbuffer())
+    pretrained_VD = read_array(root / PRETRAINED_VECTORS)
+    if len(pretrained_VD):
+        fitted = complete_vectors(pretrained_VD, train, params.vectors)
+    else:
+        fitted = word_vectors(train, params.vectors, dimensions=params.train.embedding_dimensions)
+    write_array(root / WORD_VECTORS, fitted)
     return f"{fitted.shape[0]:,} vectors of {fitted.shape[1]} values"
 
 

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import Model, WordLevel
 
-from atnet.config import SplitName, TokenizeConfig
+from atnet.config import SplitName, TokenizeConfig, VectorsConfig
 from atnet.errors import DataContractError
 from atnet.schema import ID, LABEL, RATING, TEXT, TEXT_HASH, WEIGHT
+from atnet.text.pretrained import summarize as summarize_pretrained
+from atnet.text.pretrained import widen_tokenizer
 from atnet.text.subwords import bpe_model, frequent_characters, subword_normalizer, subword_splitter, unigram_model
+from atnet.text.vector_streams import VectorStream
 from atnet.text.word_splitting import (
     PADDING,
     PADDING_ID,
@@ -45,15 +48,34 @@ class TokenizedSplits:
     """Sorted; the position is the class id."""
     tables: Mapping[SplitName, pa.Table]
     report: dict[str, Any]
+    pretrained_VD: np.ndarray
+    """Vectors of the first V tokens from the user's file, NaN where it has none; (0, 0) without a file."""
 
 
-def tokenize_splits(splits: Mapping[SplitName, pd.DataFrame], config: TokenizeConfig) -> TokenizedSplits:
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """Word vectors of the user's, and the section that says how to use them."""
+
+    stream: VectorStream
+    config: VectorsConfig
+
+
+def tokenize_splits(
+    splits: Mapping[SplitName, pd.DataFrame], config: TokenizeConfig, pretrained: Pretrained | None = None
+) -> TokenizedSplits:
     """Fit the tokenizer and choose the maximum length on train, then encode all splits.
 
     Raises:
-        DataContractError: if no word of train is frequent enough, or a label never occurs in train.
+        DataContractError: if no word of train is frequent enough, a label never occurs in train, or the pretrained
+            vectors have no word of train.
+        DataFileError: if the file of the pretrained vectors is damaged.
     """
-    tokenizer = fit_tokenizer(splits["train"][TEXT].tolist(), config)
+    train_texts = splits["train"][TEXT].tolist()
+    tokenizer = fit_tokenizer(train_texts, config)
+    vectors_VD, extra = np.zeros((0, 0), np.float32), {}
+    if pretrained is not None:
+        widened = widen_tokenizer(tokenizer, train_texts, pretrained.stream, pretrained.config)
+        vectors_VD, extra = widened.vectors_VD, {"pretrained": widened.report}
     labels = sorted(splits["train"][LABEL].unique().tolist())
     tokens = {name: encode(tokenizer, split[TEXT].tolist()) for name, split in splits.items()}
     max_length = choose_max_length(_lengths(tokens["train"]), config)
@@ -67,7 +89,9 @@ def tokenize_splits(splits: Mapping[SplitName, pd.DataFrame], config: TokenizeCo
             "vocabulary_size": tokenizer.get_vocab_size(),
             "max_length": max_length,
             "splits": {name: _describe(tokens[name], max_length) for name in splits},
+            **extra,
         },
+        pretrained_VD=vectors_VD,
     )
 
 
@@ -108,10 +132,11 @@ def summarize(tokenized: TokenizedSplits) -> str:
     """Return in one line the size of the vocabulary and the share of unknown tokens."""
     report = tokenized.report
     unknown = report["splits"]["validation"]["unknown_rate"]
-    return (
+    line = (
         f"{report['vocabulary_size']:,} {report['kind']} tokens, {unknown:.1%} of the validation tokens unknown, "
         f"at most {report['max_length']} per text"
     )
+    return f"{line}; {summarize_pretrained(report['pretrained'])}" if "pretrained" in report else line
 
 
 def _fit_model(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizeConfig) -> Model:
