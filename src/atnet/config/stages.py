@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from atnet.config.section import (
     Fraction,
@@ -12,6 +12,7 @@ from atnet.config.section import (
     Section,
     Severity,
 )
+from atnet.files import NO_FILE
 
 
 class ColumnsConfig(Section):
@@ -167,6 +168,14 @@ class VectorsConfig(Section):
     init_std: PositiveNumber
     seed: int
 
+    @field_validator("pretrained", "unlabeled", mode="before")
+    @classmethod
+    def _is_path(cls, value: object) -> object:
+        # DVC stops without a message at a dependency that is null or empty.
+        if value is None or value == "":
+            raise ValueError(f"write a path, or {NO_FILE} for no file")
+        return value
+
 
 class BaselineConfig(Section):
     """The linear models that AtNet must beat."""
@@ -204,6 +213,16 @@ class TrainConfig(Section):
     soft_target_slope: PositiveNumber | None
     precision: Literal["auto", "float32", "bfloat16"]
     length_buckets: bool
+
+    @model_validator(mode="after")
+    def _embedding_has_vectors(self) -> "TrainConfig":
+        starts_from_vectors = self.initialize_from_vectors and self.attention != "published"
+        if self.embedding != "fine_tuned" and not starts_from_vectors:
+            raise ValueError(
+                f"embedding: {self.embedding} needs word vectors to start from: set initialize_from_vectors to true "
+                "and attention to another value than published, or embedding to fine_tuned"
+            )
+        return self
 
 
 class EvaluateConfig(Section):

@@ -94,7 +94,7 @@ def select_vectors(
     for position, (raw, values) in enumerate(stream.records()):
         word = raw.decode("utf-8", errors="replace")
         form = word if word in wanted else tokenizer.normalizer.normalize_str(word)
-        if form in wanted or (position < first_words and _is_one_word(form, tokenizer)):
+        if form in wanted or (position < first_words and is_one_word(form, tokenizer)):
             chosen[form] = None
         elif form not in lowercase:
             continue
@@ -107,6 +107,14 @@ def select_vectors(
     words = list(chosen)
     matrix = np.stack([vectors[word] for word in words]) if words else np.zeros((0, stream.dimensions), np.float32)
     return WordVectors(words, matrix, position + 1)
+
+
+def is_one_word(form: str, tokenizer: Tokenizer) -> bool:
+    """Return whether texts can contain the word as one token; a phrase with "_" is written with a space in texts."""
+    if "_" in form:
+        return False
+    pieces = tokenizer.pre_tokenizer.pre_tokenize_str(form)
+    return len(pieces) == 1 and pieces[0][0] == form
 
 
 def summarize(report: dict[str, Any]) -> str:
@@ -138,11 +146,3 @@ def _coverage(own_words: Sequence[str], row_of: Collection[str], counts: dict[st
             100 * share,
         )
     return {"known_words": len(known), "known_tokens": round(share, 6)}
-
-
-def _is_one_word(form: str, tokenizer: Tokenizer) -> bool:
-    """Return whether texts can contain the word as one token; a phrase with "_" is written with a space in texts."""
-    if "_" in form:
-        return False
-    pieces = tokenizer.pre_tokenizer.pre_tokenize_str(form)
-    return len(pieces) == 1 and pieces[0][0] == form

@@ -101,17 +101,23 @@ def fit_tokenizer(texts: Sequence[str], config: TokenizeConfig) -> Tokenizer:
     Raises:
         DataContractError: if no word is frequent enough.
     """
-    tokenizer = Tokenizer(WordLevel({PADDING: PADDING_ID, UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
-    normalizer = text_normalizer(lowercase=config.lowercase, strip_accents=config.strip_accents)
-    by_word = config.kind == "word"
-    tokenizer.normalizer = normalizer if by_word else subword_normalizer(normalizer)
-    tokenizer.pre_tokenizer = word_splitter() if by_word else subword_splitter()
+    tokenizer = new_tokenizer(config)
     tokenizer.model = _fit_model(tokenizer, texts, config)
     if tokenizer.get_vocab_size() <= UNKNOWN_ID + 1:
         raise DataContractError(
             f"No word occurs {config.min_frequency} times in the {len(texts)} training texts. "
             "Lower tokenize.min_frequency or add texts."
         )
+    return tokenizer
+
+
+def new_tokenizer(config: TokenizeConfig) -> Tokenizer:
+    """Return a tokenizer that normalizes and splits texts as configured, without a vocabulary."""
+    tokenizer = Tokenizer(WordLevel({PADDING: PADDING_ID, UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
+    normalizer = text_normalizer(lowercase=config.lowercase, strip_accents=config.strip_accents)
+    by_word = config.kind == "word"
+    tokenizer.normalizer = normalizer if by_word else subword_normalizer(normalizer)
+    tokenizer.pre_tokenizer = word_splitter() if by_word else subword_splitter()
     return tokenizer
 
 

@@ -9,16 +9,9 @@ from typing import Any
 import numpy as np
 
 from atnet.errors import DataFileError
-from atnet.text.vector_streams import (
-    FLOAT_BYTES,
-    KEY,
-    BinaryVectors,
-    MatrixVectors,
-    TextVectors,
-    VectorStream,
-    is_number,
-    read_start,
-)
+from atnet.text.binary_vectors import FLOAT_BYTES, BinaryVectors, MatrixVectors
+from atnet.text.text_vectors import TextVectors
+from atnet.text.vector_streams import KEY, VectorStream, is_number, read_start
 
 MATRIX_SUFFIXES = (".npy", ".safetensors")
 VOCABULARY_SUFFIXES = (".vocab", ".txt", ".json")
@@ -105,7 +98,9 @@ def _is_binary(rest: bytes, dimensions: int) -> bool:
     word, space, values = rest.partition(b" ")
     first = values[: dimensions * FLOAT_BYTES]
     complete = bool(space) and len(first) == dimensions * FLOAT_BYTES and 0 < len(word) < 1000
-    return complete and bool(np.isfinite(np.frombuffer(first, "<f4")).all())
+    # Digits and spaces are finite numbers too, if read as float32.
+    is_text = all(9 <= byte <= 126 for byte in first)
+    return complete and not is_text and bool(np.isfinite(np.frombuffer(first, "<f4")).all())
 
 
 def _formats() -> str:
