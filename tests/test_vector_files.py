@@ -134,11 +134,14 @@ DAMAGED_TEXT = {
     "a line of another dimension": ("".join([*LINES[:2], "short 1 2 3\n", *LINES[3:]]), r"line 3 has 3 values"),
     "a line with a value too many": ("".join([*LINES[:2], LINES[2].strip() + " 0.5\n"]), r"line 3 has 8 values"),
     "a truncated line": (text_lines()[:-30], r"line 5 has \d values after the word, the lines before it have 7"),
-    "a value that is not a number": (text_lines().replace(LINES[3].split()[2], "x1"), r"line 4: .*x1.* is not a number"),
+    "a value that is not a number": (
+        text_lines().replace(LINES[3].split()[2], "x1"),
+        r"line 4: .*x1.* is not a number",
+    ),
     "an infinite value": (text_lines().replace(LINES[1].split()[2], "inf"), r"line 2: a value is not a finite number"),
     "fewer lines than the header says": ("9 7\n" + text_lines(), r"has 5 vectors, but its header says 9"),
     "a header of another dimension": ("5 9\n" + text_lines(), r"line 2 has 7 values after the word, but its header"),
-    "no numbers": ("once upon a time\nthere was\n", r"line 1 is not a word and its numbers"),
+    "prose": ("once upon a time\nthere was\n", r"line 1 is not a word and its numbers"),
     "nothing": ("\n \n", r"is empty"),
     "a .dvc file": ("outs:\n- md5: 0\n", r"is a .dvc file"),
 }

@@ -76,13 +76,12 @@ def check_inputs(params: Params) -> list[str]:
         return [missing, *check_vector_inputs(params, None, Path())]
     texts = _read(params)
     params, problems = _matching_label_map(params, texts.table)
-    vector_lines: list[str] = []
-    problems += _problems(
-        lambda: check_label_source(params.data.columns, params.validate_),
-        lambda: vector_lines.extend(check_vector_inputs(params, texts.table, Path())),
-    )
+    problems += _problems(lambda: check_label_source(params.data.columns, params.validate_))
     result = validate_table(texts.table, params.validate_, _runner(params))
-    _raise([*problems, *_data_problems(path, texts, result, params, labels_known=bool(problems))])
+    vector_lines: list[str] = []
+    vector_problems = _problems(lambda: vector_lines.extend(check_vector_inputs(params, texts.table, Path())))
+    data_problems = _data_problems(path, texts, result, params, labels_known=bool(problems))
+    _raise([*problems, *data_problems, *vector_problems])
     return [
         _summary(path, result),
         *(f"warning: {warning}" for warning in describe_warnings(result)),
@@ -195,8 +194,11 @@ def _problems(*checks: Callable[[], None]) -> list[AtnetError]:
 
 def _raise(problems: Sequence[AtnetError]) -> None:
     """Raise all problems as one error, of the type of the first."""
+    if len(problems) == 1:
+        raise problems[0]
     if problems:
-        raise type(problems[0])("\n".join(map(str, problems)))
+        kind = type(problems[0])
+        raise (DataContractError if issubclass(kind, DataContractError) else kind)("\n".join(map(str, problems)))
 
 
 def _summary(path: Path, result: ValidationResult) -> str:

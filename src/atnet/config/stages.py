@@ -207,6 +207,7 @@ class TrainConfig(Section):
     patience: Annotated[int, Field(ge=1)]
     min_delta: Annotated[float, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1)]
+    min_steps: Annotated[int, Field(ge=1)]
     learning_rate: PositiveNumber
     schedule: Literal["constant", "cosine"]
     class_weights: Literal["none", "balanced"]

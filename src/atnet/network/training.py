@@ -30,6 +30,8 @@ from atnet.text.encoded_split import (
 from atnet.wide.blending import blend, fit_weights, log_loss
 
 VALIDATION_BATCH = 256
+MIN_BATCH = 8
+"""Batches of a small training split do not become smaller."""
 
 StepCallback = Callable[[int, int, float], None]
 """Called after each step with the steps done, the steps of the epoch and the mean loss so far."""
@@ -64,9 +66,15 @@ class Trainer:
         self._inference_step = compile_inference_step(self.model)
 
     @property
+    def batch_size(self) -> int:
+        """Texts per step; fewer than configured where an epoch would have less than `min_steps`."""
+        enough_steps = max(len(self.data.train) // self.config.min_steps, MIN_BATCH)
+        return min(self.config.batch_size, enough_steps)
+
+    @property
     def steps(self) -> int:
         """Batches of one epoch."""
-        return -(-len(self.data.train) // self.config.batch_size)
+        return -(-len(self.data.train) // self.batch_size)
 
     def run(
         self, state: TrainingState, *, on_epoch: Callable[[TrainingState], None], on_step: StepCallback
@@ -120,7 +128,7 @@ class Trainer:
         rng = np.random.default_rng([self.config.seed, number])
         train, pad_to = self.data.train, self.data.pad_to
         bucketed = self.config.length_buckets and pad_to is None
-        batches = training_batches(train.lengths, batch_size=self.config.batch_size, bucketed=bucketed, rng=rng)
+        batches = training_batches(train.lengths, batch_size=self.batch_size, bucketed=bucketed, rng=rng)
         losses, total = [], 0.0
         for step, rows in enumerate(batches, start=1):
             loss = float(self._training_step(train.padded(rows, pad_to), self.targets[rows], self.row_weights[rows]))
