@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import Model, WordLevel
 
-from atnet.config import SplitName, TokenizeConfig
+from atnet.config import SplitName, TokenizeConfig, VectorsConfig
 from atnet.errors import DataContractError
 from atnet.schema import LABEL, TEXT
 from atnet.table_batches import TableSource
 from atnet.text.encoding import ENCODED_COLUMNS, EncodedRows
+from atnet.text.pretrained import summarize as summarize_pretrained
+from atnet.text.pretrained import widen_tokenizer
 from atnet.text.subwords import bpe_model, frequent_characters, subword_normalizer, subword_splitter, unigram_model
+from atnet.text.vector_streams import VectorStream
 from atnet.text.word_splitting import (
     PADDING,
     PADDING_ID,
@@ -45,29 +48,54 @@ class TokenizedSplits:
     """Sorted; the position is the class id."""
     tables: Mapping[SplitName, pa.Table]
     report: dict[str, Any]
+    pretrained_VD: np.ndarray
+    """Vectors of the first V tokens from the user's file, NaN where it has none; (0, 0) without a file."""
 
 
-def tokenize_splits(splits: Mapping[SplitName, pd.DataFrame], config: TokenizeConfig) -> TokenizedSplits:
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """Word vectors of the user's, and the section that says how to use them."""
+
+    stream: VectorStream
+    config: VectorsConfig
+
+
+def tokenize_splits(
+    splits: Mapping[SplitName, pd.DataFrame], config: TokenizeConfig, pretrained: Pretrained | None = None
+) -> TokenizedSplits:
     """Tokenize splits in memory, see `tokenize_batches`."""
     sources = {name: TableSource.of(split) for name, split in splits.items()}
     with TemporaryDirectory() as folder:
         # What is mapped stays readable without the folder.
-        return tokenize_batches(sources, config, Path(folder))
+        return tokenize_batches(sources, config, Path(folder), pretrained)
 
 
-def tokenize_batches(splits: Mapping[SplitName, TableSource], config: TokenizeConfig, folder: Path) -> TokenizedSplits:
+def tokenize_batches(
+    splits: Mapping[SplitName, TableSource],
+    config: TokenizeConfig,
+    folder: Path,
+    pretrained: Pretrained | None = None,
+) -> TokenizedSplits:
     """Fit the tokenizer and choose the maximum length on train, then encode all splits.
 
     Args:
         splits: the three splits.
         config: kind and size of the vocabulary, and the maximum length.
         folder: an empty folder for the encoded rows, from which the long columns of the tables are mapped.
+        pretrained: word vectors by whose words the vocabulary is widened.
 
     Raises:
-        DataContractError: if no word of train is frequent enough, or a label never occurs in train.
+        DataContractError: if no word of train is frequent enough, a label never occurs in train, or the pretrained
+            vectors have no word of train.
+        DataFileError: if the file of the pretrained vectors is damaged.
     """
     train = splits["train"]
     tokenizer = fit_tokenizer_to(train, config)
+    vectors_VD, extra = np.zeros((0, 0), np.float32), {}
+    if pretrained is not None:
+        counts = count_batches(_texts(train), tokenizer.normalizer, tokenizer.pre_tokenizer)
+        widened = widen_tokenizer(tokenizer, counts, pretrained.stream, pretrained.config)
+        vectors_VD, extra = widened.vectors_VD, {"pretrained": widened.report}
     labels = sorted(set().union(*(batch[LABEL].unique() for batch in train.batches([LABEL]))))
     rows = {}
     for name, split in splits.items():
@@ -85,7 +113,9 @@ def tokenize_batches(splits: Mapping[SplitName, TableSource], config: TokenizeCo
             "vocabulary_size": tokenizer.get_vocab_size(),
             "max_length": max_length,
             "splits": {name: _describe(encoded, max_length) for name, encoded in rows.items()},
+            **extra,
         },
+        pretrained_VD=vectors_VD,
     )
 
 
@@ -100,11 +130,7 @@ def fit_tokenizer_to(train: TableSource, config: TokenizeConfig) -> Tokenizer:
     Raises:
         DataContractError: if no word is frequent enough.
     """
-    tokenizer = Tokenizer(WordLevel({PADDING: PADDING_ID, UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
-    normalizer = text_normalizer(lowercase=config.lowercase, strip_accents=config.strip_accents)
-    by_word = config.kind == "word"
-    tokenizer.normalizer = normalizer if by_word else subword_normalizer(normalizer)
-    tokenizer.pre_tokenizer = word_splitter() if by_word else subword_splitter()
+    tokenizer = new_tokenizer(config)
     tokenizer.model = _fit_model(tokenizer, train, config)
     if tokenizer.get_vocab_size() <= UNKNOWN_ID + 1:
         texts = sum(len(batch) for batch in train.batches([TEXT]))
@@ -112,6 +138,16 @@ def fit_tokenizer_to(train: TableSource, config: TokenizeConfig) -> Tokenizer:
             f"No word occurs {config.min_frequency} times in the {texts} training texts. "
             "Lower tokenize.min_frequency or add texts."
         )
+    return tokenizer
+
+
+def new_tokenizer(config: TokenizeConfig) -> Tokenizer:
+    """Return a tokenizer that normalizes and splits texts as configured, without a vocabulary."""
+    tokenizer = Tokenizer(WordLevel({PADDING: PADDING_ID, UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
+    normalizer = text_normalizer(lowercase=config.lowercase, strip_accents=config.strip_accents)
+    by_word = config.kind == "word"
+    tokenizer.normalizer = normalizer if by_word else subword_normalizer(normalizer)
+    tokenizer.pre_tokenizer = word_splitter() if by_word else subword_splitter()
     return tokenizer
 
 
@@ -132,10 +168,11 @@ def summarize(tokenized: TokenizedSplits) -> str:
     """Return in one line the size of the vocabulary and the share of unknown tokens."""
     report = tokenized.report
     unknown = report["splits"]["validation"]["unknown_rate"]
-    return (
+    line = (
         f"{report['vocabulary_size']:,} {report['kind']} tokens, {unknown:.1%} of the validation tokens unknown, "
         f"at most {report['max_length']} per text"
     )
+    return f"{line}; {summarize_pretrained(report['pretrained'])}" if "pretrained" in report else line
 
 
 def _fit_model(tokenizer: Tokenizer, train: TableSource, config: TokenizeConfig) -> Model:
