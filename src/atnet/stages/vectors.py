@@ -13,7 +13,7 @@ from atnet.schema import TEXT
 from atnet.stages.command import run_stage
 from atnet.storage import read_array, read_table, reading, write_array
 from atnet.text.encoded_split import EncodedSplit
-from atnet.text.tokenization import encode
+from atnet.text.encoding import encode
 from atnet.text.word_vectors import complete_vectors, word_vectors
 
 
