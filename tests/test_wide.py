@@ -19,6 +19,7 @@ from atnet.text.ngrams import (
     ngram_tokens,
     word_ngram_ids,
 )
+from atnet.text.training_targets import TrainingTargets
 from atnet.wide.branch import WideBranch, fit_wide_branch, select_branch
 from atnet.wide.ngram_layers import TABLES, BlendLogits, WideNgrams
 from tests.encoded import VOCABULARY, WORDS, encoded_split, pad, random_wide_branch, split_of_texts
@@ -38,7 +39,7 @@ def fit(
         train,
         validation or train,
         words=words,
-        targets=np.eye(classes, dtype=np.float32)[train.labels],
+        targets=TrainingTargets(np.eye(classes, dtype=np.float32)[train.labels]),
         row_weights=np.ones(len(train), np.float32),
         regularization=regularization,
     )

@@ -8,6 +8,8 @@
 | split   | string  | official split: train, validation or test; if the file has it |
 | rating  | float64 | signed strength of the label; if the file has it              |
 | weight  | float64 | sample weight in training; if the file has it                 |
+| teacher: <label> | float64 | the teacher's probability of a label, null for a row without; if the file has it |
+| hard_label | bool | false if the label is only the teacher's most probable one; only with a teacher |
 | others  | string  | slice columns, with their names in the data file              |
 
 Stage `split` adds two: `group` (near duplicates share it) and `text_hash` (of the normalized text).
@@ -15,6 +17,7 @@ Stage `split` adds two: `group` (near duplicates share it) and `text_hash` (of t
 
 import hashlib
 import unicodedata
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -24,16 +27,37 @@ LABEL = "label"
 SPLIT = "split"
 RATING = "rating"
 WEIGHT = "weight"
+HARD_LABEL = "hard_label"
+TEACHER_PREFIX = "teacher: "
+"""Start of the names of the columns with a teacher's probabilities."""
 GROUP = "group"
 TEXT_HASH = "text_hash"
 BUILT_IN_SLICES = ("length", "unknown words")
 """Slices of every test split, in addition to the slice columns."""
-CANONICAL = (ID, TEXT, LABEL, SPLIT, RATING, WEIGHT, GROUP, TEXT_HASH)
+CANONICAL = (ID, TEXT, LABEL, SPLIT, RATING, WEIGHT, HARD_LABEL, GROUP, TEXT_HASH)
 
 
 def slice_columns(table: pd.DataFrame) -> list[str]:
     """Return the columns by which metrics are broken down: all that are not canonical."""
-    return [column for column in table.columns if column not in CANONICAL]
+    return [column for column in table.columns if column not in CANONICAL and not column.startswith(TEACHER_PREFIX)]
+
+
+def teacher_column(label: str) -> str:
+    """Return the name of the column with the teacher's probabilities of a label."""
+    return f"{TEACHER_PREFIX}{label}"
+
+
+def teacher_labels(columns: Iterable[str]) -> list[str]:
+    """Return the labels of the teacher columns among these, sorted; empty without a teacher."""
+    return sorted(name.removeprefix(TEACHER_PREFIX) for name in columns if name.startswith(TEACHER_PREFIX))
+
+
+def labeled_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose label does not come from a teacher, without the teacher's columns."""
+    if HARD_LABEL not in table:
+        return table
+    added = [HARD_LABEL, *map(teacher_column, teacher_labels(table.columns))]
+    return table[table[HARD_LABEL]].drop(columns=added).reset_index(drop=True)
 
 
 def normalize_text(text: str) -> str:

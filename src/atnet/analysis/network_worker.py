@@ -100,7 +100,7 @@ def _predict(trainer: Trainer, encoded: EncodedSplit) -> np.ndarray:
     network = trainer.network(state)
 
     def logits(split: EncodedSplit) -> np.ndarray:
-        logits_NC = np.zeros((len(split), trainer.targets.shape[1]), np.float32)
+        logits_NC = np.zeros((len(split), trainer.data.classes), np.float32)
         for rows in ordered_batches(split.lengths, BATCH_TEXTS):
             logits_NC[rows] = network(split.padded(rows, trainer.data.pad_to), training=False)["logits"]
         return logits_NC

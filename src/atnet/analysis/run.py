@@ -25,7 +25,7 @@ from atnet.config import Params, SplitName
 from atnet.errors import ConfigurationError, DataFileError
 from atnet.files import split_table
 from atnet.report.sentences import display_name
-from atnet.schema import LABEL, RATING, SPLIT
+from atnet.schema import LABEL, RATING, SPLIT, labeled_rows
 from atnet.storage import read_table, write_csv, write_json, write_text
 
 LEARNING_CURVE, LABEL_ISSUES = "learning_curve", "label_issues"
@@ -87,7 +87,7 @@ def analyze_labels(params: Params, folder: Path, model: str) -> tuple[LabelIssue
 
 
 def read_split(name: SplitName) -> pd.DataFrame:
-    """Read a split of the pipeline.
+    """Read the rows of a split of the pipeline that have a label of their own; a teacher takes no part.
 
     Raises:
         DataFileError: if the pipeline has not written it yet.
@@ -95,7 +95,7 @@ def read_split(name: SplitName) -> pd.DataFrame:
     path = split_table(name)
     if not path.exists():
         raise DataFileError(f"{path} is missing: there is no data to analyze yet. Run `make pipeline` first.")
-    return read_table(path)
+    return labeled_rows(read_table(path))
 
 
 def _run_tasks(model: str, learner: Learner, tasks: Sequence[Task]) -> list[TaskPredictions]:

@@ -18,9 +18,10 @@ from atnet.data.label_checks import (
 )
 from atnet.data.label_mapping import expected_labels, fold_label_settings, fold_labels, map_labels
 from atnet.data.own_expectations import load_own_expectations, missing_expectations_error
-from atnet.data.quality_report import describe_failures, describe_warnings, notes, top_reasons
+from atnet.data.quality_report import describe_failures, describe_warnings, notes, teacher_only, top_reasons
 from atnet.data.reader import LabeledTexts, read_labeled_texts
 from atnet.data.reading_settings import settings_to_read
+from atnet.data.teacher import check_teacher_labels
 from atnet.data.validation import ValidationResult, validate_table
 from atnet.diagnosis.foreign_files import require_no_foreign_files
 from atnet.diagnosis.pipeline import require_runnable
@@ -81,6 +82,7 @@ def check_inputs(params: Params) -> list[str]:
     vector_lines: list[str] = []
     vector_problems = _problems(lambda: vector_lines.extend(check_vector_inputs(params, texts.table, Path())))
     data_problems = _data_problems(path, texts, result, params, labels_known=bool(problems))
+    problems += _problems(lambda: check_teacher_labels(result.statistics.labels, params.data.columns.teacher))
     _raise([*problems, *data_problems, *vector_problems])
     return [
         _summary(path, result),
@@ -208,4 +210,5 @@ def _summary(path: Path, result: ValidationResult) -> str:
     quarantined = f", {statistics.quarantined:,} quarantined ({top_reasons(result)})" if statistics.quarantined else ""
     labels = sorted(statistics.labels)
     names = ", ".join(labels[:MAX_LABELS]) + (", …" if len(labels) > MAX_LABELS else "")
-    return f"{path}: {statistics.read:,} rows{excluded}{quarantined}, {len(labels)} labels ({names})."
+    rows = f"{statistics.read:,} rows{teacher_only(result)}{excluded}{quarantined}"
+    return f"{path}: {rows}, {len(labels)} labels ({names})."

@@ -24,7 +24,17 @@ class ColumnsConfig(Section):
     split: str | None
     rating: str | None
     weight: str | None
+    teacher: dict[str, str] | None = None
     slices: list[str]
+
+    @model_validator(mode="after")
+    def _teacher_has_columns(self) -> "ColumnsConfig":
+        columns = list((self.teacher or {}).values())
+        if self.teacher is not None and len(columns) < 2:
+            raise ValueError("teacher has fewer than two labels: write {label: column, ...}, or null for no teacher")
+        if len(set(columns)) < len(columns):
+            raise ValueError("teacher names a column twice: each label has its own column of probabilities")
+        return self
 
 
 class DataConfig(Section):
@@ -212,6 +222,8 @@ class TrainConfig(Section):
     schedule: Literal["constant", "cosine"]
     class_weights: Literal["none", "balanced"]
     soft_target_slope: PositiveNumber | None
+    teacher_weight: Fraction
+    teacher_temperature: Annotated[float, Field(ge=1, le=20)]
     precision: Literal["auto", "float32", "bfloat16"]
     length_buckets: bool
 

@@ -1,6 +1,7 @@
 """Validate the rows of a batch: a function of the batch alone, whose results are merged over all batches.
 
-The order of work in a batch: cut long texts, map labels, measure the rows, check them, divide them.
+The order of work in a batch: cut long texts, map labels, label the rest by the teacher, measure the rows, check them,
+divide them.
 """
 
 from collections import Counter
@@ -18,7 +19,8 @@ from atnet.data.long_texts import cut_long_texts
 from atnet.data.row_statistics import row_frame
 from atnet.data.row_tallies import RowTallies, check_frame
 from atnet.data.table_statistics import text_keys
-from atnet.schema import ID, LABEL, SPLIT, TEXT
+from atnet.data.teacher import label_by_teacher
+from atnet.schema import ID, LABEL, SPLIT, TEXT, labeled_rows
 
 MAX_EXAMPLES = 5
 """Failing rows kept as examples for each check."""
@@ -43,7 +45,10 @@ class RowCounts:
     rows: int
     quarantined: int
     labels: Counts
-    """Rows of each final label, invalid rows included, in the order of their first occurrence."""
+    """Rows of each final label, invalid rows included, in the order of their first occurrence; without rows that only
+    the teacher labels."""
+    teacher_only: int
+    """Valid rows that only the teacher labels."""
     excluded: Counts
     """Rows excluded by each rule, without quarantined ones."""
     quarantined_by_split: Counts
@@ -59,6 +64,7 @@ class RowCounts:
         """Add the counts of later rows."""
         self.rows += other.rows
         self.quarantined += other.quarantined
+        self.teacher_only += other.teacher_only
         for mine, its in (
             (self.labels, other.labels),
             (self.excluded, other.excluded),
@@ -79,13 +85,15 @@ class CheckedRows:
 
     valid: pd.DataFrame
     """Canonical rows with the final labels."""
+    labeled: pd.Series
+    """The labels of the valid rows, without those that only the teacher labels."""
     quarantine: pd.DataFrame
     """id, text, label (as in the file), row (position in the file, from 1), reasons (names of checks)."""
     counts: RowCounts
     lengths: pd.DataFrame
     """Characters and words of each valid text, int32."""
     keys: NDArray[np.uint64]
-    """Of the text of each valid row."""
+    """Of the text of each row in `labeled`."""
 
 
 def check_batch(batch: pd.DataFrame, config: ValidateConfig, facts: BatchFacts) -> CheckedRows:
@@ -99,7 +107,7 @@ def check_batch(batch: pd.DataFrame, config: ValidateConfig, facts: BatchFacts) 
         facts: what the batch needs to know of the whole table.
     """
     cut = cut_long_texts(batch, config)
-    labeled = map_labels(cut.table, config)
+    labeled = label_by_teacher(map_labels(cut.table, config))
     measured = row_frame(labeled.table, labeled.excluded_by, facts.earlier_ids)
     checked = check_frame(measured, row_checks(config))
     own = {check: pd.Series(batch.index.isin(rows), index=batch.index) for check, rows in facts.own_failing.items()}
@@ -108,10 +116,12 @@ def check_batch(batch: pd.DataFrame, config: ValidateConfig, facts: BatchFacts) 
     quarantined = reasons.notna()
     is_valid = ~quarantined & labeled.excluded_by.isna()
     valid = labeled.table[is_valid]
+    valid_labeled = labeled_rows(valid)
     counts = RowCounts(
         rows=len(batch),
         quarantined=int(quarantined.sum()),
-        labels=_count(labeled.table[LABEL]),
+        labels=_count(labeled_rows(labeled.table)[LABEL]),
+        teacher_only=len(valid) - len(valid_labeled),
         excluded=_count(labeled.excluded_by[~quarantined]),
         quarantined_by_split=_count(batch[SPLIT][quarantined]) if SPLIT in batch else Counter(),
         cut=Counter(cut.by_split if SPLIT in batch else {"": cut.rows}),
@@ -123,10 +133,11 @@ def check_batch(batch: pd.DataFrame, config: ValidateConfig, facts: BatchFacts) 
     )
     return CheckedRows(
         valid=valid,
+        labeled=valid_labeled[LABEL],
         quarantine=rows_as_read(batch[quarantined]).assign(reasons=reasons[quarantined].reset_index(drop=True)),
         counts=counts,
         lengths=measured.loc[is_valid, ["characters", "words"]].astype("int32"),
-        keys=text_keys(valid).to_numpy(),
+        keys=text_keys(valid_labeled).to_numpy(),
     )
 
 

@@ -1,7 +1,7 @@
 """Propose settings of `data.columns` for a file that lacks the configured columns."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from atnet.config import ColumnsConfig, ValidateConfig
@@ -9,6 +9,7 @@ from atnet.schema import ID, LABEL, RATING, SPLIT, TEXT, WEIGHT
 
 MAX_LISTED = 20
 """Columns listed in a message."""
+TEACHER = "teacher"
 CLOSE, VERY_CLOSE = 0.5, 0.8
 """How similar a name must be that is proposed in place of a required or an optional column."""
 USUAL_NAMES = {
@@ -48,6 +49,8 @@ def column_settings(columns: ColumnsConfig) -> Iterator[tuple[str, str]]:
         name = getattr(columns, key)
         if name is not None:
             yield f"data.columns.{key}", name
+    for name in (columns.teacher or {}).values():
+        yield f"data.columns.{TEACHER}", name
     for name in columns.slices:
         yield "data.columns.slices", name
 
@@ -67,6 +70,7 @@ def propose_settings(present: Sequence[str], columns: ColumnsConfig) -> list[Set
         if name is not None and name not in present:
             value = _required(key, name, present) if key in USUAL_NAMES else _optional(name, present)
             settings.append(Setting(f"data.columns.{key}", value, f"there is no column {name!r}"))
+    settings += _teacher_setting(present, columns.teacher or {})
     missing = [name for name in columns.slices if name not in present]
     if missing:
         slices = [name for name in columns.slices if name in present]
@@ -84,6 +88,16 @@ def propose_label_settings(
     yield Setting("validate.label_from_rating", "null", "labels come from the label column instead")
     if columns.label is None:
         yield Setting("data.columns.label", _required(LABEL, LABEL, present), "the column of the labels")
+
+
+def _teacher_setting(present: Sequence[str], teacher: Mapping[str, str]) -> Iterator[Setting]:
+    """Yield the setting of the teacher's columns if some are missing: null unless each has almost the name of one."""
+    missing = [name for name in teacher.values() if name not in present]
+    if missing:
+        names = {label: name if name in present else _optional(name, present) for label, name in teacher.items()}
+        is_known = "null" not in names.values() and len(set(names.values())) == len(names)
+        value = "{" + ", ".join(f"{label}: {name}" for label, name in names.items()) + "}" if is_known else "null"
+        yield Setting(f"data.columns.{TEACHER}", value, f"there is no column {', '.join(map(repr, missing))}")
 
 
 def _required(key: str, name: str, present: Sequence[str]) -> str:

@@ -1,16 +1,16 @@
 """Map the columns of the data file to the canonical table (see `atnet.schema`): names, types and missing columns."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from atnet.config import ColumnsConfig, SplitName
 from atnet.data.column_settings import column_settings, listed_columns, propose_settings
+from atnet.data.column_values import InvalidColumnsError, InvalidValuesError, blank_to_null, literal, numbers
+from atnet.data.teacher import teacher_probabilities
 from atnet.errors import DataContractError
-from atnet.schema import BUILT_IN_SLICES, CANONICAL, ID, LABEL, RATING, SPLIT, TEXT, WEIGHT
+from atnet.schema import BUILT_IN_SLICES, CANONICAL, ID, LABEL, RATING, SPLIT, TEACHER_PREFIX, TEXT, WEIGHT
 
 SPLIT_NAMES: Mapping[str, SplitName] = {
     "train": "train",
@@ -29,47 +29,6 @@ class MissingColumnsError(DataContractError):
     def __init__(self, message: str, present: Sequence[str]) -> None:
         super().__init__(message)
         self.present = tuple(present)
-
-
-@dataclass(frozen=True, slots=True)
-class InvalidValues:
-    """The values of a column that cannot be converted."""
-
-    row: int
-    """Position of the first such row in the file, from 1."""
-    value: str
-    rows: int
-    message: str
-    """With the fields row, value and rows."""
-
-    def __str__(self) -> str:
-        return self.message.format(row=f"{self.row:,}", value=repr(self.value), rows=f"{self.rows:,}")
-
-    def and_later(self, other: "InvalidValues | None") -> "InvalidValues":
-        """Add the rows of a later batch."""
-        return self if other is None else replace(self, rows=self.rows + other.rows)
-
-
-class InvalidColumnsError(DataContractError):
-    """Columns of a batch cannot be converted; carries what is wrong with each."""
-
-    def __init__(self, problems: Mapping[str, InvalidValues]) -> None:
-        super().__init__(" Also: ".join(map(str, problems.values())))
-        self.problems = problems
-
-    def and_later(self, other: "InvalidColumnsError") -> "InvalidColumnsError":
-        """Add what is wrong with a later batch."""
-        known = {name: problem.and_later(other.problems.get(name)) for name, problem in self.problems.items()}
-        return InvalidColumnsError({**other.problems, **known})
-
-
-class InvalidValuesError(ValueError):
-    """A column of a batch cannot be converted."""
-
-    def __init__(self, values: pd.Series, invalid: pd.Series, message: str) -> None:
-        super().__init__(message)
-        position = int(invalid.to_numpy().argmax())
-        self.problem = InvalidValues(int(values.index[position]), values.iloc[position], int(invalid.sum()), message)
 
 
 class WithExtraColumns(ColumnsConfig):
@@ -121,10 +80,11 @@ def check_columns(present: Sequence[str], columns: ColumnsConfig, *, source: Pat
         raise DataContractError(f"{source} has two columns {repeated[0]!r}. Rename one of them in the file.")
     reserved = (*CANONICAL, *BUILT_IN_SLICES)
     for name in columns.slices:
-        if name in reserved:
+        if name in reserved or name.startswith(TEACHER_PREFIX):
             raise DataContractError(
                 f"{source}: the slice column {name!r} has a name that the pipeline uses itself "
-                f"({', '.join(reserved)}). Rename it in the file, or remove it from data.columns.slices."
+                f"({', '.join(reserved)}, {TEACHER_PREFIX}…). Rename it in the file, or remove it from "
+                "data.columns.slices."
             )
 
 
@@ -139,7 +99,8 @@ def to_canonical(raw: pd.DataFrame, columns: ColumnsConfig, *, first_row: int = 
         first_row: position of the first row, if `raw` is a later batch of a file.
 
     Raises:
-        InvalidColumnsError: if a rating or weight is not a number, or a split name is unknown; with all such columns.
+        InvalidColumnsError: if a rating or weight is not a number, a split name is unknown, or a teacher's values are
+            not probabilities; with all such columns.
     """
     rows = pd.RangeIndex(first_row, first_row + len(raw))
     raw = raw.set_axis(rows, axis="index")
@@ -158,6 +119,11 @@ def to_canonical(raw: pd.DataFrame, columns: ColumnsConfig, *, first_row: int = 
                 canonical[key] = convert(raw[name])
             except InvalidValuesError as error:
                 problems[key] = error.problem
+    if columns.teacher is not None:
+        try:
+            canonical |= teacher_probabilities(raw, columns.teacher)
+        except InvalidValuesError as error:
+            problems[error.problem.message] = error.problem
     if problems:
         raise InvalidColumnsError(problems)
     for name in columns.slices:
@@ -170,11 +136,6 @@ def canonical_ids(raw: pd.DataFrame, columns: ColumnsConfig) -> pd.Series:
     return _ids(raw, columns.id)
 
 
-def blank_to_null(values: pd.Series) -> pd.Series:
-    """Replace empty and blank cells by nulls; all other values stay as they are."""
-    return values.where(values.str.strip() != "")
-
-
 def _ids(raw: pd.DataFrame, column: str | None) -> pd.Series:
     ids = pd.Series(None, index=raw.index, dtype="str") if column is None else blank_to_null(raw[column])
     missing = ids.isna()
@@ -184,36 +145,21 @@ def _ids(raw: pd.DataFrame, column: str | None) -> pd.Series:
     return ids
 
 
-def _numbers(values: pd.Series, role: str) -> pd.Series:
-    filled = blank_to_null(values)
-    numbers = pd.to_numeric(filled, errors="coerce").astype("float64")
-    invalid = filled.notna() & ~numbers.abs().lt(math.inf)
-    if invalid.any():
-        raise InvalidValuesError(
-            values,
-            invalid,
-            f"the {role} of data row {{row}} is {{value}}, which is not a number ({{rows}} such rows). "
-            f"Fix the column {_plain(values)} (decimals take a point), "
-            f"or set data.columns.{role} to another column.",
-        )
-    return numbers
-
-
 def _ratings(values: pd.Series) -> pd.Series:
-    return _numbers(values, "rating")
+    return numbers(values, "rating", "set data.columns.rating to another column")
 
 
 def _weights(values: pd.Series) -> pd.Series:
-    numbers = _numbers(values, "weight")
-    invalid = ~numbers.gt(0)
+    weights = numbers(values, "weight", "set data.columns.weight to another column")
+    invalid = ~weights.gt(0)
     if invalid.any():
         raise InvalidValuesError(
             values,
             invalid,
             "the weight of data row {row} is {value}; a weight is a number above 0 ({rows} such rows). "
-            f"Fix the column {_plain(values)}, or set data.columns.weight: null.",
+            f"Fix the column {literal(values.name)}, or set data.columns.weight: null.",
         )
-    return numbers
+    return weights
 
 
 def _splits(values: pd.Series) -> pd.Series:
@@ -228,8 +174,3 @@ def _splits(values: pd.Series) -> pd.Series:
             "data.columns.split: null to let the pipeline split the rows.",
         )
     return splits.astype("str")
-
-
-def _plain(values: pd.Series) -> str:
-    """Return the name of a column for a message that is formatted later."""
-    return repr(values.name).replace("{", "{{").replace("}", "}}")

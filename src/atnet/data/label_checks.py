@@ -77,9 +77,9 @@ def check_label_map(labels: Mapping[str, int], label_map: Mapping[str, str | Non
     """
     unmatched = unmatched_keys(labels, label_map)
     if unmatched:
-        keys = ", ".join(f"{key!r}{_did_you_mean(key, list(labels))}" for key in unmatched)
+        keys = ", ".join(f"{key!r}{did_you_mean(key, list(labels))}" for key in unmatched)
         raise DataContractError(
-            f"validate.label_map: no row has the label {keys}. The labels of the file are {_listed(labels)}. "
+            f"validate.label_map: no row has the label {keys}. The labels of the file are {listed_labels(labels)}. "
             "Fix the key, or remove it."
         )
 
@@ -117,7 +117,7 @@ def label_warnings(labels: Mapping[str, int], config: ValidateConfig) -> Iterato
         return
     for label in sorted(set(config.labels)):
         if label not in labels:
-            yield f"no row has the label {label!r} of validate.labels{_did_you_mean(label, list(labels))}."
+            yield f"no row has the label {label!r} of validate.labels{did_you_mean(label, list(labels))}."
     if config.label_in_set == "off":
         yield "validate.labels does not restrict the labels, because validate.label_in_set is off."
 
@@ -156,6 +156,19 @@ def check_labels(path: Path, labeled: pd.DataFrame, expected: Sequence[str]) -> 
         _check_labels_of_train(path, labeled)
 
 
+def did_you_mean(label: str, labels: Sequence[str]) -> str:
+    """Return a hint for a message: the label that was probably meant, or nothing."""
+    same = [other for other in labels if _meaning(other) == _meaning(label)]
+    closest = same or difflib.get_close_matches(label, labels, n=1, cutoff=0.5)
+    return f" (did you mean {closest[0]!r}?)" if closest else ""
+
+
+def listed_labels(counts: Mapping[str, int]) -> str:
+    """Return labels with their rows for a message."""
+    names = ", ".join(f"{label!r} ({rows:,} rows)" for label, rows in list(counts.items())[:MAX_LISTED])
+    return names + (", …" if len(counts) > MAX_LISTED else "")
+
+
 def _check_labels_of_train(path: Path, labeled: pd.DataFrame) -> None:
     in_train = set(labeled.loc[labeled[SPLIT] == "train", LABEL])
     for split in ("validation", "test"):
@@ -170,14 +183,3 @@ def _check_labels_of_train(path: Path, labeled: pd.DataFrame) -> None:
 def _meaning(label: str) -> object:
     text = unicodedata.normalize("NFKC", label).casefold()
     return Decimal(text).normalize() if NUMBER.fullmatch(text) else text
-
-
-def _did_you_mean(label: str, labels: Sequence[str]) -> str:
-    same = [other for other in labels if _meaning(other) == _meaning(label)]
-    closest = same or difflib.get_close_matches(label, labels, n=1, cutoff=0.5)
-    return f" (did you mean {closest[0]!r}?)" if closest else ""
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    names = ", ".join(f"{label!r} ({rows:,} rows)" for label, rows in list(counts.items())[:MAX_LISTED])
-    return names + (", …" if len(counts) > MAX_LISTED else "")

@@ -28,6 +28,7 @@ def quality_report(result: ValidationResult, source: SourceFile) -> dict[str, An
             "valid": statistics.valid,
             "excluded": sum(result.excluded.values()),
             "quarantined": statistics.quarantined,
+            **({"teacher_only": statistics.teacher_only} if statistics.teacher_only else {}),
         },
         "excluded_by_rule": result.excluded,
         "quarantined_by_reason": {row.check.name: int(row.observed) for row in result.row_results if row.is_critical},
@@ -71,13 +72,20 @@ def summarize(result: ValidationResult, source: SourceFile) -> str:
     statistics = result.statistics
     excluded = "".join(f", {rows:,} excluded by {rule}" for rule, rows in result.excluded.items())
     line = (
-        f"{statistics.read:,} rows read, {statistics.valid:,} valid{excluded}, {statistics.quarantined:,} quarantined"
+        f"{statistics.read:,} rows read, {statistics.valid:,} valid{teacher_only(result)}{excluded}, "
+        f"{statistics.quarantined:,} quarantined"
     )
     if statistics.quarantined:
         line += f" ({top_reasons(result)})"
     if result.warnings:
         line += f"; warnings: {'; '.join(describe_warnings(result))}"
     return "\n".join([line, *(f"  note: {note}" for note in notes(result, source))])
+
+
+def teacher_only(result: ValidationResult) -> str:
+    """Return how many rows only the teacher labels, to continue a sentence; empty if there are none."""
+    rows = result.statistics.teacher_only
+    return f", {rows:,} labeled by the teacher only" if rows else ""
 
 
 def top_reasons(result: ValidationResult) -> str:

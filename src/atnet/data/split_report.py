@@ -47,23 +47,25 @@ class AssignedRows:
 
 def split_report(assigned: AssignedRows, source: TableSource) -> dict[str, Any]:
     """Describe the splits, ready for JSON."""
-    counts = _label_counts(assigned)
+    counts, labeled = _label_counts(assigned), int(assigned.rows.hard_N.sum())
     texts = {name: _present(assigned.rows.text_N, assigned, name) for name in SPLITS}
     groups = {name: _present(assigned.group_N, assigned, name) for name in SPLITS}
     return {
-        "rows": len(assigned.rows),
-        "splits": {name: _describe_split(counts[name], groups[name], len(assigned.rows)) for name in SPLITS},
+        "rows": labeled,
+        "splits": {name: _describe_split(counts[name], groups[name], labeled) for name in SPLITS},
         "labels": _describe_labels(counts),
         "duplicates": _describe_groups(assigned, source),
         "leaks": _leaks({TEXT_HASH: texts, GROUP: groups}),
-        "excluded": {name: _describe_excluded(assigned, name, source) for name in HELD_OUT},
+        "excluded": {name: _describe_excluded(_excluded_from(assigned, name), source) for name in HELD_OUT},
+        **({"teacher_only": _describe_teacher_only(assigned, source)} if labeled < len(assigned.rows) else {}),
     }
 
 
 def _label_counts(assigned: AssignedRows) -> pd.DataFrame:
-    """Count the rows of each label in each split; labels without rows are omitted."""
+    """Count the rows of each label in each split, without labels of a teacher; labels without rows are omitted."""
     rows = assigned.rows
-    counts = {name: np.bincount(rows.label_N[assigned.in_split(name)], minlength=len(rows.labels)) for name in SPLITS}
+    labeled = {name: assigned.in_split(name) & rows.hard_N for name in SPLITS}
+    counts = {name: np.bincount(rows.label_N[labeled[name]], minlength=len(rows.labels)) for name in SPLITS}
     frame = pd.DataFrame(counts, index=pd.Index(rows.labels, dtype="str")).sort_index()
     return frame[frame.sum(axis=1) > 0]
 
@@ -134,8 +136,20 @@ def _leaks(present: Mapping[str, Mapping[SplitName, NDArray[np.bool_]]]) -> dict
     }
 
 
-def _describe_excluded(assigned: AssignedRows, name: SplitName, source: TableSource) -> dict[str, Any]:
-    rows = np.flatnonzero(assigned.excluded_N & (assigned.split_N == SPLITS.index(name)))
+def _excluded_from(assigned: AssignedRows, name: SplitName) -> NDArray[np.bool_]:
+    excluded: NDArray[np.bool_] = assigned.excluded_N & (assigned.split_N == SPLITS.index(name))
+    return excluded
+
+
+def _describe_teacher_only(assigned: AssignedRows, source: TableSource) -> dict[str, Any]:
+    """Count the rows that only the teacher labels: those in train, and those that were left out of it."""
+    teacher_only = ~assigned.rows.hard_N
+    excluded = _describe_excluded(assigned.excluded_N & teacher_only, source)
+    return {"rows": int((teacher_only & ~assigned.excluded_N).sum()), "excluded": excluded}
+
+
+def _describe_excluded(excluded_N: NDArray[np.bool_], source: TableSource) -> dict[str, Any]:
+    rows = np.flatnonzero(excluded_N)
     first = rows[:MAX_EXAMPLES].tolist()
     ids = ids_of(source, first)
     return {"rows": len(rows), "first_ids": [ids[row] for row in first]}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from atnet.config import SPLITS, SplitConfig
 from atnet.data.near_duplicates import NearDuplicateIndex
 from atnet.errors import DataContractError
-from atnet.schema import ID, LABEL, SPLIT, TEXT, normalize_text, text_hash
+from atnet.schema import HARD_LABEL, ID, LABEL, SPLIT, TEXT, normalize_text, text_hash
 from atnet.table_batches import TableSource
 
 Ints = NDArray[np.int64]
@@ -36,9 +36,18 @@ class SplitRows:
     """Position of each row's label in `labels`."""
     official_N: NDArray[np.int8] | None
     """Position of each row's official split in SPLITS; None without a split column."""
+    hard_N: NDArray[np.bool_]
+    """Whether the row has a label of its own, not only its teacher's."""
 
     def __len__(self) -> int:
         return len(self.text_N)
+
+    @property
+    def hard_U(self) -> NDArray[np.bool_]:
+        """Mark the texts of rows with a label of their own."""
+        marked = np.zeros(len(self.names_U), dtype=bool)
+        marked[self.text_N[self.hard_N]] = True
+        return marked
 
 
 def collect_rows(source: TableSource) -> SplitRows:
@@ -47,8 +56,8 @@ def collect_rows(source: TableSource) -> SplitRows:
     Raises:
         DataContractError: if a row has no valid official split, or none is in train.
     """
-    columns = [ID, TEXT, LABEL, *([SPLIT] if SPLIT in source.columns else [])]
-    hashes, label_codes, official = [], [], []
+    columns = [ID, TEXT, LABEL, *(name for name in (SPLIT, HARD_LABEL) if name in source.columns)]
+    hashes, label_codes, official, hard = [], [], [], []
     codes: dict[str, int] = {}
     invalid = _InvalidSplits()
     for batch in source.batches(columns):
@@ -56,6 +65,7 @@ def collect_rows(source: TableSource) -> SplitRows:
         positions, names = pd.factorize(batch[LABEL])
         coded = np.array([codes.setdefault(str(name), len(codes)) for name in names], dtype=np.int32)
         label_codes.append(coded[positions])
+        hard.append(batch[HARD_LABEL].to_numpy(bool) if HARD_LABEL in batch else np.ones(len(batch), dtype=bool))
         if SPLIT in batch:
             official.append(pd.Index(SPLITS).get_indexer(pd.Index(batch[SPLIT])).astype(np.int8))
             invalid.add(batch, official[-1])
@@ -66,13 +76,25 @@ def collect_rows(source: TableSource) -> SplitRows:
         raise DataContractError(
             "The split column puts no row in train. Fix the column, or set data.columns.split to null."
         )
-    return SplitRows(names_U, text_N.astype(np.int32), first_U, list(codes), np.concatenate(label_codes), official_N)
+    text_N = text_N.astype(np.int32)
+    return SplitRows(
+        names_U, text_N, first_U, list(codes), np.concatenate(label_codes), official_N, np.concatenate(hard)
+    )
 
 
-def group_texts(source: TableSource, rows: SplitRows, config: SplitConfig, folder: Path) -> NDArray[np.int32]:
+def group_texts(
+    source: TableSource, rows: SplitRows, among_U: NDArray[np.bool_], config: SplitConfig, folder: Path
+) -> NDArray[np.int32]:
     """Return the lowest text in the group of each distinct text, (U,).
 
     Distinct texts are numbered in the order of their hashes: row order does not change the groups.
+
+    Args:
+        source: the table.
+        rows: its rows.
+        among_U: the texts to group; the others stay alone.
+        config: what a near duplicate is.
+        folder: an empty folder for signatures.
     """
     index = NearDuplicateIndex(
         folder,
@@ -81,7 +103,7 @@ def group_texts(source: TableSource, rows: SplitRows, config: SplitConfig, folde
         minhash_permutations=config.minhash_permutations,
     )
     is_first_N = np.zeros(len(rows), dtype=bool)
-    is_first_N[rows.first_U] = True
+    is_first_N[rows.first_U[among_U]] = True
     start = 0
     with index:
         for batch in source.batches([TEXT]):

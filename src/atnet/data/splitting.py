@@ -6,6 +6,9 @@ expectation, not exactly; a stratified split would move old rows with each new o
 deviation, and the labels that are missing from a split.
 
 
+Rows that only a teacher labels do not take part in this: they are training rows, without those that are in a group
+with validation or test rows. So the splits of the labeled rows are the same with them and without them.
+
 Letters in array names: N rows, U distinct texts.
 """
 
@@ -22,13 +25,15 @@ from numpy.typing import NDArray
 from atnet.config import SPLITS, SplitConfig, SplitName
 from atnet.data.near_duplicates import spilled_bytes
 from atnet.data.split_report import MAX_EXAMPLES, AssignedRows, hash_name, split_report
-from atnet.data.split_rows import SplitRows, collect_rows, group_texts
+from atnet.data.split_rows import NO_OFFICIAL_SPLIT, SplitRows, collect_rows, group_texts
 from atnet.errors import DataContractError
 from atnet.schema import GROUP, SPLIT, TEXT_HASH, unit_hash
 from atnet.table_batches import TableSource
 
 HASH_ORDER: tuple[SplitName, ...] = ("test", "validation", "train")
 """Splits along [0, 1): test comes first, so that another validation fraction does not change it."""
+TEACHER_FOLDER = "teacher"
+"""Below the folder for signatures: those of all texts, if a teacher labels some of them alone."""
 TRAIN, VALIDATION, TEST = (SPLITS.index(name) for name in SPLITS)
 
 
@@ -86,8 +91,9 @@ def plan_split(source: TableSource, config: SplitConfig, folder: Path) -> SplitP
         raise DataContractError("The validated table has no rows. See quarantine.parquet of the validate stage.")
     group_U = np.arange(len(rows.names_U), dtype=np.int32)
     if config.near_duplicates:
-        group_U = group_texts(source, rows, config, folder)
+        group_U = group_texts(source, rows, rows.hard_U, config, folder)
     official_N = np.full(len(rows), TRAIN, dtype=np.int8) if rows.official_N is None else rows.official_N
+    official_N = np.where(rows.hard_N, official_N, np.int8(NO_OFFICIAL_SPLIT))
     group_N = group_U[rows.text_N]
     split_N = _assign(group_N, official_N, rows, config)
     # By the official splits: what is then taken from train shares no group with the others.
@@ -95,6 +101,8 @@ def plan_split(source: TableSource, config: SplitConfig, folder: Path) -> SplitP
     if config.drop_test_duplicates:
         excluded_N = _duplicates_of_other_splits(group_N, official_N, len(group_U))
     assigned = AssignedRows(rows, group_U, split_N, excluded_N)
+    if not rows.hard_N.all():
+        assigned = _with_teacher_only(assigned, source, config, folder)
     taken = {"given": rows.official_N is not None, "taken_from_train": _missing_splits(official_N)}
     return SplitPlan(assigned, {**split_report(assigned, source), "official": taken})
 
@@ -107,7 +115,7 @@ def split_table(table: pd.DataFrame, config: SplitConfig) -> Splits:
     return Splits({name: parts[name].reset_index(drop=True) for name in SPLITS}, plan.report)
 
 
-def needed_disk(rows: int, table_bytes: int, config: SplitConfig) -> int:
+def needed_disk(rows: int, table_bytes: int, config: SplitConfig, *, has_teacher: bool = False) -> int:
     """Estimate the bytes of signatures and outputs from above, for a table of that size."""
     signatures = 0
     if config.near_duplicates:
@@ -117,6 +125,9 @@ def needed_disk(rows: int, table_bytes: int, config: SplitConfig) -> int:
             similarity=config.near_duplicate_similarity,
             minhash_permutations=config.minhash_permutations,
         )
+    if has_teacher:
+        # The signatures of the labeled rows, then those of all rows.
+        signatures *= 2
     # Two hashes of 16 digits are added to each row.
     return signatures + table_bytes + 32 * rows
 
@@ -165,11 +176,40 @@ def summarize(report: Mapping[str, Any]) -> str:
             f"the file has no official {name} split: {rows[name]:,} {name} rows were taken from train"
             for name in official["taken_from_train"]
         ]
+    teacher = report.get("teacher_only")
+    if teacher is not None:
+        lines.append(
+            f"{teacher['rows']:,} rows labeled by the teacher only are in train too; {teacher['excluded']['rows']:,} "
+            "others excluded: held out, or near duplicates of validation or test rows"
+        )
     excluded = {name: counts["rows"] for name, counts in report["excluded"].items() if counts["rows"]}
     if excluded:
         listed = ", ".join(f"{count:,} {name} rows" for name, count in excluded.items())
         lines.append(f"{listed} excluded: their text, or a near duplicate, is also in another split")
     return "\n  ".join(lines)
+
+
+def _with_teacher_only(assigned: AssignedRows, source: TableSource, config: SplitConfig, folder: Path) -> AssignedRows:
+    """Put the rows that only the teacher labels into train, without those whose text is held out or almost is."""
+    rows, group_U = assigned.rows, assigned.group_U
+    if config.near_duplicates:
+        (folder / TEACHER_FOLDER).mkdir()
+        all_U = np.ones(len(rows.names_U), dtype=bool)
+        with_teacher_U = group_texts(source, rows, all_U, config, folder / TEACHER_FOLDER)
+        group_U = np.where(rows.hard_U, group_U, group_U[with_teacher_U])
+    else:
+        with_teacher_U = group_U
+    held_out_N = rows.hard_N & (assigned.split_N != TRAIN) & ~assigned.excluded_N
+    kept_out_N = np.zeros(len(rows), dtype=bool) if rows.official_N is None else rows.official_N != TRAIN
+    leaking_N = _share_group(with_teacher_U[rows.text_N], held_out_N, len(group_U))
+    # A bucket of very many texts may hide in the second grouping what the first one found.
+    leaking_N |= _share_group(group_U[rows.text_N], held_out_N, len(group_U))
+    return AssignedRows(
+        rows,
+        group_U,
+        split_N=np.where(rows.hard_N, assigned.split_N, np.int8(TRAIN)),
+        excluded_N=np.where(rows.hard_N, assigned.excluded_N, leaking_N | kept_out_N),
+    )
 
 
 def _missing_splits(official_N: NDArray[np.int8]) -> list[SplitName]:

@@ -17,15 +17,17 @@ class TableStatistics:
     """Rows of the file."""
     quarantined: int
     labels: dict[str, int]
-    """Valid rows of every expected label, zeros included."""
+    """Valid rows of every expected label, zeros included; without rows that only the teacher labels."""
     duplicates: int
     """Valid rows whose normalized text occurred in an earlier row."""
     conflicting: int
     """Valid rows whose normalized text also has another label."""
+    teacher_only: int = 0
+    """Valid rows that only the teacher labels; the table checks do not cover them."""
 
     @property
     def valid(self) -> int:
-        """Rows that the next stage gets."""
+        """Valid rows with a label of their own."""
         return sum(self.labels.values())
 
     def values(self) -> dict[str, float]:

@@ -10,7 +10,8 @@ import pandas as pd
 from atnet.config import DataConfig, ValidateConfig
 from atnet.data.check_results import CheckRunner
 from atnet.data.checked_rows import BatchFacts, CheckedRows, check_batch
-from atnet.data.columns import InvalidColumnsError, blank_to_null, canonical_ids, to_canonical
+from atnet.data.column_values import InvalidColumnsError, blank_to_null
+from atnet.data.columns import canonical_ids, to_canonical
 from atnet.data.label_mapping import fold_labels
 from atnet.data.raw_table import RawTable
 from atnet.data.repeated_ids import RepeatedIds, find_repeated_ids

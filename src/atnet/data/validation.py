@@ -86,7 +86,7 @@ class ValidationTotals:
             self._counts = checked.counts
         else:
             self._counts.add(checked.counts)
-        positions, names = pd.factorize(checked.valid[LABEL])
+        positions, names = pd.factorize(checked.labeled)
         codes = np.array([self._codes.setdefault(str(name), len(self._codes)) for name in names], dtype=np.int32)
         self._labels.append(codes[positions])
         self._keys.append(checked.keys)
@@ -125,6 +125,7 @@ class ValidationTotals:
         return TableStatistics(
             read=counts.rows,
             quarantined=counts.quarantined,
+            teacher_only=counts.teacher_only,
             labels={label: rows.get(label, 0) for label in sorted({*expected, *rows})},
             duplicates=duplicates.repeated,
             conflicting=duplicates.conflicting,

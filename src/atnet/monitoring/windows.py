@@ -88,7 +88,8 @@ def file_window(path: Path, data: DataConfig, validate: ValidateConfig) -> Windo
 
 
 def present_columns(path: Path, data: DataConfig) -> DataConfig:
-    """Return section `data` without the optional columns that the file lacks."""
+    """Return section `data` without the teacher's columns, and without the optional columns that the file lacks."""
+    data = data.model_copy(update={"columns": data.columns.model_copy(update={"teacher": None})})
     try:
         read_raw_columns(path, data)
         return data

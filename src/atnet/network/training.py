@@ -22,11 +22,11 @@ from atnet.network.training_state import Epoch, TrainingState
 from atnet.text.encoded_split import (
     EncodedSplit,
     check_splits,
-    class_targets,
     ordered_batches,
     row_weights,
     training_batches,
 )
+from atnet.text.training_targets import TrainingTargets, training_targets
 from atnet.wide.blending import blend, fit_weights, log_loss
 
 VALIDATION_BATCH = 256
@@ -51,7 +51,8 @@ class Trainer:
         """
         check_splits(data.train, data.validation)
         self.config, self.data = config, data
-        self.targets, self.row_weights = self._targets(data.train)
+        targets, self.row_weights = self._targets(data.train)
+        self.targets = targets.values
         self._validation_targets = self._targets(data.validation)
         self._wide_logits = None if data.wide is None else data.wide.logits(data.validation)
         keras.utils.set_random_seed(config.seed)
@@ -62,7 +63,9 @@ class Trainer:
                     layer.embeddings.assign(data.vectors)
         self.optimizer = SparseAdam(learning_rate_schedule(config, self.steps))
         self.optimizer.build(self.model.trainable_variables)
-        self._training_step = compile_training_step(self.model, self.optimizer, data.classes)
+        self._training_step = compile_training_step(
+            self.model, self.optimizer, data.classes, temperature=targets.temperature
+        )
         self._inference_step = compile_inference_step(self.model)
 
     @property
@@ -106,10 +109,10 @@ class Trainer:
         weights = fit_weights(deep_logits, self._wide_logits, self.data.validation.labels)
         return add_wide_branch(network, self.data.wide, weights)
 
-    def _targets(self, split: EncodedSplit) -> tuple[np.ndarray, np.ndarray]:
-        """Return the class probabilities (N, C) and the row weights (N,) of a split."""
+    def _targets(self, split: EncodedSplit) -> tuple[TrainingTargets, np.ndarray]:
+        """Return the targets and the row weights (N,) of a split."""
         classes, config = self.data.classes, self.config
-        targets = class_targets(split, classes=classes, soft_target_slope=config.soft_target_slope)
+        targets = training_targets(split, classes=classes, config=config)
         return targets, row_weights(split, classes=classes, balanced=config.class_weights == "balanced")
 
     def _build_network(self, precision: str) -> keras.Model:
@@ -148,7 +151,8 @@ class Trainer:
     def _validate(self) -> tuple[float, float, float]:
         """Return the network's loss on the validation split, and loss and accuracy combined with the wide branch."""
         logits, labels = self._validation_logits(self._inference_step), self.data.validation.labels
-        network_loss = weighted_loss(logits, *self._validation_targets)
+        targets, weights = self._validation_targets
+        network_loss = targets.mean_loss(logits, weights)
         if self._wide_logits is not None:
             logits = blend(logits, self._wide_logits, fit_weights(logits, self._wide_logits, labels))
         return network_loss, log_loss(logits, labels), float((logits.argmax(axis=1) == labels).mean())
@@ -180,12 +184,6 @@ class Trainer:
     def _variables(self) -> list[keras.Variable]:
         # Not model.weights: only model.variables contains the state of dropout's random numbers.
         return list(self.model.variables)
-
-
-def weighted_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
-    """Return the mean weighted cross-entropy of logits (N, C) and targets (N, C) in nats, as the training step does."""
-    losses = np.logaddexp.reduce(logits, axis=1) - (targets * logits).sum(axis=1)
-    return float((losses * weights).mean())
 
 
 def _values(variables: list[keras.Variable]) -> list[np.ndarray]:

@@ -13,7 +13,16 @@ from atnet.storage import read_array, read_json, reading
 from atnet.text.encoded_split import EncodedSplit
 from atnet.wide.branch import FitCallback, WideBranch, fit_wide_branch, ignore_fit
 
-WIDE_SETTINGS = ("attention", "wide", "wide_regularization", "wide_max_tokens", "soft_target_slope", "class_weights")
+WIDE_SETTINGS = (
+    "attention",
+    "wide",
+    "wide_regularization",
+    "wide_max_tokens",
+    "soft_target_slope",
+    "teacher_weight",
+    "teacher_temperature",
+    "class_weights",
+)
 """The parameters of section train on which the wide branch depends."""
 INPUT_FILES = (TOKENIZER, LABELS, encoded_split("train"), encoded_split("validation"), WORD_VECTORS)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from atnet.config import DataConfig
 from atnet.data.check_results import DataCheckResult
 from atnet.data.data_checks import DataCheck
-from atnet.data.quality_report import notes, top_reasons
+from atnet.data.quality_report import notes, teacher_only, top_reasons
 from atnet.data.reader import SourceFile
 from atnet.data.validation import ValidationResult
 from atnet.report.rendering import page_template
@@ -125,7 +125,7 @@ def _sentences(result: ValidationResult) -> Iterator[str]:
     if result.failed:
         yield f"Validation failed: {_names(result.failed)}. No table was written, so the next stages cannot run."
     else:
-        yield f"Validation passed: {counts.valid:,} of {counts.read:,} rows are valid."
+        yield f"Validation passed: {counts.valid:,} of {counts.read:,} rows are valid{teacher_only(result)}."
     if counts.quarantined:
         yield f"{counts.quarantined:,} rows were quarantined, most often because of {top_reasons(result)}."
     for rule, rows in result.excluded.items():

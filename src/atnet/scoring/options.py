@@ -92,7 +92,7 @@ def text_columns(data: DataConfig, options: ScoringOptions) -> DataConfig:
         update={
             "text": options.text_column or data.columns.text,
             "id": id_column,
-            **dict.fromkeys(("label", "split", "rating", "weight")),
+            **dict.fromkeys(("label", "split", "rating", "weight", "teacher")),
             "slices": [],
         }
     )

@@ -7,14 +7,15 @@ from pathlib import Path
 from atnet.baselines.baselines import LINEAR, fit_baselines, report, summarize
 from atnet.config import SPLITS, Params
 from atnet.files import BASELINE_METRICS, BASELINE_PREDICTIONS, split_table
+from atnet.schema import labeled_rows
 from atnet.stages.command import run_stage
 from atnet.stages.fit_progress import FitProgress
 from atnet.storage import read_table, write_json, write_table
 
 
 def baseline(params: Params, root: Path) -> str:
-    """Fit on train, tune on validation, predict test."""
-    train, validation, test = (read_table(root / split_table(name)) for name in SPLITS)
+    """Fit on the rows of train that have a label of their own, tune on validation, predict test."""
+    train, validation, test = (labeled_rows(read_table(root / split_table(name))) for name in SPLITS)
     with FitProgress(len(LINEAR) * len(params.baseline.regularization)) as progress:
         baselines = fit_baselines(train, validation, params.baseline, on_fit=progress.fitted)
     metrics, predictions = report(baselines, validation, test)

@@ -9,6 +9,7 @@ from atnet.config import SPLITS, Params
 from atnet.data.splitting import SplitPlan, check_splits, needed_disk, plan_split, summarize
 from atnet.files import SPLIT_REPORT, VALIDATED_TABLE
 from atnet.files import split_table as split_file
+from atnet.schema import HARD_LABEL
 from atnet.spill import require_free_disk, spill_folder
 from atnet.stages.command import run_stage
 from atnet.storage import write_json
@@ -21,7 +22,8 @@ def split(params: Params, root: Path) -> str:
         (root / split_file(name)).unlink(missing_ok=True)
     path = root / VALIDATED_TABLE
     shape = table_shape(path)
-    require_free_disk(root, needed_disk(shape.rows, shape.bytes, params.split), f"stage split of {shape.rows:,} rows")
+    needed = needed_disk(shape.rows, shape.bytes, params.split, has_teacher=HARD_LABEL in shape.columns)
+    require_free_disk(root, needed, f"stage split of {shape.rows:,} rows")
     source = TableSource.at(path)
     with spill_folder(root, "split") as folder:
         plan = plan_split(source, params.split, folder)

@@ -12,6 +12,7 @@ from atnet.data.own_expectations import load_own_expectations
 from atnet.data.quality_report import quality_report, require_passed, summarize
 from atnet.data.raw_table import needed_disk, spill_raw_columns
 from atnet.data.reader import SourceFile
+from atnet.data.teacher import check_teacher_labels
 from atnet.data.validate_file import validate_file
 from atnet.data.validation import ValidationResult
 from atnet.files import DATA_DOCS, DATA_DOCS_PAGES, QUARANTINE, VALIDATED_TABLE, VALIDATION_PAGE, VALIDATION_REPORT
@@ -43,6 +44,7 @@ def validate(params: Params, root: Path) -> str:
             result = validate_file(raw, data_path, params.data, params.validate_, runner, write)
         _write_reports(root, result, raw.source, params, runner)
         require_passed(result, VALIDATION_REPORT)
+        check_teacher_labels(result.statistics.labels, params.data.columns.teacher)
     return summarize(result, raw.source)
 
 

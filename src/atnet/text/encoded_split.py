@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from atnet.errors import DataContractError, DataFileError
+from atnet.schema import HARD_LABEL
+from atnet.text.encoding import TEACHER
 
 BUCKET_BATCHES = 64
 """Texts are sorted by length within windows of this many batches, so that the order stays nearly random."""
@@ -28,12 +30,16 @@ class EncodedSplit:
     offsets: np.ndarray
     """(N + 1,) position of each text's first token in `tokens`."""
     labels: np.ndarray
-    """(N,) class ids, int32."""
+    """(N,) class ids, int32; of a row that only the teacher labels, its most probable class."""
     text_hashes: list[str]
     ratings: np.ndarray | None
     """(N,) float32, NaN where unknown; None if the data have no ratings."""
     weights: np.ndarray | None
     """(N,) float32; None if the data have no weights."""
+    hard_labels: np.ndarray | None = None
+    """(N,) bool, whether the row has a label of its own; None without a teacher: all have one."""
+    teacher: np.ndarray | None = None
+    """(N, C) float32, the teacher's class probabilities, NaN in rows without; None without a teacher."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,6 +49,11 @@ class EncodedSplit:
         """(N,) tokens per text."""
         lengths: np.ndarray = np.diff(self.offsets)
         return lengths
+
+    @property
+    def is_hard(self) -> np.ndarray:
+        """(N,) bool, whether each row has a label of its own."""
+        return np.ones(len(self), dtype=bool) if self.hard_labels is None else self.hard_labels
 
     @classmethod
     def load(cls, path: Path) -> "EncodedSplit":
@@ -65,6 +76,8 @@ class EncodedSplit:
             text_hashes=table["text_hash"].to_pylist(),
             ratings=_optional(table, "rating"),
             weights=_optional(table, "weight"),
+            hard_labels=_optional(table, HARD_LABEL),
+            teacher=_teacher(table),
         )
 
     @classmethod
@@ -90,6 +103,8 @@ class EncodedSplit:
             text_hashes=[self.text_hashes[row] for row in rows.tolist()],
             ratings=None if self.ratings is None else self.ratings[rows],
             weights=None if self.weights is None else self.weights[rows],
+            hard_labels=None if self.hard_labels is None else self.hard_labels[rows],
+            teacher=None if self.teacher is None else self.teacher[rows],
         )
 
     def sampled(self, tokens: int | None) -> "EncodedSplit":
@@ -141,7 +156,7 @@ def class_targets(split: EncodedSplit, *, classes: int, soft_target_slope: float
     targets: np.ndarray = np.eye(classes, dtype=np.float32)[split.labels]
     if soft_target_slope is None or split.ratings is None or classes != 2:
         return targets
-    rated = np.isfinite(split.ratings)
+    rated = np.isfinite(split.ratings) & split.is_hard
     upper = _class_with_higher_ratings(split.labels[rated], split.ratings[rated])
     rated &= np.where(split.labels == upper, split.ratings, -split.ratings) >= 0
     probability = 1 / (1 + np.exp(-soft_target_slope * split.ratings[rated]))
@@ -151,10 +166,15 @@ def class_targets(split: EncodedSplit, *, classes: int, soft_target_slope: float
 
 
 def row_weights(split: EncodedSplit, *, classes: int, balanced: bool) -> np.ndarray:
-    """Return the sample weights, (N,) float32 with mean 1; if `balanced`, each class has the same total."""
+    """Return the sample weights, (N,) float32 with mean 1.
+
+    If `balanced`, each class has the same total over the rows with a label of their own; a row that only the teacher
+    labels weighs as one of its most probable class.
+    """
     weights = np.ones(len(split), np.float64) if split.weights is None else split.weights.astype(np.float64)
     if balanced:
-        weights = weights / np.bincount(split.labels, minlength=classes)[split.labels]
+        rows_C = np.bincount(split.labels[split.is_hard], minlength=classes)
+        weights = weights / rows_C[split.labels]
     scaled: np.ndarray = (weights / weights.mean()).astype(np.float32)
     return scaled
 
@@ -168,13 +188,21 @@ def check_splits(train: EncodedSplit, validation: EncodedSplit) -> None:
     for name, split in (("training", train), ("validation", validation)):
         if len(split) == 0:
             raise DataContractError(f"The {name} split is empty. Add rows, or change split.fractions.")
-    if len(np.unique(train.labels)) < 2:
+    if len(np.unique(train.labels[train.is_hard])) < 2:
         raise DataContractError("The training split has only one label; a classifier needs two. Check the labels.")
 
 
 def _class_with_higher_ratings(labels: np.ndarray, ratings: np.ndarray) -> int:
     means = [ratings[labels == label].mean() if (labels == label).any() else 0.0 for label in (0, 1)]
     return int(means[1] > means[0])
+
+
+def _teacher(table: pa.Table) -> np.ndarray | None:
+    if TEACHER not in table.column_names:
+        return None
+    column = table[TEACHER].combine_chunks() if table[TEACHER].num_chunks != 1 else table[TEACHER].chunk(0)
+    values: np.ndarray = column.flatten().to_numpy()
+    return values.reshape(len(table), -1)
 
 
 def _optional(table: pa.Table, column: str) -> np.ndarray | None:

@@ -13,14 +13,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from atnet.schema import ID, LABEL, RATING, TEXT, TEXT_HASH, WEIGHT
+from atnet.schema import HARD_LABEL, ID, LABEL, RATING, TEXT, TEXT_HASH, WEIGHT, teacher_column, teacher_labels
 from atnet.text.spilled_lists import SpilledLists
 from atnet.text.word_splitting import UNKNOWN_ID
 
 BATCH_TEXTS = 10_000
 """Texts encoded at once."""
-ENCODED_COLUMNS = (ID, TEXT, LABEL, TEXT_HASH, RATING, WEIGHT)
-"""Columns of a split that its encoded rows are made from, if it has them."""
+TEACHER = "teacher"
+"""Column of the encoded rows: the teacher's class probabilities, NaN for a row without."""
+ENCODED_COLUMNS = (ID, TEXT, LABEL, TEXT_HASH, RATING, WEIGHT, HARD_LABEL)
+
+
+def encoded_columns(columns: Iterable[str]) -> list[str]:
+    """Return those of a split's columns that its encoded rows are made from."""
+    present = list(columns)
+    teacher = map(teacher_column, teacher_labels(present))
+    return [*(name for name in ENCODED_COLUMNS if name in present), *teacher]
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> pa.ListArray:
@@ -38,7 +46,7 @@ class EncodedRows:
         self.tokens = SpilledLists(folder / "tokens", np.int32)
         self._strings = {name: SpilledLists(folder / name, np.uint8) for name in (ID, TEXT_HASH)}
         self._labels: list[pa.Array] = []
-        self._numbers: dict[str, list[pa.Array]] = {}
+        self._optional: dict[str, list[pa.Array]] = {}
         self.unknown_tokens = 0
         self.unseen_labels: set[str] = set()
 
@@ -67,7 +75,14 @@ class EncodedRows:
         self._labels.append(pa.array(class_ids, pa.int32()))
         for name in (RATING, WEIGHT):
             if name in batch:
-                self._numbers.setdefault(name, []).append(pa.array(batch[name], pa.float32(), from_pandas=True))
+                self._add(name, pa.array(batch[name], pa.float32(), from_pandas=True))
+        if HARD_LABEL in batch:
+            self._add(HARD_LABEL, pa.array(batch[HARD_LABEL], pa.bool_()))
+            probability_NC = batch[[teacher_column(label) for label in classes]].to_numpy(np.float32)
+            self._add(TEACHER, pa.FixedSizeListArray.from_arrays(pa.array(probability_NC.ravel()), len(classes)))
+
+    def _add(self, name: str, values: pa.Array) -> None:
+        self._optional.setdefault(name, []).append(values)
 
     @property
     def lengths_N(self) -> NDArray[np.int64]:
@@ -82,7 +97,7 @@ class EncodedRows:
                 "tokens": self.tokens.truncated(max_length).list_array(),
                 LABEL: pa.concat_arrays(self._labels),
                 TEXT_HASH: self._strings[TEXT_HASH].string_array(),
-                **{name: pa.concat_arrays(arrays) for name, arrays in self._numbers.items()},
+                **{name: pa.concat_arrays(arrays) for name, arrays in self._optional.items()},
             }
         )
 

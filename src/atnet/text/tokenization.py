@@ -19,9 +19,9 @@ from tokenizers.models import Model, WordLevel
 
 from atnet.config import SplitName, TokenizeConfig, VectorsConfig
 from atnet.errors import DataContractError
-from atnet.schema import LABEL, TEXT
+from atnet.schema import HARD_LABEL, LABEL, TEXT, labeled_rows, teacher_labels
 from atnet.table_batches import TableSource
-from atnet.text.encoding import ENCODED_COLUMNS, EncodedRows
+from atnet.text.encoding import EncodedRows, encoded_columns
 from atnet.text.pretrained import summarize as summarize_pretrained
 from atnet.text.pretrained import widen_tokenizer
 from atnet.text.subwords import bpe_model, frequent_characters, subword_normalizer, subword_splitter, unigram_model
@@ -85,8 +85,8 @@ def tokenize_batches(
         pretrained: word vectors by whose words the vocabulary is widened.
 
     Raises:
-        DataContractError: if no word of train is frequent enough, a label never occurs in train, or the pretrained
-            vectors have no word of train.
+        DataContractError: if no word of train is frequent enough, a label never occurs in train, the teacher has other
+            labels than train, or the pretrained vectors have no word of train.
         DataFileError: if the file of the pretrained vectors is damaged.
     """
     train = splits["train"]
@@ -96,11 +96,11 @@ def tokenize_batches(
         counts = count_batches(_texts(train), tokenizer.normalizer, tokenizer.pre_tokenizer)
         widened = widen_tokenizer(tokenizer, counts, pretrained.stream, pretrained.config)
         vectors_VD, extra = widened.vectors_VD, {"pretrained": widened.report}
-    labels = sorted(set().union(*(batch[LABEL].unique() for batch in train.batches([LABEL]))))
+    labels = _labels(train)
     rows = {}
     for name, split in splits.items():
-        columns = [column for column in ENCODED_COLUMNS if column in split.columns]
-        rows[name] = EncodedRows.collect(split.batches(columns), tokenizer, labels, folder / name)
+        batches = split.batches(encoded_columns(split.columns))
+        rows[name] = EncodedRows.collect(batches, tokenizer, labels, folder / name)
         _require_seen(rows[name].unseen_labels)
     max_length = choose_max_length(rows["train"].lengths_N, config)
     tokenizer.enable_truncation(max_length=max_length)
@@ -193,6 +193,19 @@ def _fit_model(tokenizer: Tokenizer, train: TableSource, config: TokenizeConfig)
 
 def _texts(source: TableSource) -> Iterable[list[str]]:
     return (batch[TEXT].tolist() for batch in source.batches([TEXT]))
+
+
+def _labels(train: TableSource) -> list[str]:
+    """Return the labels of train, sorted, without those that only a teacher gives."""
+    known = teacher_labels(train.columns)
+    columns = [LABEL, *([HARD_LABEL] if HARD_LABEL in train.columns else [])]
+    labels = sorted(set().union(*(labeled_rows(batch)[LABEL].unique() for batch in train.batches(columns))))
+    if HARD_LABEL in train.columns and labels != known:
+        raise DataContractError(
+            f"The teacher's labels ({', '.join(known)}) are not those of the training rows ({', '.join(labels)}). Add "
+            "labeled rows, or correct data.columns.teacher."
+        )
+    return labels
 
 
 def _require_seen(unseen: set[str]) -> None:

@@ -123,8 +123,14 @@ def _split_file(path: Path, name: str, root: Path) -> SplitFile:
         schema = metadata.schema.to_arrow_schema()
     except (pa.ArrowInvalid, OSError) as error:
         raise DataFileError(f"{path} is damaged ({error}). {NEXT_STEP}") from error
-    columns = {field.name: "double" if pa.types.is_floating(field.type) else "string" for field in schema}
+    columns = {field.name: _mlflow_type(field.type) for field in schema}
     return SplitFile(name, digest, _relative(path, root), metadata.num_rows, columns)
+
+
+def _mlflow_type(column_type: pa.DataType) -> str:
+    if pa.types.is_boolean(column_type):
+        return "boolean"
+    return "double" if pa.types.is_floating(column_type) else "string"
 
 
 def _curves(path: Path) -> list[tuple[int, dict[str, float]]]:

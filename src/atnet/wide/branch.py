@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from atnet.config import TrainConfig
-from atnet.text.encoded_split import EncodedSplit, check_splits, class_targets, row_weights
+from atnet.text.encoded_split import EncodedSplit, check_splits, row_weights
 from atnet.text.ngrams import (
     CHUNK_TEXTS,
     MIN_DOCUMENT_FREQUENCY,
@@ -25,6 +25,7 @@ from atnet.text.ngrams import (
     ngram_hash_table,
     weight_columns,
 )
+from atnet.text.training_targets import TrainingTargets, training_targets
 from atnet.wide.blending import fit_temperature, log_loss
 from atnet.wide.logistic import LogisticFit, fit_logistic
 from atnet.wide.ngram_features import WideFeatures, frequent_char_ngrams, log_count_ratios, sqrt_column, wide_features
@@ -113,7 +114,7 @@ def fit_wide_branch(
         train,
         validation,
         words=words,
-        targets=class_targets(train, classes=classes, soft_target_slope=config.soft_target_slope),
+        targets=training_targets(train, classes=classes, config=config),
         row_weights=row_weights(train, classes=classes, balanced=config.class_weights == "balanced"),
         regularization=config.wide_regularization,
         on_fit=on_fit,
@@ -125,7 +126,7 @@ def select_branch(
     validation: EncodedSplit,
     *,
     words: Sequence[str],
-    targets: np.ndarray,
+    targets: TrainingTargets,
     row_weights: np.ndarray,
     regularization: Sequence[float],
     on_fit: FitCallback = ignore_fit,
@@ -136,12 +137,12 @@ def select_branch(
 
     Args:
         words: the vocabulary by token id.
-        targets: (N, C) class probabilities.
+        targets: of the training texts.
         regularization: values of C, the inverse strength.
         on_fit: called after each fit.
     """
-    inputs = _wide_inputs(train, validation, words, weight_columns(targets.shape[1]))
-    with_chars = log_count_ratios(inputs.features, targets)
+    inputs = _wide_inputs(train, validation, words, weight_columns(targets.mixed_NC.shape[1]))
+    with_chars = log_count_ratios(inputs.features, targets.mixed_NC)
     words_only = with_chars.copy()
     words_only[len(inputs.columns) :] = 0
 
@@ -188,7 +189,7 @@ def _wide_inputs(
 
 def _fit_candidate(
     inputs: _WideInputs,
-    targets: np.ndarray,
+    targets: TrainingTargets,
     row_weights: np.ndarray,
     prior_scale_FK: np.ndarray,
     regularization: float,
@@ -196,11 +197,12 @@ def _fit_candidate(
 ) -> Candidate:
     fit = fit_logistic(
         inputs.features,
-        targets,
+        targets.values,
         prior_scale_FK=prior_scale_FK,
         regularization=regularization,
         row_weights_N=row_weights,
         start=start,
+        temperature=targets.temperature,
     )
     logits = binary_to_two_logits(fit.logits(inputs.validation_features))
     return Candidate(fit, regularization, _calibrated_loss(logits, inputs.validation_labels))

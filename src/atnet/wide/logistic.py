@@ -3,6 +3,7 @@
 Shapes: N texts, F features, K weight columns. One column is fitted with a sigmoid, several with a softmax.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,8 @@ MAX_ITERATIONS = 120
 TOLERANCE, MANY_CLASSES_TOLERANCE = 1e-5, 1e-4
 """Relative decrease of the objective below which the optimizer stops, for two classes and for more. The looser one
 halves the time; ADR 23 compares the validation losses."""
+RowLoss = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Maps logits (N, K) to the loss of each text (N,) and its gradients (N, K)."""
 CORRECTIONS = 10
 """Gradient differences that L-BFGS keeps to approximate the Hessian."""
 
@@ -56,6 +59,7 @@ def fit_logistic(
     regularization: float,
     row_weights_N: np.ndarray,
     start: LogisticFit | None = None,
+    temperature: float | None = None,
 ) -> LogisticFit:
     """Minimize C * weighted log-loss + half the sum of (weight / prior scale)^2 with L-BFGS.
 
@@ -67,15 +71,16 @@ def fit_logistic(
         regularization: C, the inverse strength.
         row_weights_N: weight of each text in the loss.
         start: a fit of the same features to start from.
+        temperature: of a teacher; the targets then are the two parts of `TrainingTargets.softened_N2C`.
     """
     count, columns = prior_scale_FK.shape
     binary = columns == 1
-    targets = targets_NC[:, 1:] if binary else targets_NC
+    row_loss = _row_loss(targets_NC, binary) if temperature is None else _softened_loss(targets_NC, binary, temperature)
 
     def objective(point: np.ndarray) -> tuple[float, np.ndarray]:
         unscaled = point[: count * columns].reshape(count, columns)
         logits = features.matmul((unscaled * prior_scale_FK).astype(np.float32)) + point[count * columns :]
-        losses, gradients = _sigmoid_loss(logits, targets) if binary else _softmax_loss(logits, targets)
+        losses, gradients = row_loss(logits)
         gradients *= regularization * row_weights_N[:, None]
         weight_gradient = prior_scale_FK * features.rmatmul(gradients.astype(np.float32)) + unscaled
         loss = regularization * float(losses @ row_weights_N) + 0.5 * float((unscaled**2).sum())
@@ -88,6 +93,33 @@ def fit_logistic(
         intercept_K=optimum[count * columns :].astype(np.float32),
         unscaled_FK=unscaled_FK,
     )
+
+
+def _row_loss(targets_NC: np.ndarray, binary: bool) -> RowLoss:
+    """Return the cross-entropy with targets whose rows sum to 1."""
+    if binary:
+        return lambda logits_N1: _sigmoid_loss(logits_N1, targets_NC[:, 1:])
+    return lambda logits_NK: _softmax_loss(logits_NK, targets_NC)
+
+
+def _softened_loss(targets_N2C: np.ndarray, binary: bool, temperature: float) -> RowLoss:
+    """Return the sum of the cross-entropy with the labels and that with the teacher at a temperature."""
+    parts = np.split(targets_N2C, 2, axis=1)
+    shares = [part.sum(axis=1, keepdims=True) for part in parts]
+    label_loss, teacher_loss = (
+        _row_loss(part / np.where(share > 0, share, 1), binary) for part, share in zip(parts, shares, strict=True)
+    )
+    label_share_N1, teacher_share_N1 = shares
+
+    def loss(logits_NK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        losses, gradients = label_loss(logits_NK)
+        soft_losses, soft_gradients = teacher_loss(logits_NK / temperature)
+        return (
+            losses * label_share_N1[:, 0] + temperature**2 * soft_losses * teacher_share_N1[:, 0],
+            gradients * label_share_N1 + temperature * soft_gradients * teacher_share_N1,
+        )
+
+    return loss
 
 
 def _initial(prior_scale_FK: np.ndarray, start: LogisticFit | None) -> np.ndarray:
