@@ -76,9 +76,14 @@ def collect_rows(source: TableSource) -> SplitRows:
         raise DataContractError(
             "The split column puts no row in train. Fix the column, or set data.columns.split to null."
         )
-    text_N = text_N.astype(np.int32)
     return SplitRows(
-        names_U, text_N, first_U, list(codes), np.concatenate(label_codes), official_N, np.concatenate(hard)
+        names_U,
+        text_N.astype(np.int32),
+        first_U,
+        list(codes),
+        np.concatenate(label_codes),
+        official_N,
+        np.concatenate(hard),
     )
 
 
