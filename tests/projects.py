@@ -20,6 +20,7 @@ COPIED = (
     "behavior",
     "data/dvc.yaml",
     "data/.gitignore",
+    "data/none",
     "dvc.yaml",
     "params.yaml",
     "expectations.yaml",

@@ -281,3 +281,52 @@ def test_warnings_are_named_with_numbers() -> None:
     lines = check_inputs(own_data(contents))
 
     assert "warning: duplicates 0.5 (at most 0.2; 40 of 80 rows)" in lines
+
+
+def vectors_of(words: str, values: str = "0.1 0.2 0.3") -> None:
+    """Write a word-vector file."""
+    Path("vectors.txt").write_text("".join(f"{word} {values}\n" for word in words.split()), encoding="utf-8")
+
+
+PRETRAINED = {"vectors": {"pretrained": "vectors.txt"}}
+
+
+def test_pretrained_vectors_and_unlabeled_texts_are_summarized() -> None:
+    vectors_of("the film plot")
+    Path("more.jsonl").write_text('{"text": "one more"}\n')
+    change = {"vectors": {"pretrained": "vectors.txt", "unlabeled": "more.jsonl"}}
+    lines = check_inputs(own_data(TWICE, change))
+
+    assert lines[1:] == [
+        "vectors.txt: word vectors of 3 values.",
+        "note: set vectors.pretrained_source and vectors.pretrained_license: the model card names where the vectors "
+        "come from.",
+        "more.jsonl: unlabeled texts.",
+    ]
+
+
+def test_vectors_of_another_language_or_damaged_ones_are_refused() -> None:
+    vectors_of("palavra filme enredo")
+    with pytest.raises(DataContractError, match=r"None of the first 3 words of vectors.txt occurs in the texts"):
+        check_inputs(own_data(TWICE, PRETRAINED))
+    vectors_of("the film")
+    with Path("vectors.txt").open("a") as file:
+        file.write("plot 0.1 0.2\n")
+    with pytest.raises(DataFileError, match=r"vectors.txt, line 3 has 2 values after the word"):
+        check_inputs(own_data(TWICE, PRETRAINED))
+
+
+def test_missing_vectors_are_named_with_the_faults_of_the_data() -> None:
+    with pytest.raises(AtnetError) as raised:
+        check_inputs(own_data("id,text,label\n" + "".join(f"{n},t{n},x\n" for n in range(9)), PRETRAINED))
+
+    assert "only the label 'x'" in str(raised.value)
+    assert "vectors.txt is missing. Put your word vectors there" in str(raised.value)
+
+
+def test_unlabeled_texts_need_the_text_column_and_may_not_be_an_output() -> None:
+    Path("more.csv").write_text("body\nfine\n")
+    with pytest.raises(DataContractError, match="'text'"):
+        check_inputs(own_data(TWICE, {"vectors": {"unlabeled": "more.csv"}}))
+    with pytest.raises(ConfigurationError, match=r"vectors.unlabeled data/03_splits/x.csv is inside data/03_splits"):
+        check_inputs(own_data(TWICE, {"vectors": {"unlabeled": "data/03_splits/x.csv"}}))

@@ -30,6 +30,8 @@ NOT_IN_DEPS = frozenset(
         "atnet.stages.finished_checkpoint",
         # Adapters: a change in how something is written to disk, MLflow or DVC must not retrain a model.
         "atnet.storage",
+        "atnet.spill",
+        "atnet.table_batches",
         "atnet.tracking",
         "atnet.registry",
         "atnet.git_dvc",
@@ -134,6 +136,8 @@ def test_every_file_constant_of_a_stage_folder_is_an_output_or_a_dependency() ->
     declared = {path for stage in _stages().values() for path in [*stage["deps"], *_outputs(stage)]}
     constants = {str(value) for name, value in vars(files).items() if name.isupper() and isinstance(value, Path)}
     in_data = {path for path in constants if path.startswith("data/")} - {str(folder) for folder in files.DATA_FOLDERS}
+    assert {"${vectors.pretrained}", "${vectors.unlabeled}"} <= declared, f"their default is {files.NO_FILE}"
+    declared.add(str(files.NO_FILE))
     folders = {str(parent) for path in declared for parent in Path(path).parents}
     assert in_data <= declared | folders
 

@@ -12,7 +12,7 @@ from atnet.config import Params
 from atnet.errors import ModelError
 from atnet.inference import CONTRIBUTIONS, DEEP_ONLY, LOGITS, create_session
 from atnet.network.export import check_export, run_exported, to_onnx
-from atnet.network.model import add_wide_branch, build_model
+from atnet.network.model import add_wide_branch, architecture_json, build_model, rebuild
 from tests.encoded import pad, random_wide_branch
 
 VOCABULARY = 30
@@ -75,6 +75,19 @@ def test_an_embedding_too_large_to_be_folded_is_exported_as_a_convolution(
     convolved = to_onnx(network)
     assert (b"Conv" in folded, b"Conv" in convolved) == (False, True)
     assert check_export(network, run_exported(convolved), random_texts(2)).largest_difference < 1e-5
+
+
+@pytest.mark.parametrize("folded_bytes", [2**26, 0])
+@pytest.mark.parametrize("embedding", ["static", "two_channels"])
+def test_a_static_embedding_and_two_channels_are_exported(
+    networks: NetworkFactory, monkeypatch: pytest.MonkeyPatch, embedding: str, folded_bytes: int
+) -> None:
+    monkeypatch.setattr("atnet.network.network_graph.MAX_FOLDED_BYTES", folded_bytes)
+    network = networks("pooled", 2, 2, embedding=embedding)
+    rebuilt = rebuild(architecture_json(network))
+    rebuilt.set_weights(network.get_weights())
+    run = run_exported(to_onnx(network))
+    assert check_export(rebuilt, run, random_texts(3)).largest_difference < 1e-5
 
 
 @pytest.mark.parametrize("max_n", [0, 2])

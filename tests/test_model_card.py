@@ -154,3 +154,11 @@ def test_the_version_description_contains_whole_sections_and_fits(values: CardVa
     assert short.endswith("The rest is in the artifact `model_card.html`.\n")
     assert version_description("short") == "short"
     assert len(version_description("# " + "x" * 9000)) <= DESCRIPTION_CHARACTERS
+
+
+def test_the_source_and_license_of_pretrained_vectors_are_shown(values: CardValues) -> None:
+    assert "pretrained word vectors" not in card_markdown(values)
+    tags = {"vectors.source": "GloVe 6B, Stanford", "vectors.license": "PDDL"}
+    params = {**values.contents.params, "vectors.pretrained": "data/01_raw/glove.txt"}
+    card = card_markdown(replace(values, contents=replace(values.contents, tags=tags, params=params)))
+    assert "`data/01_raw/glove.txt`. Source: GloVe 6B, Stanford. License: PDDL." in card

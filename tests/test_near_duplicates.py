@@ -1,16 +1,33 @@
 """Grouping near-duplicate texts."""
 
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from atnet.data.near_duplicates import WINDOW, band_keys, jaccard, largest_band, near_duplicate_leaders, shingle_sets
+from atnet.data.near_duplicates import WINDOW, NearDuplicateIndex
+from atnet.data.shingles import band_keys, jaccard, largest_band, shingle_sets
+from tests import reference_near_duplicates
 
 SENTENCE = "the quick brown fox jumps over the lazy dog near the old river bank and then goes home"
 
 
+def grouped(texts: Sequence[str], *, batch: int, similarity: float = 0.8, minhash_permutations: int = 64) -> list[int]:
+    """Return the leader of each text's group; texts are added in batches, the last ones first."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"similarity": similarity, "minhash_permutations": minhash_permutations}
+        with NearDuplicateIndex(Path(folder), texts=len(texts), **settings) as index:
+            for start in reversed(range(0, len(texts), batch)):
+                index.add(texts[start : start + batch], np.arange(start, min(start + batch, len(texts))))
+            return index.leaders().tolist()
+
+
 def leaders(*texts: str, similarity: float = 0.8) -> list[int]:
     """Return the leader of each text's group, with the default signature length."""
-    return near_duplicate_leaders(texts, similarity=similarity, minhash_permutations=64).tolist()
+    return grouped(texts, batch=1000, similarity=similarity)
 
 
 def test_a_text_with_one_word_more_is_a_near_duplicate() -> None:
@@ -105,3 +122,38 @@ def test_bands_are_as_large_as_the_recall_allows(similarity: float, rows: int) -
 
 def test_no_texts_give_no_groups() -> None:
     assert leaders() == []
+
+
+def random_texts(rng: np.random.Generator, texts: int) -> list[str]:
+    """Return distinct texts: copies with changed words, chains of copies, short texts, and very large buckets."""
+    words = np.array([f"w{number}" for number in range(60)])
+    made = [f"{SENTENCE} number {number}" for number in range(3 * WINDOW)]
+    made += [" ".join(rng.choice(words, size=rng.integers(0, 4))) for _ in range(texts // 10)]
+    while len(made) < texts:
+        text = rng.choice(words, size=int(rng.integers(5, 30)))
+        for _ in range(int(rng.integers(1, 6))):
+            made.append(" ".join(text))
+            text = text.copy()
+            text[rng.integers(len(text), size=int(rng.integers(1, 3)))] = rng.choice(words)
+    return [str(text) for text in rng.permutation(list(dict.fromkeys(made)))]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("similarity", "batch"), [(0.8, 97), (0.5, 1000), (0.9, 5000)])
+def test_the_groups_are_those_of_the_implementation_that_keeps_everything_in_memory(
+    seed: int, similarity: float, batch: int
+) -> None:
+    texts = random_texts(np.random.default_rng(seed), 2000)
+    expected = reference_near_duplicates.near_duplicate_leaders(
+        texts, similarity=similarity, minhash_permutations=64
+    ).tolist()
+    assert grouped(texts, batch=batch, similarity=similarity) == expected
+    assert 100 < len(set(expected)) < len(texts)
+
+
+def test_a_real_data_set_has_the_groups_of_the_implementation_that_keeps_everything_in_memory(
+    datasets: Path,
+) -> None:
+    texts = pd.read_csv(datasets / "trec.csv.gz", dtype=str)["text"].str.casefold().drop_duplicates().tolist()
+    expected = reference_near_duplicates.near_duplicate_leaders(texts, similarity=0.6, minhash_permutations=64)
+    assert grouped(texts, batch=999, similarity=0.6) == expected.tolist()

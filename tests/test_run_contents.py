@@ -18,6 +18,7 @@ from atnet.tracking.run_contents import (
     flat_params,
     receipt,
     run_name,
+    vector_tags,
 )
 from tests.finishedproject import DETAILS, METRICS, SLICES, interval
 
@@ -55,6 +56,15 @@ def test_parameters_are_named_by_their_key_in_params_yaml(params: Params) -> Non
 
 def test_settings_that_do_not_determine_the_model_are_not_logged_as_parameters(params: Params) -> None:
     assert not [name for name in flat_params(params) if name.startswith(("evaluate.", "tracking."))]
+
+
+def test_source_and_license_of_vectors_are_tags_because_parameters_cannot_be_corrected(params: Params) -> None:
+    assert flat_params(params)["vectors.pretrained"] == "data/none"
+    assert not [name for name in flat_params(params) if name.endswith(("_source", "_license"))]
+    assert vector_tags(params) == {}
+    vectors = {"pretrained": "glove.txt", "pretrained_source": "GloVe 6B"}
+    used = params.model_copy(update={"vectors": params.vectors.model_copy(update=vectors)})
+    assert vector_tags(used) == {"vectors.source": "GloVe 6B", "vectors.license": "not recorded"}
 
 
 def test_metrics_are_grouped_before_the_slash() -> None:

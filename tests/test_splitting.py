@@ -38,7 +38,7 @@ def split_by_id(splits: Splits) -> dict[str, str]:
 def test_every_row_gets_one_split_in_about_the_configured_shares(config: SplitConfig) -> None:
     table = labeled_texts(2000)
     splits = split_table(table, config)
-    check_splits(splits)
+    check_splits(splits.report)
     assert sorted(split_by_id(splits)) == sorted(table["id"])
     shares = [len(splits.tables[name]) / len(table) for name in SPLITS]
     assert np.allclose(shares, [0.8, 0.1, 0.1], atol=0.03)
@@ -160,32 +160,32 @@ def test_a_label_that_never_occurs_in_train_is_reported_by_name(config: SplitCon
     table = labeled_texts(200).assign(split=np.resize(["train", "test", "train", "validation"], 200))
     table.loc[1, "label"] = "unheard-of"
     with pytest.raises(DataContractError, match=r"1 of 3 labels occur in validation or test but .* unheard-of"):
-        check_splits(split_table(table, config))
+        check_splits(split_table(table, config).report)
 
 
 def test_an_empty_split_is_refused(config: SplitConfig) -> None:
     table = labeled_texts(100).assign(split="train")
     tiny = config.fractions.model_copy(update={"train": 0.899999, "validation": 0.1, "test": 0.000001})
     with pytest.raises(DataContractError, match=r"test split is empty: 100 rows in \d+ groups"):
-        check_splits(split_table(table, changed(config, fractions=tiny)))
+        check_splits(split_table(table, changed(config, fractions=tiny)).report)
 
 
 def test_a_split_with_only_duplicates_is_refused(config: SplitConfig) -> None:
     table = labeled_texts(100)
     copied = pd.concat([table.assign(split="train"), table.assign(split="test", id="t-" + table["id"])])
     with pytest.raises(DataContractError, match="Every test row is also in another split"):
-        check_splits(split_table(copied, config))
+        check_splits(split_table(copied, config).report)
 
 
 def test_a_single_label_is_refused(config: SplitConfig) -> None:
     with pytest.raises(DataContractError, match=r"All 100 rows have the same label \(one\)"):
-        check_splits(split_table(labeled_texts(100).assign(label="one"), config))
+        check_splits(split_table(labeled_texts(100).assign(label="one"), config).report)
 
 
 def test_fewer_rows_than_labels_are_refused(config: SplitConfig) -> None:
     table = labeled_texts(4).assign(label=list("abcd"), split=["train", "validation", "test", "test"])
     with pytest.raises(DataContractError, match="Train has 1 rows for 4 labels"):
-        check_splits(split_table(table, config))
+        check_splits(split_table(table, config).report)
 
 
 @pytest.mark.parametrize("unknown", [None, "holdout"])
@@ -240,7 +240,7 @@ def test_a_missing_table_is_reported(project: Path, tmp_path: Path, capsys: pyte
 def test_a_real_data_set_is_split(config: SplitConfig, datasets: Path) -> None:
     table = pd.read_csv(datasets / "trec.csv.gz", dtype=str).rename_axis("id").reset_index()
     splits = split_table(table.assign(id=table["id"].astype(str)), config)
-    check_splits(splits)
+    check_splits(splits.report)
     json.dumps(splits.report)
     assert 480 <= len(splits.tables["test"]) <= 500
     assert leaking_pairs(splits) == []

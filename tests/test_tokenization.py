@@ -23,7 +23,8 @@ from atnet.schema import text_hash
 from atnet.stages import tokenize as stage
 from atnet.storage import read_json, write_table
 from atnet.text.encoded_split import EncodedSplit
-from atnet.text.tokenization import choose_max_length, encode, fit_tokenizer, tokenize_splits
+from atnet.text.encoding import encode
+from atnet.text.tokenization import choose_max_length, fit_tokenizer, tokenize_splits
 from atnet.text.word_splitting import UNKNOWN_ID, count_words, split_words, text_normalizer, word_splitter
 from tests.texts import labeled_texts
 

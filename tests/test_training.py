@@ -54,6 +54,33 @@ def uninterrupted(params: Params) -> TrainingState:
     return run(params.train.model_copy(update={**SMALL, "soft_target_slope": None}))
 
 
+@pytest.mark.parametrize(
+    ("embedding", "moved"),
+    [
+        ("fine_tuned", {"embedding": True}),
+        ("static", {"embedding": False}),
+        ("two_channels", {"embedding": True, "static_embedding": False}),
+    ],
+)
+def test_the_vectors_set_the_dimension_and_only_fine_tuned_ones_move(
+    config: TrainConfig, embedding: str, moved: dict[str, bool]
+) -> None:
+    vectors = np.random.default_rng(1).normal(size=(VOCABULARY, 6)).astype(np.float32)
+    split = encoded_split(60)
+    data = TrainingData(split, split, VOCABULARY, 2, None, vectors=vectors)
+    changed = config.model_copy(update={"embedding": embedding, "epochs": 1})
+    trainer = Trainer(changed, data, precision="float32")
+    state = trainer.run(START, on_epoch=lambda state: None, on_step=lambda *progress: None)
+    network = trainer.network(state)
+
+    for name, has_moved in moved.items():
+        table = np.array(network.get_layer(name).embeddings)
+        assert table.shape == vectors.shape
+        assert np.array_equal(table, vectors) is not has_moved
+    channels = {layer.name for layer in network.layers if "embedding" in layer.name} - {"embedding_dropout"}
+    assert channels == set(moved)
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_it_learns(config: TrainConfig, classes: int) -> None:
     config = config.model_copy(update={"epochs": 12, "patience": 12, "embedding_dropout": 0.0, "dropout": 0.0})

@@ -12,7 +12,8 @@ from atnet.data.label_checks import check_label_settings
 from atnet.data.label_mapping import map_labels
 from atnet.data.quality_report import quality_report, require_passed, summarize
 from atnet.data.reader import SourceFile
-from atnet.data.row_statistics import earlier_ids, measure_rows
+from atnet.data.repeated_ids import earlier_ids
+from atnet.data.row_statistics import measure_rows
 from atnet.data.table_statistics import text_keys
 from atnet.data.validation import ValidationResult, validate_table
 from atnet.errors import ConfigurationError, DataContractError

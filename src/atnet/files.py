@@ -9,6 +9,11 @@ from pathlib import Path
 PARAMS_FILE = Path("params.yaml")
 EXPECTATIONS = Path("expectations.yaml")
 """The default of `validate.expectations`."""
+NO_FILE = Path("data/none")
+"""The value of an optional input file in params.yaml that means none.
+
+DVC needs an existing file for every dependency, so null is not possible there.
+"""
 DVC_FILE = Path("dvc.yaml")
 DVC_LOCK = Path("dvc.lock")
 
@@ -33,6 +38,7 @@ SPLIT_REPORT = SPLITS / "report.json"
 TOKENS = Path("data/04_tokens")
 TOKENIZER = TOKENS / "tokenizer.json"
 LABELS = TOKENS / "labels.json"
+PRETRAINED_VECTORS = TOKENS / "pretrained.npy"
 TOKENIZE_REPORT = TOKENS / "report.json"
 
 VECTORS = Path("data/05_vectors")
@@ -64,8 +70,15 @@ STATE = Path(".atnet")
 """What commands keep between two calls: locks, checkpoints, studies, copies of the ledger. Not in git."""
 LAST_BACKUP = STATE / "backup.json"
 """When the last verified backup was written, and where."""
+SPILL = STATE / "spill"
+"""Temporary folders of stages whose data do not fit into memory."""
 FLOW_LOCK = STATE / "flow.lock"
 """Locked by a flow while it runs in the project."""
+
+
+def optional_file(value: str) -> Path | None:
+    """Return the path that a parameter names; None if it is NO_FILE."""
+    return None if Path(value) == NO_FILE else Path(value)
 
 
 def split_table(split: str) -> Path:

@@ -1,6 +1,7 @@
 """Read and write files: complete files only, the same bytes for the same values. Lock files against other processes."""
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -143,6 +144,26 @@ def write_arrow(path: Path, table: pa.Table) -> None:
     """Write an uncompressed Arrow IPC file of one batch, so that it can be memory-mapped."""
     with whole_file(path) as partial, pa.ipc.new_file(str(partial), table.schema) as writer:
         writer.write_table(table.combine_chunks())
+
+
+def write_array(path: Path, values: np.ndarray) -> None:
+    """Write a NumPy file."""
+    # Not directly to the file: on a full disk NumPy would fail without giving the reason.
+    contents = io.BytesIO()
+    np.save(contents, values)
+    with whole_file(path) as partial:
+        partial.write_bytes(contents.getbuffer())
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Read a NumPy file that an earlier stage wrote.
+
+    Raises:
+        DataFileError: if it is missing or damaged.
+    """
+    with reading(path, ValueError, EOFError):
+        values: np.ndarray = np.load(path)
+    return values
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:

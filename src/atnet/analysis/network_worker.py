@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from tokenizers import Tokenizer
 
 from atnet.config import Params
 from atnet.environment import prepare_process
 from atnet.errors import AtnetError
+from atnet.files import optional_file
 from atnet.inference import softmax
 from atnet.network.compiled_steps import computation_precision
 from atnet.network.training import Trainer
@@ -24,8 +23,10 @@ from atnet.schema import TEXT
 from atnet.storage import cpu_flags, load_params, read_table, whole_file, write_arrow
 from atnet.subprocesses import JsonLineChannel
 from atnet.text.encoded_split import EncodedSplit, ordered_batches
-from atnet.text.tokenization import encode, tokenize_splits
-from atnet.text.word_vectors import word_vectors
+from atnet.text.encoding import encode
+from atnet.text.tokenization import Pretrained, TokenizedSplits, tokenize_splits
+from atnet.text.vector_files import open_vectors
+from atnet.text.word_vectors import complete_vectors, word_vectors
 from atnet.wide.blending import fit_temperature
 from atnet.wide.branch import fit_wide_branch
 
@@ -35,14 +36,16 @@ BATCH_TEXTS = 32
 def run_task(folder: Path, params: Params, seeds: Sequence[int]) -> None:
     """Fit the tokenizer and the vectors once, train once per seed, and write the predictions."""
     train, validation, texts = (read_table(folder / f"{name}.parquet") for name in ("train", "validation", "texts"))
-    tokenized = tokenize_splits({"train": train, "validation": validation}, params.tokenize)
+    path = optional_file(params.vectors.pretrained)
+    pretrained = None if path is None else Pretrained(open_vectors(path), params.vectors)
+    tokenized = tokenize_splits({"train": train, "validation": validation}, params.tokenize, pretrained)
     for name, table in tokenized.tables.items():
         write_arrow(folder / f"{name}.arrow", table)
     splits = {name: EncodedSplit.load(folder / f"{name}.arrow") for name in ("train", "validation")}
-    encoded = _encode(tokenized.tokenizer, texts)
-    probabilities = [
-        _predict(_trainer(params, seed, splits, tokenized.tokenizer, tokenized.labels), encoded) for seed in seeds
-    ]
+    encoded = EncodedSplit.unlabeled(encode(tokenized.tokenizer, texts[TEXT].tolist()))
+    vectors = _vectors(splits["train"], tokenized.pretrained_VD, params)
+    inputs = _data(params, splits, tokenized, vectors)
+    probabilities = [_predict(_trainer(params, seed, inputs), encoded) for seed in seeds]
     with whole_file(folder / "predictions.npz") as part, part.open("wb") as file:
         np.savez(file, labels=np.array(tokenized.labels), probabilities=np.stack(probabilities))
 
@@ -62,21 +65,32 @@ def main(argv: Sequence[str] | None = None) -> None:
             channel.send({"done": request["task"]})
 
 
-def _trainer(
-    params: Params, seed: int, splits: dict[str, EncodedSplit], tokenizer: Tokenizer, labels: Sequence[str]
-) -> Trainer:
-    config, train, validation = params.train.model_copy(update={"seed": seed}), splits["train"], splits["validation"]
+def _vectors(train: EncodedSplit, pretrained_VD: np.ndarray, params: Params) -> np.ndarray:
+    """Fit or complete the word vectors as stage `vectors` does, but without unlabeled texts."""
+    if len(pretrained_VD):
+        return complete_vectors(pretrained_VD, train, params.vectors)
+    return word_vectors(train, params.vectors, dimensions=params.train.embedding_dimensions)
+
+
+def _data(
+    params: Params, splits: dict[str, EncodedSplit], tokenized: TokenizedSplits, vectors: np.ndarray
+) -> TrainingData:
+    config, train, validation, tokenizer = params.train, splits["train"], splits["validation"], tokenized.tokenizer
     assert tokenizer.truncation is not None
-    words = vocabulary(tokenizer)
-    data = TrainingData(
+    words, classes = vocabulary(tokenizer), len(tokenized.labels)
+    return TrainingData(
         train=train,
         validation=validation,
         vocabulary_size=tokenizer.get_vocab_size(),
-        classes=len(labels),
+        classes=classes,
         pad_to=tokenizer.truncation["max_length"] if config.attention == "published" else None,
-        vectors=word_vectors(train, params.vectors, dimensions=config.embedding_dimensions),
-        wide=fit_wide_branch(config, train=train, validation=validation, words=words, classes=len(labels)),
+        vectors=vectors,
+        wide=fit_wide_branch(config, train=train, validation=validation, words=words, classes=classes),
     )
+
+
+def _trainer(params: Params, seed: int, data: TrainingData) -> Trainer:
+    config = params.train.model_copy(update={"seed": seed})
     return Trainer(config, data, precision=computation_precision(config, cpu_flags()))
 
 
@@ -93,18 +107,6 @@ def _predict(trainer: Trainer, encoded: EncodedSplit) -> np.ndarray:
 
     temperature = fit_temperature(logits(trainer.data.validation), trainer.data.validation.labels)
     return softmax(logits(encoded) / temperature)
-
-
-def _encode(tokenizer: Tokenizer, texts: pd.DataFrame) -> EncodedSplit:
-    tokens = encode(tokenizer, texts[TEXT].tolist())
-    return EncodedSplit(
-        tokens=tokens.values.to_numpy(),
-        offsets=tokens.offsets.to_numpy(),
-        labels=np.zeros(len(texts), np.int32),
-        text_hashes=[],
-        ratings=None,
-        weights=None,
-    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """`atnet check`: find what would make a stage fail, before DVC deletes the stage's outputs."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,9 +24,10 @@ from atnet.data.reading_settings import settings_to_read
 from atnet.data.validation import ValidationResult, validate_table
 from atnet.diagnosis.foreign_files import require_no_foreign_files
 from atnet.diagnosis.pipeline import require_runnable
+from atnet.diagnosis.vector_inputs import check_place, check_vector_inputs
 from atnet.environment import environment_notes
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataError, DataFileError
-from atnet.files import DATA_FOLDERS, DEFAULT_DATA, RAW
+from atnet.files import DEFAULT_DATA
 from atnet.redaction import has_credentials
 from atnet.schema import LABEL
 from atnet.storage import load_params
@@ -64,7 +64,7 @@ def check_inputs(params: Params) -> list[str]:
     """
     path = Path(params.data.path)
     problems = _problems(
-        lambda: check_path(path),
+        lambda: check_place(path, "data.path"),
         lambda: check_encoding(params.data.encoding),
         lambda: check_label_settings(fold_label_settings(params.validate_)),
     )
@@ -72,16 +72,21 @@ def check_inputs(params: Params) -> list[str]:
         problems.append(missing_file_error(path))
     _raise(problems)
     if not path.exists():
-        return [f"{path} does not exist yet: the sample stage will download the default data."]
+        missing = f"{path} does not exist yet: the sample stage will download the default data."
+        return [missing, *check_vector_inputs(params, None, Path())]
     texts = _read(params)
     params, problems = _matching_label_map(params, texts.table)
     problems += _problems(lambda: check_label_source(params.data.columns, params.validate_))
     result = validate_table(texts.table, params.validate_, _runner(params))
-    _raise([*problems, *_data_problems(path, texts, result, params, labels_known=bool(problems))])
+    vector_lines: list[str] = []
+    vector_problems = _problems(lambda: vector_lines.extend(check_vector_inputs(params, texts.table, Path())))
+    data_problems = _data_problems(path, texts, result, params, labels_known=bool(problems))
+    _raise([*problems, *data_problems, *vector_problems])
     return [
         _summary(path, result),
         *(f"warning: {warning}" for warning in describe_warnings(result)),
         *(f"note: {note}" for note in notes(result, texts.source)),
+        *vector_lines,
         *(f"note: {note}" for note in setting_notes(params, len(result.statistics.labels))),
     ]
 
@@ -102,21 +107,6 @@ def secret_notes(params: Params) -> list[str]:
     if not has_credentials(params.tracking.uri):
         return []
     return ["tracking.uri in params.yaml contains a password: set MLFLOW_TRACKING_URI in the environment instead"]
-
-
-def check_path(path: Path) -> None:
-    """Check that the data file is not inside the folder of a stage, which would delete or depend on it.
-
-    Raises:
-        ConfigurationError: with the folder.
-    """
-    # Not resolve(): DVC may link data files into its cache, and what counts is where the user put them.
-    absolute = Path(os.path.abspath(path))
-    for folder in DATA_FOLDERS:
-        if folder != RAW and absolute.is_relative_to(os.path.abspath(folder)):
-            raise ConfigurationError(
-                f"data.path {path} is inside {folder}, where the pipeline writes. Move the file to {RAW}."
-            )
 
 
 def missing_file_error(path: Path) -> DataFileError:
@@ -164,7 +154,8 @@ def _matching_label_map(params: Params, table: pd.DataFrame) -> tuple[Params, li
     config = fold_label_settings(params.validate_)
     if not config.label_map or LABEL not in table:
         return params, []
-    labels = fold_labels(table[LABEL])[0]
+    counts = fold_labels(table[LABEL])[0].value_counts()
+    labels = {str(label): int(rows) for label, rows in counts.items()}
     problems = _problems(lambda: check_label_map(labels, config.label_map))
     unmatched = unmatched_keys(labels, config.label_map)
     matching = {key: label for key, label in config.label_map.items() if key not in unmatched}
@@ -204,8 +195,11 @@ def _problems(*checks: Callable[[], None]) -> list[AtnetError]:
 
 def _raise(problems: Sequence[AtnetError]) -> None:
     """Raise all problems as one error, of the type of the first."""
+    if len(problems) == 1:
+        raise problems[0]
     if problems:
-        raise type(problems[0])("\n".join(map(str, problems)))
+        kind = type(problems[0])
+        raise (DataContractError if issubclass(kind, DataContractError) else kind)("\n".join(map(str, problems)))
 
 
 def _summary(path: Path, result: ValidationResult) -> str:

@@ -19,7 +19,10 @@ from atnet.config.tracking import TrackingConfig
 from atnet.config.tune import TuneConfig, check_vector_dimensions
 from atnet.config.yaml_text import parse_yaml
 from atnet.errors import ConfigurationError
-from atnet.files import PARAMS_FILE
+from atnet.files import NO_FILE, PARAMS_FILE, optional_file
+
+MAX_VOCABULARY = 1_000_000
+"""Word n-grams are numbered by the ids of their words, which leaves room for this many."""
 
 
 class Params(StageParams):
@@ -43,6 +46,23 @@ class Params(StageParams):
             )
         if rule is not None and columns.rating is None:
             raise ValueError("validate.label_from_rating needs data.columns.rating")
+        return self
+
+    @model_validator(mode="after")
+    def _pretrained_vectors_can_be_used(self) -> "Params":
+        if optional_file(self.vectors.pretrained) is None:
+            return self
+        if self.tokenize.kind != "word":
+            raise ValueError("vectors.pretrained contains vectors of words: set tokenize.kind to word")
+        if self.train.attention == "published" or not self.train.initialize_from_vectors:
+            raise ValueError(
+                "vectors.pretrained would not be used: set train.initialize_from_vectors to true and train.attention "
+                f"to another value than published, or vectors.pretrained to {NO_FILE}"
+            )
+        if self.tokenize.vocabulary_size + self.vectors.pretrained_words > MAX_VOCABULARY:
+            raise ValueError(
+                f"tokenize.vocabulary_size and vectors.pretrained_words add up to more than {MAX_VOCABULARY:,} words"
+            )
         return self
 
     @model_validator(mode="after")

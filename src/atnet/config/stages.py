@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from atnet.config.section import (
     Fraction,
@@ -12,6 +12,7 @@ from atnet.config.section import (
     Section,
     Severity,
 )
+from atnet.files import NO_FILE
 
 
 class ColumnsConfig(Section):
@@ -156,11 +157,24 @@ class TokenizeConfig(Section):
 class VectorsConfig(Section):
     """Word vectors that initialize the embedding."""
 
+    pretrained: str
+    pretrained_words: Annotated[int, Field(ge=0, le=900_000)]
+    pretrained_source: str | None
+    pretrained_license: str | None
+    unlabeled: str
     max_tokens: Annotated[int, Field(gt=2)]
     min_frequency: Annotated[int, Field(ge=1)]
     window: Annotated[int, Field(ge=1)]
     init_std: PositiveNumber
     seed: int
+
+    @field_validator("pretrained", "unlabeled", mode="before")
+    @classmethod
+    def _is_path(cls, value: object) -> object:
+        # DVC stops without a message at a dependency that is null or empty.
+        if value is None or value == "":
+            raise ValueError(f"write a path, or {NO_FILE} for no file")
+        return value
 
 
 class BaselineConfig(Section):
@@ -180,6 +194,7 @@ class TrainConfig(Section):
     attention: Literal["published", "rescaled", "pooled"]
     embedding_dimensions: Annotated[int, Field(ge=2)]
     initialize_from_vectors: bool
+    embedding: Literal["fine_tuned", "static", "two_channels"]
     embedding_dropout: Annotated[float, Field(ge=0, lt=1)]
     filters: Annotated[int, Field(ge=1)]
     kernel_size: Annotated[int, Field(ge=1)]
@@ -192,12 +207,23 @@ class TrainConfig(Section):
     patience: Annotated[int, Field(ge=1)]
     min_delta: Annotated[float, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1)]
+    min_steps: Annotated[int, Field(ge=1)]
     learning_rate: PositiveNumber
     schedule: Literal["constant", "cosine"]
     class_weights: Literal["none", "balanced"]
     soft_target_slope: PositiveNumber | None
     precision: Literal["auto", "float32", "bfloat16"]
     length_buckets: bool
+
+    @model_validator(mode="after")
+    def _embedding_has_vectors(self) -> "TrainConfig":
+        starts_from_vectors = self.initialize_from_vectors and self.attention != "published"
+        if self.embedding != "fine_tuned" and not starts_from_vectors:
+            raise ValueError(
+                f"embedding: {self.embedding} needs word vectors to start from: set initialize_from_vectors to true "
+                "and attention to another value than published, or embedding to fine_tuned"
+            )
+        return self
 
 
 class EvaluateConfig(Section):

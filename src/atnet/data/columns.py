@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +29,47 @@ class MissingColumnsError(DataContractError):
     def __init__(self, message: str, present: Sequence[str]) -> None:
         super().__init__(message)
         self.present = tuple(present)
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidValues:
+    """The values of a column that cannot be converted."""
+
+    row: int
+    """Position of the first such row in the file, from 1."""
+    value: str
+    rows: int
+    message: str
+    """With the fields row, value and rows."""
+
+    def __str__(self) -> str:
+        return self.message.format(row=f"{self.row:,}", value=repr(self.value), rows=f"{self.rows:,}")
+
+    def and_later(self, other: "InvalidValues | None") -> "InvalidValues":
+        """Add the rows of a later batch."""
+        return self if other is None else replace(self, rows=self.rows + other.rows)
+
+
+class InvalidColumnsError(DataContractError):
+    """Columns of a batch cannot be converted; carries what is wrong with each."""
+
+    def __init__(self, problems: Mapping[str, InvalidValues]) -> None:
+        super().__init__(" Also: ".join(map(str, problems.values())))
+        self.problems = problems
+
+    def and_later(self, other: "InvalidColumnsError") -> "InvalidColumnsError":
+        """Add what is wrong with a later batch."""
+        known = {name: problem.and_later(other.problems.get(name)) for name, problem in self.problems.items()}
+        return InvalidColumnsError({**other.problems, **known})
+
+
+class InvalidValuesError(ValueError):
+    """A column of a batch cannot be converted."""
+
+    def __init__(self, values: pd.Series, invalid: pd.Series, message: str) -> None:
+        super().__init__(message)
+        position = int(invalid.to_numpy().argmax())
+        self.problem = InvalidValues(int(values.index[position]), values.iloc[position], int(invalid.sum()), message)
 
 
 class WithExtraColumns(ColumnsConfig):
@@ -97,14 +139,14 @@ def to_canonical(raw: pd.DataFrame, columns: ColumnsConfig, *, first_row: int = 
         first_row: position of the first row, if `raw` is a later batch of a file.
 
     Raises:
-        DataContractError: if a rating or weight is not a number, or a split name is unknown; with all such columns.
+        InvalidColumnsError: if a rating or weight is not a number, or a split name is unknown; with all such columns.
     """
     rows = pd.RangeIndex(first_row, first_row + len(raw))
     raw = raw.set_axis(rows, axis="index")
     canonical: dict[str, pd.Series] = {ID: _ids(raw, columns.id), TEXT: raw[columns.text]}
     if columns.label is not None:
-        canonical[LABEL] = _blank_to_null(raw[columns.label])
-    problems = []
+        canonical[LABEL] = blank_to_null(raw[columns.label])
+    problems = {}
     conversions = (
         (SPLIT, columns.split, _splits),
         (RATING, columns.rating, _ratings),
@@ -114,22 +156,27 @@ def to_canonical(raw: pd.DataFrame, columns: ColumnsConfig, *, first_row: int = 
         if name is not None:
             try:
                 canonical[key] = convert(raw[name])
-            except DataContractError as error:
-                problems.append(str(error))
+            except InvalidValuesError as error:
+                problems[key] = error.problem
     if problems:
-        raise DataContractError(" Also: ".join(problems))
+        raise InvalidColumnsError(problems)
     for name in columns.slices:
         canonical[name] = raw[name].fillna("")
     return pd.DataFrame(canonical, index=rows)
 
 
-def _blank_to_null(values: pd.Series) -> pd.Series:
+def canonical_ids(raw: pd.DataFrame, columns: ColumnsConfig) -> pd.Series:
+    """Return the ids of rows that are indexed by their position; a row without one is named after its position."""
+    return _ids(raw, columns.id)
+
+
+def blank_to_null(values: pd.Series) -> pd.Series:
     """Replace empty and blank cells by nulls; all other values stay as they are."""
     return values.where(values.str.strip() != "")
 
 
 def _ids(raw: pd.DataFrame, column: str | None) -> pd.Series:
-    ids = pd.Series(None, index=raw.index, dtype="str") if column is None else _blank_to_null(raw[column])
+    ids = pd.Series(None, index=raw.index, dtype="str") if column is None else blank_to_null(raw[column])
     missing = ids.isna()
     if missing.any():
         ids = ids.copy()
@@ -138,15 +185,16 @@ def _ids(raw: pd.DataFrame, column: str | None) -> pd.Series:
 
 
 def _numbers(values: pd.Series, role: str) -> pd.Series:
-    filled = _blank_to_null(values)
+    filled = blank_to_null(values)
     numbers = pd.to_numeric(filled, errors="coerce").astype("float64")
     invalid = filled.notna() & ~numbers.abs().lt(math.inf)
     if invalid.any():
-        row, value = _first_invalid(values, invalid)
-        raise DataContractError(
-            f"the {role} of data row {row:,} is {value!r}, which is not a number "
-            f"({int(invalid.sum()):,} such rows). Fix the column {values.name!r} (decimals take a point), "
-            f"or set data.columns.{role} to another column."
+        raise InvalidValuesError(
+            values,
+            invalid,
+            f"the {role} of data row {{row}} is {{value}}, which is not a number ({{rows}} such rows). "
+            f"Fix the column {_plain(values)} (decimals take a point), "
+            f"or set data.columns.{role} to another column.",
         )
     return numbers
 
@@ -159,10 +207,11 @@ def _weights(values: pd.Series) -> pd.Series:
     numbers = _numbers(values, "weight")
     invalid = ~numbers.gt(0)
     if invalid.any():
-        row, value = _first_invalid(values, invalid)
-        raise DataContractError(
-            f"the weight of data row {row:,} is {value!r}; a weight is a number above 0 "
-            f"({int(invalid.sum()):,} such rows). Fix the column {values.name!r}, or set data.columns.weight: null."
+        raise InvalidValuesError(
+            values,
+            invalid,
+            "the weight of data row {row} is {value}; a weight is a number above 0 ({rows} such rows). "
+            f"Fix the column {_plain(values)}, or set data.columns.weight: null.",
         )
     return numbers
 
@@ -171,16 +220,16 @@ def _splits(values: pd.Series) -> pd.Series:
     splits = values.str.strip().str.lower().map(SPLIT_NAMES)
     invalid = splits.isna()
     if invalid.any():
-        row, value = _first_invalid(values, invalid)
-        raise DataContractError(
-            f"the split of data row {row:,} is {value!r} ({int(invalid.sum()):,} such rows); "
+        raise InvalidValuesError(
+            values,
+            invalid,
+            "the split of data row {row} is {value} ({rows} such rows); "
             "allowed are train, validation (or dev, valid, val) and test. Fix the column, or set "
-            "data.columns.split: null to let the pipeline split the rows."
+            "data.columns.split: null to let the pipeline split the rows.",
         )
     return splits.astype("str")
 
 
-def _first_invalid(values: pd.Series, invalid: pd.Series) -> tuple[int, str]:
-    """Return the position of the first invalid row and its value."""
-    position = int(invalid.to_numpy().argmax())
-    return int(values.index[position]), values.iloc[position]
+def _plain(values: pd.Series) -> str:
+    """Return the name of a column for a message that is formatted later."""
+    return repr(values.name).replace("{", "{{").replace("}", "}}")

@@ -1,6 +1,6 @@
 """Read CSV and its relatives: any one-character separator, quoted line breaks, byte-order mark, any text encoding."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,11 +37,27 @@ def read_delimited(path: Path, data: DataConfig) -> DelimitedTable:
             columns, or a quote cannot be read to the letter.
         DataContractError: if a column is missing.
     """
+    schema = pa.schema([(name, pa.string()) for name in required_columns(data.columns)])
+    tables: list[pa.Table] = []
+    reading = pass_delimited(path, data, lambda batches: tables.append(pa.Table.from_batches(batches, schema)))
+    return DelimitedTable(tables[-1], reading.layout.separator, reading.quoting, reading.lines)
+
+
+def pass_delimited(
+    path: Path, data: DataConfig, consume: Callable[[Iterator[pa.RecordBatch]], None]
+) -> DelimitedReading:
+    """Pass the batches of a file to a function, a second time if the first reading shows that it is not quoted.
+
+    Returns:
+        The reading that succeeded. Raises the same errors as `read_delimited`.
+    """
     reading = _open(path, data, BLOCK_BYTES)
     try:
-        return _table(reading)
+        consume(reading.batches())
     except QuotingError as error:
-        return _table(_without_quoting(reading, error))
+        reading = _without_quoting(reading, error)
+        consume(reading.batches())
+    return reading
 
 
 def stream_delimited(path: Path, data: DataConfig, *, batch_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -70,13 +86,6 @@ def _open(path: Path, data: DataConfig, block_bytes: int) -> DelimitedReading:
         raise encoding_error(path, data.encoding)
     check_columns(layout.header, data.columns, source=path)
     return DelimitedReading(path, data, layout, block_bytes, quoted=data.quoting != "none")
-
-
-def _table(reading: DelimitedReading) -> DelimitedTable:
-    schema = pa.schema([(name, pa.string()) for name in required_columns(reading.data.columns)])
-    table = pa.Table.from_batches(reading.batches(), schema)
-    quoting = "standard" if reading.quoted else "none"
-    return DelimitedTable(table, reading.layout.separator, quoting, reading.lines)
 
 
 def _may_be_unquoted(reading: DelimitedReading) -> bool:

@@ -42,6 +42,11 @@ class DelimitedReading:
         """Lines that are not empty, without the header."""
         return self.scanner.lines - self.layout.skipped_rows - 1
 
+    @property
+    def quoting(self) -> str:
+        """Return how quotes are read: standard or none."""
+        return "standard" if self.quoted else "none"
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Parse the file; every column is a string.
 

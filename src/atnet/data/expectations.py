@@ -16,10 +16,11 @@ import pandas as pd
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.row_conditions import Column
 
-from atnet.data.check_results import DataCheckResult
+from atnet.data.check_results import DataCheckResult, row_result
 from atnet.data.data_checks import DataCheck, own_check
 from atnet.data.native_expectations import native_expectation, require_checked
 from atnet.data.own_expectations import OwnExpectations
+from atnet.data.row_tallies import CheckTally, RowTallies
 
 # Its classes are not exported in the way that type checkers need.
 gxe: Any = gx.expectations
@@ -58,7 +59,28 @@ class ExpectationRunner:
         for number, expectation in enumerate(own.expectations if own else (), start=1):
             native = native_expectation(expectation, f"{own.source if own else ''}: expectation {number}")
             self._native[ROWS if native.is_of_rows else TABLE][own_check(expectation)] = native.expectation
+        self._own_outcomes: dict[str, Any] = {}
         self.suite_runs: list[SuiteRun] = []
+
+    def own_failing_rows(self) -> dict[DataCheck, Sequence[int]]:
+        """Return the rows that do not meet the user's own expectations of rows."""
+        if not self._native[ROWS]:
+            return {}
+        results = _by_check(self._own_outcome(ROWS))
+        return {check: _row_result(check, results[check.name]).failing_rows for check in self._native[ROWS]}
+
+    def judge_rows(self, tallies: RowTallies, checks: Sequence[DataCheck]) -> list[DataCheckResult]:
+        """Judge what row checks found in all batches.
+
+        Great Expectations sees the sample of failing rows; the counts in its results are then those of all rows.
+        """
+        expectations = [_row_expectation(check) for check in checks]
+        suite, outcome = self._validate(ROWS, tallies.sample, expectations)
+        for name, result in _by_check(outcome).items():
+            result.result.update(_counts(tallies.checks[name], result.result))
+        results = self._complete(ROWS, suite, outcome)
+        own = [_row_result(check, results[check.name]) for check in self._native[ROWS]]
+        return [*(row_result(check, tallies.checks[check.name]) for check in checks), *own]
 
     def check_rows(self, frame: pd.DataFrame, checks: Sequence[DataCheck]) -> list[DataCheckResult]:
         """Check each row of a frame."""
@@ -75,18 +97,27 @@ class ExpectationRunner:
 
     def _run(self, name: str, frame: pd.DataFrame, expectations: Mapping[str, Any]) -> dict[str, Any]:
         """Run a suite and return the result of each expectation by the name of its check."""
-        suite, outcome = self._validate(name, frame, list(expectations.values()))
-        own = list(self._native[name].values())
-        if own and self._own is not None:
-            _, own_outcome = self._validate(f"own_{name}", self._own.frame, own)
-            for result in own_outcome.results:
-                require_checked(result, self._own.source)
-            suite, outcome = _merged(suite, outcome, own, own_outcome)
+        return self._complete(name, *self._validate(name, frame, list(expectations.values())))
+
+    def _complete(self, name: str, suite: Any, outcome: Any) -> dict[str, Any]:
+        """Add the user's own expectations, keep the run and return the results by the name of their check."""
+        if self._native[name]:
+            suite, outcome = _merged(suite, outcome, list(self._native[name].values()), self._own_outcome(name))
         self.suite_runs.append(SuiteRun(suite, outcome))
-        results = {result.expectation_config.meta["check"]: result for result in outcome.results}
+        results = _by_check(outcome)
         for check_name, result in results.items():
             assert not result.exception_info.get("raised_exception"), f"{check_name}: {result.exception_info}"
         return results
+
+    def _own_outcome(self, name: str) -> Any:
+        """Run the user's own expectations, once."""
+        assert self._own is not None
+        if name not in self._own_outcomes:
+            _, outcome = self._validate(f"own_{name}", self._own.frame, list(self._native[name].values()))
+            for result in outcome.results:
+                require_checked(result, self._own.source)
+            self._own_outcomes[name] = outcome
+        return self._own_outcomes[name]
 
     def _validate(self, name: str, frame: pd.DataFrame, expectations: list[Any]) -> tuple[Any, Any]:
         """Validate a frame; return the suite and the result."""
@@ -114,6 +145,28 @@ def _merged(suite: Any, outcome: Any, own: list[Any], own_outcome: Any) -> tuple
         success_percent=100 * passed / len(outcome.results),
     )
     return merged, outcome
+
+
+def _by_check(outcome: Any) -> dict[str, Any]:
+    return {result.expectation_config.meta["check"]: result for result in outcome.results}
+
+
+def _counts(tally: CheckTally, of_sample: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the counts of all rows for those that a result of Great Expectations has of the sample."""
+    total = tally.failing / tally.elements * 100 if tally.elements else None
+    # The null check has no missing values: null is what it looks for.
+    nonnull = tally.nonnull if "missing_count" in of_sample else tally.elements
+    nonmissing = tally.failing / nonnull * 100 if nonnull else None
+    counts = {
+        "element_count": tally.elements,
+        "unexpected_count": tally.failing,
+        "unexpected_percent": nonmissing,
+        "missing_count": tally.elements - tally.nonnull,
+        "missing_percent": (tally.elements - tally.nonnull) / tally.elements * 100 if tally.elements else None,
+        "unexpected_percent_total": total,
+        "unexpected_percent_nonmissing": nonmissing,
+    }
+    return {name: value for name, value in counts.items() if name in of_sample}
 
 
 def _row_result(check: DataCheck, result: Any) -> DataCheckResult:

@@ -65,30 +65,28 @@ def check_label_source(columns: ColumnsConfig, config: ValidateConfig) -> None:
         )
 
 
-def check_label_map(labels: pd.Series, label_map: Mapping[str, str | None]) -> None:
+def check_label_map(labels: Mapping[str, int], label_map: Mapping[str, str | None]) -> None:
     """Check that every key of the label map occurs in the file.
 
     Args:
-        labels: the folded labels of the file.
+        labels: rows of each folded label of the file, the most frequent first.
         label_map: the folded map.
 
     Raises:
         DataContractError: with each key that no row has, and the closest label of the file.
     """
-    counts = labels.value_counts()
     unmatched = unmatched_keys(labels, label_map)
     if unmatched:
-        keys = ", ".join(f"{key!r}{_did_you_mean(key, list(counts.index))}" for key in unmatched)
+        keys = ", ".join(f"{key!r}{_did_you_mean(key, list(labels))}" for key in unmatched)
         raise DataContractError(
-            f"validate.label_map: no row has the label {keys}. The labels of the file are {_listed(counts)}. "
+            f"validate.label_map: no row has the label {keys}. The labels of the file are {_listed(labels)}. "
             "Fix the key, or remove it."
         )
 
 
-def unmatched_keys(labels: pd.Series, label_map: Mapping[str, str | None]) -> list[str]:
+def unmatched_keys(labels: Mapping[str, int], label_map: Mapping[str, str | None]) -> list[str]:
     """Return the keys of the label map that no row has."""
-    present = set(labels.dropna().unique())
-    return [key for key in label_map if key not in present]
+    return [key for key in label_map if key not in labels]
 
 
 def label_warnings(labels: Mapping[str, int], config: ValidateConfig) -> Iterator[str]:
@@ -180,6 +178,6 @@ def _did_you_mean(label: str, labels: Sequence[str]) -> str:
     return f" (did you mean {closest[0]!r}?)" if closest else ""
 
 
-def _listed(counts: "pd.Series[int]") -> str:
-    names = ", ".join(f"{label!r} ({int(rows):,} rows)" for label, rows in counts.head(MAX_LISTED).items())
+def _listed(counts: Mapping[str, int]) -> str:
+    names = ", ".join(f"{label!r} ({rows:,} rows)" for label, rows in list(counts.items())[:MAX_LISTED])
     return names + (", …" if len(counts) > MAX_LISTED else "")

@@ -13,6 +13,15 @@ WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True)
+class CutCounts:
+    """How many texts were cut."""
+
+    rows: int
+    by_split: dict[str, int]
+    """Rows of each official split; empty without a split column."""
+
+
+@dataclass(frozen=True, slots=True)
 class CutTexts:
     """A table whose long texts are cut, and how many there were."""
 

@@ -3,196 +3,135 @@
 Whether a pair is found depends on its two texts alone, so more rows can merge groups but never divide one. The
 exception is a bucket of more than WINDOW distinct texts, which takes very many texts with almost the same wording.
 
-Letters in array names: U distinct texts, W words of all texts, S shingles of all texts, K pairs, B bands.
+Memory is 16 bytes per text and one band: shingles and band keys wait on disk, a file for each band, and one band is
+sorted at a time (the order of work of locality-sensitive hashing in datatrove, github.com/huggingface/datatrove).
+
+Letters in array names: U distinct texts, K pairs, B bands, R records of a band.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
-from rensa import RMinHash
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-Ints = NDArray[np.int64]
-Hashes = NDArray[np.uint64]
+from atnet.data.group_leaders import GroupLeaders
+from atnet.data.shingles import Hashes, Ints, ShingleSets, band_keys, jaccard, largest_band, shingle_sets
 
-SHINGLE_WORDS = 3
-BATCH_TEXTS = 50_000
-"""Texts that are shingled at once."""
 WINDOW = 64
 """A text is compared with this many neighbors in its bucket; in smaller buckets with all."""
-RECALL = 0.99
-"""Probability that a pair with exactly the required similarity becomes a candidate; it is higher for other pairs."""
-PAIR_SHINGLES = 8_000_000
+PAIR_SHINGLES = 2_000_000
 """Shingles that are compared at once."""
-MINHASH_SEED = 1
-NOT_A_WORD = r"[^\p{L}\p{M}\p{N}]+"
-UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
-"""Scripts written without spaces: each character counts as a word."""
-MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)
-"""Odd multipliers that mix the bits of a 64-bit hash (from splitmix64)."""
+RECORD = np.dtype([("key", np.uint64), ("text", np.uint32)])
+"""One text in one band."""
+SHINGLE_BYTES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class ShingleSets:
-    """The distinct word shingles of each text, as 32-bit hashes."""
+class NearDuplicateIndex:
+    """Texts by their number, added in batches; their signatures wait in the files of a folder."""
 
-    values: NDArray[np.uint32]
-    """Those of all texts, concatenated; ascending within a text."""
-    sizes: Ints
-    """(U,) shingles per text."""
-    starts: Ints
-    """(U,) position of each text's first shingle in `values`."""
+    def __init__(self, folder: Path, *, texts: int, similarity: float, minhash_permutations: int) -> None:
+        """Open the files.
 
-    @classmethod
-    def build(cls, values: NDArray[np.uint32], sizes: Ints) -> "ShingleSets":
-        """Compute the starts from the sizes."""
-        return cls(values=values, sizes=sizes, starts=sizes.cumsum() - sizes)
+        Args:
+            folder: an empty folder; who owns it removes it.
+            texts: U, how many texts there will be.
+            similarity: smallest Jaccard similarity of near duplicates.
+            minhash_permutations: length of the MinHash signature.
+        """
+        self._similarity, self._permutations = similarity, minhash_permutations
+        self._rows = largest_band(similarity, minhash_permutations)
+        self._bands = [folder / f"band-{band:03d}" for band in range(minhash_permutations // self._rows)]
+        self._shingles = folder / "shingles"
+        self._sizes_U = np.zeros(texts, dtype=np.int32)
+        self._starts_U = np.zeros(texts, dtype=np.int64)
+        self._written = 0
+        with contextlib.ExitStack() as stack:
+            self._files = [stack.enter_context(path.open("wb")) for path in (self._shingles, *self._bands)]
+            self._close = stack.pop_all()
 
-    def numbered(self, texts_K: Ints) -> Hashes:
-        """Return the shingles of the texts `texts_K` with k in their upper 32 bits, ascending."""
-        sizes = self.sizes[texts_K]
-        pair_S = np.repeat(np.arange(len(texts_K)), sizes)
-        offset_S = np.arange(sizes.sum()) - np.repeat(sizes.cumsum() - sizes, sizes)
-        value_S = self.values[self.starts[texts_K][pair_S] + offset_S]
-        numbered: Hashes = pair_S.astype(np.uint64) << np.uint64(32) | value_S
-        return numbered
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close.close()
+
+    def add(self, texts: Sequence[str], numbers: Ints) -> None:
+        """Write the shingles and band keys of a batch of normalized texts, each number once.
+
+        Texts of one or two words have no shingles and stay alone: two short texts that differ mean different things.
+        """
+        sets = shingle_sets(texts)
+        self._starts_U[numbers] = sets.starts + self._written
+        self._sizes_U[numbers] = sets.sizes
+        self._written += len(sets.values)
+        shingles, *bands = self._files
+        shingles.write(sets.values.data)
+        shingled = np.flatnonzero(sets.sizes)
+        keys_UB = band_keys(sets, rows=self._rows, minhash_permutations=self._permutations)[shingled]
+        records = np.empty(len(shingled), dtype=RECORD)
+        records["text"] = numbers[shingled]
+        for band, file in enumerate(bands):
+            records["key"] = keys_UB[:, band]
+            file.write(records.data)
+
+    def leaders(self) -> NDArray[np.int32]:
+        """Group the texts whose word 3-shingles are that similar, directly or through other texts.
+
+        Returns:
+            (U,) for each text the lowest number in its group.
+        """
+        self._close.close()
+        groups = GroupLeaders(len(self._sizes_U))
+        if self._written == 0:
+            return groups.leaders()
+        for path in self._bands:
+            sets = ShingleSets(np.memmap(self._shingles, dtype=np.uint32, mode="r"), self._sizes_U, self._starts_U)
+            for left_K, right_K in neighbors(np.fromfile(path, dtype=RECORD)):
+                self._merge_similar(groups, left_K, right_K, sets)
+            path.unlink()
+        return groups.leaders()
+
+    def _merge_similar(self, groups: GroupLeaders, left: Ints, right: Ints, sets: ShingleSets) -> None:
+        sizes = np.stack([sets.sizes[left], sets.sizes[right]])
+        # Skip pairs that are in one group already, and those whose lengths alone rule them out.
+        possible = sizes.min(axis=0) >= self._similarity * sizes.max(axis=0)
+        left, right, size = left[possible], right[possible], sizes.sum(axis=0)[possible]
+        is_open = groups.find(left) != groups.find(right)
+        left, right, size = left[is_open], right[is_open], size[is_open]
+        cuts = np.flatnonzero(np.diff(size.cumsum() // PAIR_SHINGLES)) + 1
+        for chunk in zip(np.split(left, cuts), np.split(right, cuts), strict=True):
+            similar = jaccard(sets, *chunk) >= self._similarity
+            groups.merge(chunk[0][similar], chunk[1][similar])
 
 
-def near_duplicate_leaders(texts: Sequence[str], *, similarity: float, minhash_permutations: int) -> Ints:
-    """Group texts whose word 3-shingles have at least this Jaccard similarity, directly or through other texts.
+def spilled_bytes(texts: int, text_bytes: int, *, similarity: float, minhash_permutations: int) -> int:
+    """Estimate the size of an index's files from above, for normalized texts of this size together."""
+    bands = minhash_permutations // largest_band(similarity, minhash_permutations)
+    # A shingle for each word; no word is shorter than three bytes on average, with its space.
+    return texts * bands * RECORD.itemsize + text_bytes // 3 * SHINGLE_BYTES
 
-    Texts of one or two words have no shingles and stay alone: two short texts that differ mean different things.
 
-    Args:
-        texts: U distinct texts, normalized.
-        similarity: smallest Jaccard similarity of near duplicates.
-        minhash_permutations: length of the MinHash signature.
+def neighbors(records_R: NDArray[np.void]) -> Iterator[tuple[Ints, Ints]]:
+    """Yield the pairs of texts in each bucket of a band, nearest first, up to WINDOW positions apart.
 
-    Returns:
-        (U,) for each text the lowest position in its group.
+    Texts with equal keys share a bucket; in it they are in the order of their numbers.
     """
-    if len(texts) == 0:
-        return np.arange(0)
-    rows = largest_band(similarity, minhash_permutations)
-    batches = [texts[start : start + BATCH_TEXTS] for start in range(0, len(texts), BATCH_TEXTS)]
-    sets = [shingle_sets(batch) for batch in batches]
-    keys_UB = [band_keys(part, rows=rows, minhash_permutations=minhash_permutations) for part in sets]
-    shingles, shingled_U = _concatenate(sets), np.flatnonzero(np.concatenate([part.sizes for part in sets]))
-    leaders_U = np.arange(len(texts))
-    for keys_U in np.concatenate(keys_UB)[shingled_U].T:
-        for left_K, right_K in neighbors(keys_U):
-            pairs = shingled_U[left_K], shingled_U[right_K]
-            leaders_U = _merge_similar(leaders_U, pairs, shingles, similarity)
-    return leaders_U
-
-
-def largest_band(similarity: float, minhash_permutations: int) -> int:
-    """Return the largest number of signature values per band that still has the required recall.
-
-    Larger bands make fewer pairs candidates.
-    """
-
-    def recall(rows: int) -> float:
-        return float(1 - (1 - similarity**rows) ** (minhash_permutations // rows))
-
-    return max((rows for rows in range(1, minhash_permutations + 1) if recall(rows) >= RECALL), default=1)
-
-
-def shingle_sets(texts: Sequence[str]) -> ShingleSets:
-    """Hash every sequence of three words; punctuation is not a word, and the hash depends on the words alone."""
-    spaced = pc.replace_substring_regex(pa.array(texts, pa.large_string()), UNSPACED, r" \1 ")
-    cleaned = pc.utf8_trim(pc.replace_substring_regex(spaced, NOT_A_WORD, " "), " ")
-    words = pc.split_pattern(cleaned, " ")
-    encoded = words.flatten().dictionary_encode()
-    names = encoded.dictionary.to_numpy(zero_copy_only=False)
-    hash_W = pd.util.hash_array(names, categorize=False)[encoded.indices.to_numpy()]
-    counts_U = np.asarray(pc.list_value_length(words), dtype=np.int64)
-    text_W = np.repeat(np.arange(len(texts)), counts_U)
-    first, second, third = hash_W[:-2], hash_W[1:-1], hash_W[2:]
-    hash_S = (first * MULTIPLIERS[0] + second) * MULTIPLIERS[1] + third * MULTIPLIERS[2]
-    same_text = text_W[: len(hash_S)] == text_W[SHINGLE_WORDS - 1 :][: len(hash_S)]
-    text_S = text_W[: len(hash_S)][same_text].astype(np.uint64)
-    numbered_S = np.sort(text_S << np.uint64(32) | hash_S[same_text] >> np.uint64(32))
-    numbered_S = numbered_S[np.diff(numbered_S, prepend=~numbered_S[:1]) != 0]
-    sizes_U = np.bincount((numbered_S >> np.uint64(32)).astype(np.int64), minlength=len(texts))
-    return ShingleSets.build(numbered_S.astype(np.uint32), sizes_U)
-
-
-def band_keys(sets: ShingleSets, *, rows: int, minhash_permutations: int) -> Hashes:
-    """Fold the MinHash signature of each text into band keys (U, B); texts with equal keys share a bucket.
-
-    A text without shingles gets zeros.
-    """
-    keys_UB = np.zeros((len(sets.sizes), minhash_permutations // rows), dtype=np.uint64)
-    shingled_U = np.flatnonzero(sets.sizes)
-    if len(shingled_U) == 0:
-        return keys_UB
-    hashes = sets.values.astype(np.uint64) * MULTIPLIERS[0]
-    offsets = np.append(sets.starts[shingled_U], len(hashes))
-    digests = RMinHash.digest_matrix_from_flat_token_hashes(
-        hashes, offsets.astype(np.uint64), minhash_permutations, MINHASH_SEED
-    )
-    signature = np.array(digests.to_rows(), dtype=np.uint64)
-    for column in range(rows):
-        values = signature[:, column : keys_UB.shape[1] * rows : rows]
-        keys_UB[shingled_U] = (keys_UB[shingled_U] ^ values) * MULTIPLIERS[1] + MULTIPLIERS[0]
-    return keys_UB
-
-
-def neighbors(keys_U: Hashes) -> Iterator[tuple[Ints, Ints]]:
-    """Yield the pairs of each bucket, nearest first, up to WINDOW positions apart."""
-    order = np.argsort(keys_U, kind="stable")
-    ordered = keys_U[order]
-    for distance in range(1, min(WINDOW, len(order) - 1) + 1):
-        same_bucket = np.flatnonzero(ordered[distance:] == ordered[:-distance])
+    order = np.argsort(records_R["key"])
+    shared = order[_in_shared_bucket(records_R["key"][order])]
+    keys, texts = records_R["key"][shared], records_R["text"][shared].astype(np.int64)
+    order = np.lexsort((texts, keys))
+    keys, texts = keys[order], texts[order]
+    for distance in range(1, min(WINDOW, len(keys) - 1) + 1):
+        same_bucket = np.flatnonzero(keys[distance:] == keys[:-distance])
         if len(same_bucket) == 0:
             return
-        yield order[same_bucket], order[same_bucket + distance]
+        yield texts[same_bucket], texts[same_bucket + distance]
 
 
-def jaccard(sets: ShingleSets, left_K: Ints, right_K: Ints) -> NDArray[np.float64]:
-    """Return the Jaccard similarity of each pair of texts, (K,)."""
-    both = np.concatenate([sets.numbered(left_K), sets.numbered(right_K)])
-    both.sort()
-    shared = both[1:][both[1:] == both[:-1]] >> np.uint64(32)
-    shared_K = np.bincount(shared.astype(np.int64), minlength=len(left_K))
-    return shared_K / (sets.sizes[left_K] + sets.sizes[right_K] - shared_K)
-
-
-def _merge_similar(leaders_U: Ints, pairs: tuple[Ints, Ints], sets: ShingleSets, similarity: float) -> Ints:
-    left, right = pairs
-    shorter, longer = np.minimum(sets.sizes[left], sets.sizes[right]), np.maximum(sets.sizes[left], sets.sizes[right])
-    # Skip pairs that are in one group already, and those whose lengths alone rule them out.
-    open_K = np.flatnonzero((leaders_U[left] != leaders_U[right]) & (shorter >= similarity * longer))
-    if len(open_K) == 0:
-        return leaders_U
-    left, right, size = left[open_K], right[open_K], (shorter + longer)[open_K]
-    cuts = np.flatnonzero(np.diff(size.cumsum() // PAIR_SHINGLES)) + 1
-    chunks = zip(np.split(left, cuts), np.split(right, cuts), strict=True)
-    similar = np.concatenate([jaccard(sets, *chunk) >= similarity for chunk in chunks])
-    return _merge_groups(leaders_U, left[similar], right[similar])
-
-
-def _merge_groups(leaders_U: Ints, left_K: Ints, right_K: Ints) -> Ints:
-    if len(left_K) == 0:
-        return leaders_U
-    nodes, edges = np.unique(np.concatenate([leaders_U[left_K], leaders_U[right_K]]), return_inverse=True)
-    ends = edges[: len(left_K)], edges[len(left_K) :]
-    graph = coo_array((np.ones(len(left_K), dtype=bool), ends), shape=(len(nodes), len(nodes)))
-    _, component = connected_components(graph, directed=False)
-    # Nodes ascend, so the first node of a component is its lowest.
-    _, lowest = np.unique(component, return_index=True)
-    new_leaders_U = np.arange(len(leaders_U))
-    new_leaders_U[nodes] = nodes[lowest][component]
-    return new_leaders_U[leaders_U]
-
-
-def _concatenate(sets: list[ShingleSets]) -> ShingleSets:
-    values = np.concatenate([part.values for part in sets])
-    return ShingleSets.build(values, np.concatenate([part.sizes for part in sets]))
+def _in_shared_bucket(keys_R: Hashes) -> NDArray[np.bool_]:
+    """Mark the keys, which ascend, that occur more than once."""
+    equal = keys_R[1:] == keys_R[:-1]
+    return np.append(equal, False) | np.append(False, equal) if len(keys_R) else np.zeros(0, dtype=bool)

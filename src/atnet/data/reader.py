@@ -7,20 +7,18 @@ from typing import Any, Literal, Protocol
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from atnet.config import DataConfig
 from atnet.data.columns import required_columns, to_canonical
 from atnet.data.delimited import read_delimited, stream_delimited
-from atnet.data.encodings import C1_CHARACTERS, canonical_name, check_encoding, encoding_advice, wide_encoding
+from atnet.data.encodings import canonical_name, check_encoding, encoding_advice, wide_encoding
 from atnet.data.file_types import PARQUET_MAGIC, starts_like_json_lines, unsupported_type_error
 from atnet.data.raw_bytes import CHUNK_BYTES, no_rows_error, open_bytes
 from atnet.data.records import stream_json_lines, stream_parquet
+from atnet.data.source_warnings import SourceWarnings
 from atnet.errors import DataContractError, DataFileError
 
 Format = Literal["csv", "jsonl", "parquet"]
-MAX_ROWS = 5
-"""Rows listed in a warning."""
 FORMATS: Mapping[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -111,10 +109,10 @@ def read_raw_columns(path: Path, data: DataConfig) -> tuple[pd.DataFrame, Source
         lines = table.num_rows if file_format == "jsonl" else None
     if table.num_rows == 0:
         raise no_rows_error(path)
-    warnings = () if file_format == "parquet" else _encoding_warnings(table[data.columns.text], data.encoding)
+    warnings = SourceWarnings(data, file_format)
     frame: pd.DataFrame = table.to_pandas()
-    warnings += _header_warnings(frame)
-    return frame, SourceFile(file_format, len(frame), lines, separator, quoting, warnings)
+    warnings.add(frame)
+    return frame, SourceFile(file_format, len(frame), lines, separator, quoting, warnings.messages())
 
 
 def stream_raw_columns(path: Path, data: DataConfig, *, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.RecordBatch]:
@@ -160,27 +158,3 @@ def _check_width(path: Path, start: bytes, encoding: str) -> None:
     is_wide = wide_encoding(start) is not None
     if is_wide != canonical_name(encoding).startswith(("utf-16", "utf-32")) and (is_wide or b"\0" not in start):
         raise DataFileError(f"{path} is not {encoding}. {encoding_advice(path, encoding)}")
-
-
-def _header_warnings(frame: pd.DataFrame) -> tuple[str, ...]:
-    """Warn of rows that repeat the header, as in a file that was put together from several ones."""
-    suspects = frame[frame.iloc[:, 0] == frame.columns[0]]
-    rows = suspects.index[(suspects == list(frame.columns)).all(axis="columns")] + 1
-    if len(rows) == 0:
-        return ()
-    listed = ", ".join(f"{row:,}" for row in rows[:MAX_ROWS]) + (", …" if len(rows) > MAX_ROWS else "")
-    return (f"data row {listed} repeats the header. Remove it from the file.",)
-
-
-def _encoding_warnings(texts: pa.ChunkedArray, encoding: str) -> tuple[str, ...]:
-    if not canonical_name(encoding).startswith("iso8859"):
-        return ()
-    has_c1 = pc.match_substring_regex(texts, C1_CHARACTERS)
-    rows = pc.sum(has_c1).as_py() or 0
-    if rows == 0:
-        return ()
-    first = pc.index(has_c1, True).as_py() + 1
-    return (
-        f"{rows:,} texts (first: data row {first:,}) contain control characters where Windows-1252 has quotes, dashes "
-        f"and the euro sign: data.encoding is {encoding}, but the file is probably cp1252.",
-    )

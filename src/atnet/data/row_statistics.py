@@ -4,17 +4,15 @@ import pandas as pd
 import pyarrow as pa
 
 from atnet.data.text_measures import measure_texts
-from atnet.schema import ID, LABEL, TEXT
+from atnet.schema import LABEL, TEXT
 
 BATCH_ROWS = 100_000
 
 
-def row_frame(table: pd.DataFrame, excluded_by: pd.Series) -> pd.DataFrame:
+def row_frame(table: pd.DataFrame, excluded_by: pd.Series, earlier_ids: pd.Series) -> pd.DataFrame:
     """Return the columns that the row checks read, one row for each row of the table."""
     measured = pd.concat([measure_rows(batch) for batch in in_batches(table)])
-    return measured.assign(
-        text=table[TEXT], label=table[LABEL], earlier_ids=earlier_ids(table[ID]), excluded=excluded_by.notna()
-    )
+    return measured.assign(text=table[TEXT], label=table[LABEL], earlier_ids=earlier_ids, excluded=excluded_by.notna())
 
 
 def measure_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -30,10 +28,3 @@ def measure_rows(table: pd.DataFrame) -> pd.DataFrame:
 def in_batches(table: pd.DataFrame) -> list[pd.DataFrame]:
     """Divide the table into batches, so that intermediate values of all rows are never in memory at once."""
     return [table.iloc[start : start + BATCH_ROWS] for start in range(0, max(len(table), 1), BATCH_ROWS)]
-
-
-def earlier_ids(ids: pd.Series) -> pd.Series:
-    """Count, for each row, the earlier rows of the whole table with the same id."""
-    if ids.is_unique:
-        return pd.Series(0, index=ids.index)
-    return ids.groupby(ids, sort=False).cumcount()

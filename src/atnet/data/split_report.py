@@ -1,6 +1,10 @@
-"""Describe the splits: sizes, label shares, duplicates, leaks and excluded rows."""
+"""Describe the splits: sizes, label shares, duplicates, leaks and excluded rows.
+
+Letters in array names: N rows, U distinct texts.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -9,7 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from atnet.config import SPLITS, SplitName
-from atnet.schema import GROUP, ID, LABEL, TEXT_HASH
+from atnet.data.split_rows import SplitRows, ids_of
+from atnet.schema import GROUP, TEXT_HASH
+from atnet.table_batches import TableSource
 
 HELD_OUT: tuple[SplitName, ...] = ("validation", "test")
 """Splits that duplicates of other splits are removed from."""
@@ -17,42 +23,70 @@ MAX_EXAMPLES = 5
 """Groups, ids and labels listed as examples."""
 
 
-def split_report(
-    tables: Mapping[SplitName, pd.DataFrame],
-    grouped: pd.DataFrame,
-    *,
-    excluded: Mapping[SplitName, NDArray[np.bool_]],
-) -> dict[str, Any]:
-    """Describe the splits, ready for JSON.
+@dataclass(frozen=True, slots=True)
+class AssignedRows:
+    """Rows with their groups and splits."""
 
-    Args:
-        tables: the rows of each split.
-        grouped: all rows, with their groups.
-        excluded: per split, which of all rows were excluded from it.
-    """
+    rows: SplitRows
+    group_U: NDArray[np.int32]
+    """The first text of each text's group."""
+    split_N: NDArray[np.int8]
+    """Position in SPLITS of the split that each row is assigned to."""
+    excluded_N: NDArray[np.bool_]
+    """Whether the row is then excluded from its split."""
+
+    @property
+    def group_N(self) -> NDArray[np.int32]:
+        """Return the first text of each row's group."""
+        return self.group_U[self.rows.text_N]
+
+    def in_split(self, name: SplitName) -> NDArray[np.bool_]:
+        """Mark the rows of a split, without excluded ones."""
+        return (self.split_N == SPLITS.index(name)) & ~self.excluded_N
+
+
+def split_report(assigned: AssignedRows, source: TableSource) -> dict[str, Any]:
+    """Describe the splits, ready for JSON."""
+    counts = _label_counts(assigned)
+    texts = {name: _present(assigned.rows.text_N, assigned, name) for name in SPLITS}
+    groups = {name: _present(assigned.group_N, assigned, name) for name in SPLITS}
     return {
-        "rows": len(grouped),
-        "splits": {name: _describe_split(table, len(grouped)) for name, table in tables.items()},
-        "labels": _describe_labels(tables),
-        "duplicates": _describe_groups(grouped),
-        "leaks": _leaks(tables),
-        "excluded": {name: _describe_excluded(grouped, rows) for name, rows in excluded.items()},
+        "rows": len(assigned.rows),
+        "splits": {name: _describe_split(counts[name], groups[name], len(assigned.rows)) for name in SPLITS},
+        "labels": _describe_labels(counts),
+        "duplicates": _describe_groups(assigned, source),
+        "leaks": _leaks({TEXT_HASH: texts, GROUP: groups}),
+        "excluded": {name: _describe_excluded(assigned, name, source) for name in HELD_OUT},
     }
 
 
-def _describe_split(table: pd.DataFrame, rows: int) -> dict[str, Any]:
-    counts = table[LABEL].value_counts().sort_index()
+def _label_counts(assigned: AssignedRows) -> pd.DataFrame:
+    """Count the rows of each label in each split; labels without rows are omitted."""
+    rows = assigned.rows
+    counts = {name: np.bincount(rows.label_N[assigned.in_split(name)], minlength=len(rows.labels)) for name in SPLITS}
+    frame = pd.DataFrame(counts, index=pd.Index(rows.labels, dtype="str")).sort_index()
+    return frame[frame.sum(axis=1) > 0]
+
+
+def _present(values_N: NDArray[np.int32], assigned: AssignedRows, name: SplitName) -> NDArray[np.bool_]:
+    """Mark the texts or groups that occur in a split, (U,)."""
+    present = np.zeros(len(assigned.group_U), dtype=bool)
+    present[values_N[assigned.in_split(name)]] = True
+    return present
+
+
+def _describe_split(counts: pd.Series, groups_U: NDArray[np.bool_], all_rows: int) -> dict[str, Any]:
+    rows = int(counts.sum())
     return {
-        "rows": len(table),
-        "share": _share(len(table), rows),
-        "groups": int(table[GROUP].nunique()),
-        "labels": {label: {"rows": int(n), "share": _share(n, len(table))} for label, n in counts.items()},
+        "rows": rows,
+        "share": _share(rows, all_rows),
+        "groups": int(groups_U.sum()),
+        "labels": {str(label): {"rows": int(n), "share": _share(int(n), rows)} for label, n in counts.items() if n},
     }
 
 
-def _describe_labels(tables: Mapping[SplitName, pd.DataFrame]) -> dict[str, Any]:
+def _describe_labels(counts: pd.DataFrame) -> dict[str, Any]:
     """Compare the label shares of each split with those of all splits together."""
-    counts = pd.DataFrame({name: table[LABEL].value_counts() for name, table in tables.items()}).fillna(0).sort_index()
     shares = counts / counts.sum().clip(lower=1)
     overall = counts.sum(axis=1) / counts.to_numpy().sum()
     deviation = shares.sub(overall, axis=0)[list(SPLITS)].to_numpy()
@@ -65,35 +99,46 @@ def _describe_labels(tables: Mapping[SplitName, pd.DataFrame]) -> dict[str, Any]
     }
 
 
-def _describe_groups(grouped: pd.DataFrame) -> dict[str, Any]:
-    texts, groups = grouped[TEXT_HASH].nunique(), grouped[GROUP].value_counts()
-    largest = groups[groups > 1].reset_index().sort_values(["count", GROUP], ascending=[False, True])
-    largest = largest.head(MAX_EXAMPLES)
-    first_ids = grouped.drop_duplicates(GROUP).set_index(GROUP)[ID]
+def _describe_groups(assigned: AssignedRows, source: TableSource) -> dict[str, Any]:
+    rows, group_N = assigned.rows, assigned.group_N
+    counts_U = np.bincount(group_N, minlength=len(assigned.group_U))
+    groups, texts = int(np.count_nonzero(counts_U)), len(rows.names_U)
+    several = np.flatnonzero(counts_U > 1)
+    # Texts are in the order of their hashes, so groups of equal size are listed by name.
+    largest = several[np.argsort(-counts_U[several], kind="stable")][:MAX_EXAMPLES].tolist()
+    first = {group: int((group_N == group).argmax()) for group in largest}
+    ids = ids_of(source, list(first.values()))
     return {
-        "exact_rows": len(grouped) - int(texts),
-        "near_rows": int(texts) - len(groups),
-        "groups": len(groups),
+        "exact_rows": len(rows) - texts,
+        "near_rows": texts - groups,
+        "groups": groups,
         "largest_groups": [
-            {"group": group, "rows": int(count), "first_id": str(first_ids[group])}
-            for group, count in zip(largest[GROUP], largest["count"], strict=True)
+            {"group": hash_name(rows.names_U[group]), "rows": int(counts_U[group]), "first_id": ids[first[group]]}
+            for group in largest
         ],
     }
 
 
-def _leaks(tables: Mapping[SplitName, pd.DataFrame]) -> dict[str, dict[str, int]]:
+def hash_name(value: np.uint64 | int) -> str:
+    """Return a 64-bit hash as `schema.text_hash` writes it."""
+    return f"{int(value):016x}"
+
+
+def _leaks(present: Mapping[str, Mapping[SplitName, NDArray[np.bool_]]]) -> dict[str, dict[str, int]]:
     """Count the texts and groups that occur in two splits."""
-    leaks: dict[str, dict[str, int]] = {}
-    for first, second in combinations(SPLITS, 2):
-        leaks[f"{first}_{second}"] = {
-            f"shared_{column}": len(set(tables[first][column].tolist()).intersection(tables[second][column].tolist()))
-            for column in (TEXT_HASH, GROUP)
+    return {
+        f"{first}_{second}": {
+            f"shared_{column}": int((marks[first] & marks[second]).sum()) for column, marks in present.items()
         }
-    return leaks
+        for first, second in combinations(SPLITS, 2)
+    }
 
 
-def _describe_excluded(grouped: pd.DataFrame, rows: NDArray[np.bool_]) -> dict[str, Any]:
-    return {"rows": int(rows.sum()), "first_ids": [str(name) for name in grouped[ID][rows].head(MAX_EXAMPLES)]}
+def _describe_excluded(assigned: AssignedRows, name: SplitName, source: TableSource) -> dict[str, Any]:
+    rows = np.flatnonzero(assigned.excluded_N & (assigned.split_N == SPLITS.index(name)))
+    first = rows[:MAX_EXAMPLES].tolist()
+    ids = ids_of(source, first)
+    return {"rows": len(rows), "first_ids": [ids[row] for row in first]}
 
 
 def _share(part: int, whole: int) -> float:

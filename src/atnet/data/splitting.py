@@ -4,10 +4,15 @@ The hash of a group's name alone decides the split of the group. The other rows 
 when rows are added or removed, unless its group changes. The price: each label gets its share of a split in
 expectation, not exactly; a stratified split would move old rows with each new one. The report gives the largest
 deviation, and the labels that are missing from a split.
+
+
+Letters in array names: N rows, U distinct texts.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,13 +20,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from atnet.config import SPLITS, SplitConfig, SplitName
-from atnet.data.near_duplicates import near_duplicate_leaders
-from atnet.data.split_report import HELD_OUT, MAX_EXAMPLES, split_report
+from atnet.data.near_duplicates import spilled_bytes
+from atnet.data.split_report import MAX_EXAMPLES, AssignedRows, hash_name, split_report
+from atnet.data.split_rows import SplitRows, collect_rows, group_texts
 from atnet.errors import DataContractError
-from atnet.schema import GROUP, ID, LABEL, SPLIT, TEXT, TEXT_HASH, normalize_text, text_hash, unit_hash
+from atnet.schema import GROUP, SPLIT, TEXT_HASH, unit_hash
+from atnet.table_batches import TableSource
 
 HASH_ORDER: tuple[SplitName, ...] = ("test", "validation", "train")
 """Splits along [0, 1): test comes first, so that another validation fraction does not change it."""
+TRAIN, VALIDATION, TEST = (SPLITS.index(name) for name in SPLITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,56 +40,111 @@ class Splits:
     report: dict[str, Any]
 
 
-def split_table(table: pd.DataFrame, config: SplitConfig) -> Splits:
+@dataclass(frozen=True, slots=True)
+class SplitPlan:
+    """The group and the split of every row, and a report about the splits."""
+
+    assigned: AssignedRows
+    report: dict[str, Any]
+
+    def divide(self, batch: pd.DataFrame, first_row: int) -> dict[SplitName, pd.DataFrame]:
+        """Divide a batch of the table among the splits and add its groups and text hashes.
+
+        Args:
+            batch: all columns of the table.
+            first_row: position in the table of its first row.
+        """
+        assigned, rows = self.assigned, slice(first_row, first_row + len(batch))
+        text = assigned.rows.text_N[rows]
+        names = assigned.rows.names_U
+        added = {
+            GROUP: [hash_name(value) for value in names[assigned.group_U[text]].tolist()],
+            TEXT_HASH: [hash_name(value) for value in names[text].tolist()],
+        }
+        frame = batch.drop(columns=SPLIT, errors="ignore").assign(
+            **{name: pd.Series(values, index=batch.index, dtype="str") for name, values in added.items()}
+        )
+        split, used = assigned.split_N[rows], ~assigned.excluded_N[rows]
+        return {name: frame[(split == position) & used] for position, name in enumerate(SPLITS)}
+
+
+def plan_split(source: TableSource, config: SplitConfig, folder: Path) -> SplitPlan:
     """Assign a group, a text hash and a split to every row.
 
     Rows with an official split keep it; official splits that are missing are taken from train, by group.
 
+    Args:
+        source: the validated table.
+        config: shares, and what a near duplicate is.
+        folder: an empty folder for signatures.
+
     Raises:
         DataContractError: if there are no rows, or the official split cannot be used.
     """
-    if len(table) == 0:
+    rows = collect_rows(source)
+    if len(rows) == 0:
         raise DataContractError("The validated table has no rows. See quarantine.parquet of the validate stage.")
-    official = _official_splits(table)
-    grouped = _with_groups(table, config)
-    assigned = _assign(grouped[GROUP], official, config)
+    group_U = np.arange(len(rows.names_U), dtype=np.int32)
+    if config.near_duplicates:
+        group_U = group_texts(source, rows, config, folder)
+    official_N = np.full(len(rows), TRAIN, dtype=np.int8) if rows.official_N is None else rows.official_N
+    group_N = group_U[rows.text_N]
+    split_N = _assign(group_N, official_N, rows, config)
     # By the official splits: what is then taken from train shares no group with the others.
-    excluded = (
-        _duplicates_of_other_splits(grouped[GROUP], official)
-        if config.drop_test_duplicates
-        else np.zeros(len(table), dtype=bool)
-    )
-    rows = grouped.drop(columns=SPLIT, errors="ignore")
-    tables = {name: rows[(assigned == name) & ~excluded].reset_index(drop=True) for name in SPLITS}
-    report = {
-        **split_report(tables, grouped, excluded={name: excluded & (assigned == name) for name in HELD_OUT}),
-        "official": {"given": _has_official_split(table), "taken_from_train": _missing_splits(official)},
-    }
-    return Splits(tables=tables, report=report)
+    excluded_N = np.zeros(len(rows), dtype=bool)
+    if config.drop_test_duplicates:
+        excluded_N = _duplicates_of_other_splits(group_N, official_N, len(group_U))
+    assigned = AssignedRows(rows, group_U, split_N, excluded_N)
+    taken = {"given": rows.official_N is not None, "taken_from_train": _missing_splits(official_N)}
+    return SplitPlan(assigned, {**split_report(assigned, source), "official": taken})
 
 
-def check_splits(splits: Splits) -> None:
+def split_table(table: pd.DataFrame, config: SplitConfig) -> Splits:
+    """Split a table in memory, see `plan_split`."""
+    with TemporaryDirectory() as folder:
+        plan = plan_split(TableSource.of(table), config, Path(folder))
+    parts = plan.divide(table, 0)
+    return Splits({name: parts[name].reset_index(drop=True) for name in SPLITS}, plan.report)
+
+
+def needed_disk(rows: int, table_bytes: int, config: SplitConfig) -> int:
+    """Estimate the bytes of signatures and outputs from above, for a table of that size."""
+    signatures = 0
+    if config.near_duplicates:
+        signatures = spilled_bytes(
+            rows,
+            table_bytes,
+            similarity=config.near_duplicate_similarity,
+            minhash_permutations=config.minhash_permutations,
+        )
+    # Two hashes of 16 digits are added to each row.
+    return signatures + table_bytes + 32 * rows
+
+
+def check_splits(report: Mapping[str, Any]) -> None:
     """Check that a model can be trained and evaluated on the splits.
 
     Raises:
         DataContractError: if a split is empty, there is only one label, train has fewer rows than there are labels,
             or a label never occurs in train.
     """
-    train = splits.tables["train"]
-    labels = sorted(set().union(*(set(table[LABEL]) for table in splits.tables.values())))
+    splits = report["splits"]
+    train = splits["train"]
+    labels = sorted(set().union(*(split["labels"] for split in splits.values())))
     if len(labels) < 2:
         raise DataContractError(
-            f"All {splits.report['rows']} rows have the same label ({', '.join(labels)}). A classifier needs two or "
+            f"All {report['rows']} rows have the same label ({', '.join(labels)}). A classifier needs two or "
             "more: add rows with other labels, or check data.columns.label and validate.label_map."
         )
-    for name, table in splits.tables.items():
-        if len(table) == 0:
-            raise DataContractError(_empty_split_message(name, splits.report))
-    if len(train) < len(labels):
+    for name in SPLITS:
+        if splits[name]["rows"] == 0:
+            raise DataContractError(_empty_split_message(name, report))
+    if train["rows"] < len(labels):
         raise DataContractError(
-            f"Train has {len(train)} rows for {len(labels)} labels. Add rows, or merge labels with validate.label_map."
+            f"Train has {train['rows']} rows for {len(labels)} labels. Add rows, or merge labels with "
+            "validate.label_map."
         )
-    unseen = sorted(set(labels) - set(train[LABEL]))
+    unseen = sorted(set(labels) - set(train["labels"]))
     if unseen:
         raise DataContractError(
             f"{len(unseen)} of {len(labels)} labels occur in validation or test but never in train: {_listed(unseen)}. "
@@ -89,88 +152,63 @@ def check_splits(splits: Splits) -> None:
         )
 
 
-def summarize(splits: Splits) -> str:
+def summarize(report: Mapping[str, Any]) -> str:
     """Return how many rows each split has, where they come from, and from which splits rows were excluded."""
-    duplicates, tables, official = splits.report["duplicates"], splits.tables, splits.report["official"]
-    sizes = ", ".join(f"{name} {len(table):,}" for name, table in tables.items())
+    duplicates, official = report["duplicates"], report["official"]
+    rows = {name: report["splits"][name]["rows"] for name in SPLITS}
+    sizes = ", ".join(f"{name} {count:,}" for name, count in rows.items())
     lines = [
         f"{sizes}; {duplicates['exact_rows']:,} exact and {duplicates['near_rows']:,} near duplicates kept together"
     ]
     if official["given"]:
         lines += [
-            f"the file has no official {name} split: {len(tables[name]):,} {name} rows were taken from train"
+            f"the file has no official {name} split: {rows[name]:,} {name} rows were taken from train"
             for name in official["taken_from_train"]
         ]
-    excluded = {name: counts["rows"] for name, counts in splits.report["excluded"].items() if counts["rows"]}
+    excluded = {name: counts["rows"] for name, counts in report["excluded"].items() if counts["rows"]}
     if excluded:
-        listed = ", ".join(f"{rows:,} {name} rows" for name, rows in excluded.items())
+        listed = ", ".join(f"{count:,} {name} rows" for name, count in excluded.items())
         lines.append(f"{listed} excluded: their text, or a near duplicate, is also in another split")
     return "\n  ".join(lines)
 
 
-def _with_groups(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
-    texts = table[TEXT].tolist()
-    hashes = np.array([text_hash(text) for text in texts], dtype=object)
-    if not config.near_duplicates:
-        return table.assign(**{GROUP: hashes, TEXT_HASH: hashes})
-    # Distinct texts in the order of their hashes: row order does not change the groups, and the leader names the group.
-    first_rows = pd.Series(np.arange(len(texts)), index=hashes).groupby(level=0).first()
-    names = first_rows.index.to_numpy(dtype=object)
-    leaders = near_duplicate_leaders(
-        [normalize_text(texts[row]) for row in first_rows],
-        similarity=config.near_duplicate_similarity,
-        minhash_permutations=config.minhash_permutations,
-    )
-    return table.assign(**{GROUP: names[leaders][first_rows.index.get_indexer(pd.Index(hashes))], TEXT_HASH: hashes})
+def _missing_splits(official_N: NDArray[np.int8]) -> list[SplitName]:
+    return [name for position, name in enumerate(SPLITS) if not (official_N == position).any()]
 
 
-def _has_official_split(table: pd.DataFrame) -> bool:
-    return SPLIT in table.columns
-
-
-def _official_splits(table: pd.DataFrame) -> NDArray[np.object_]:
-    """Return the official split of each row; without a split column every row is in train, to be divided."""
-    if not _has_official_split(table):
-        return np.full(len(table), "train", dtype=object)
-    official = table[SPLIT].to_numpy(dtype=object)
-    unknown = np.flatnonzero(~np.isin(official.astype(str), SPLITS))
-    if len(unknown):
-        raise DataContractError(
-            f"{len(unknown)} rows have no valid split in the split column, first: id {table[ID].iloc[unknown[0]]} with "
-            f"{official[unknown[0]]!r}. Set each row to one of {', '.join(SPLITS)}, or set data.columns.split to null."
-        )
-    if "train" not in official:
-        raise DataContractError(
-            "The split column puts no row in train. Fix the column, or set data.columns.split to null."
-        )
-    return official
-
-
-def _missing_splits(official: NDArray[np.object_]) -> list[SplitName]:
-    present = set(official)
-    return [name for name in SPLITS if name not in present]
-
-
-def _assign(groups: pd.Series, official: NDArray[np.object_], config: SplitConfig) -> NDArray[np.object_]:
+def _assign(
+    group_N: NDArray[np.int32], official_N: NDArray[np.int8], rows: SplitRows, config: SplitConfig
+) -> NDArray[np.int8]:
     """Return the split of each row: the official one, or, within train, the one that the group's hash selects."""
-    missing = {*_missing_splits(official), "train"}
+    missing = {*_missing_splits(official_N), "train"}
     names = [name for name in HASH_ORDER if name in missing]
     shares = np.array([getattr(config.fractions, name) for name in names])
     # Without the last bound: rounding must not put a hash of almost 1 into a fourth split.
     bounds = (shares / shares.sum()).cumsum()[:-1]
-    codes, group_names = pd.factorize(groups)
-    hashes = np.array([unit_hash(name, config.seed) for name in group_names])
-    by_group = np.array(names, dtype=object)[np.searchsorted(bounds, hashes, side="right")]
-    return np.where(official == "train", by_group[codes], official)
+    positions = np.array([SPLITS.index(name) for name in names], dtype=np.int8)
+    split_U = np.zeros(len(rows.names_U), dtype=np.int8)
+    groups = np.unique(group_N)
+    hashes = np.fromiter((unit_hash(hash_name(rows.names_U[group]), config.seed) for group in groups), np.float64)
+    split_U[groups] = positions[np.searchsorted(bounds, hashes, side="right")]
+    return np.where(official_N == TRAIN, split_U[group_N], official_N)
 
 
-def _duplicates_of_other_splits(groups: pd.Series, splits: NDArray[np.object_]) -> NDArray[np.bool_]:
+def _duplicates_of_other_splits(
+    group_N: NDArray[np.int32], official_N: NDArray[np.int8], texts: int
+) -> NDArray[np.bool_]:
     """Mark validation and test rows whose group is also in train, and validation rows whose group is also in test."""
-    in_train = groups.isin(groups[splits == "train"]).to_numpy()
-    test = (splits == "test") & ~in_train
-    in_test = groups.isin(groups[test]).to_numpy()
-    duplicates: NDArray[np.bool_] = ((splits != "train") & in_train) | ((splits == "validation") & in_test)
+    in_train = _share_group(group_N, official_N == TRAIN, texts)
+    in_test = _share_group(group_N, (official_N == TEST) & ~in_train, texts)
+    duplicates: NDArray[np.bool_] = ((official_N != TRAIN) & in_train) | ((official_N == VALIDATION) & in_test)
     return duplicates
+
+
+def _share_group(group_N: NDArray[np.int32], among_N: NDArray[np.bool_], texts: int) -> NDArray[np.bool_]:
+    """Mark the rows whose group has a row among the given ones."""
+    present = np.zeros(texts, dtype=bool)
+    present[group_N[among_N]] = True
+    marked: NDArray[np.bool_] = present[group_N]
+    return marked
 
 
 def _empty_split_message(name: SplitName, report: Mapping[str, Any]) -> str:

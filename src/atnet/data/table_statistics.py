@@ -1,13 +1,12 @@
 """Compute what the table checks read: rows per label, duplicates and conflicting labels of the whole table."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from atnet.data.row_statistics import in_batches
-from atnet.schema import LABEL, TEXT, normalize_text
+from atnet.schema import TEXT, normalize_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +42,32 @@ class TableStatistics:
         }
 
 
-def table_statistics(valid: pd.DataFrame, labels: Sequence[str], *, read: int, quarantined: int) -> TableStatistics:
-    """Count the valid rows: per label, duplicates and conflicts.
+@dataclass(frozen=True, slots=True)
+class DuplicateCounts:
+    """Rows that repeat a text."""
+
+    repeated: int
+    """Rows whose text occurred in an earlier row."""
+    conflicting: int
+    """Rows whose text also has another label."""
+
+
+def count_duplicates(keys: NDArray[np.uint64], labels: NDArray[np.int32]) -> DuplicateCounts:
+    """Count repeated texts and conflicting labels.
 
     Args:
-        valid: canonical rows that passed the row checks.
-        labels: every label that should occur.
-        read: rows of the file.
-        quarantined: rows that failed a critical row check.
+        keys: of the text of each row, see `text_keys`.
+        labels: number of the label of each row.
     """
-    keys = pd.concat([text_keys(batch) for batch in in_batches(valid)])
-    pairs = pd.DataFrame({"key": keys, "label": valid[LABEL]}).drop_duplicates()
-    conflicting = pairs["key"][pairs["key"].duplicated()]
-    counts = valid[LABEL].value_counts()
-    return TableStatistics(
-        read=read,
-        quarantined=quarantined,
-        labels={label: int(counts.get(label, 0)) for label in sorted({*labels, *counts.index})},
-        duplicates=int(keys.duplicated().sum()),
-        conflicting=int(keys.isin(conflicting).sum()),
-    )
+    if len(keys) == 0:
+        return DuplicateCounts(0, 0)
+    order = np.argsort(keys)
+    ordered = keys[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    by_text = labels[order]
+    has_conflict = np.minimum.reduceat(by_text, starts) != np.maximum.reduceat(by_text, starts)
+    sizes = np.diff(np.append(starts, len(keys)))
+    return DuplicateCounts(repeated=len(keys) - len(starts), conflicting=int(sizes[has_conflict].sum()))
 
 
 def text_keys(table: pd.DataFrame) -> pd.Series:

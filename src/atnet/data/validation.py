@@ -1,32 +1,31 @@
-"""Separate valid rows from invalid ones and check the table: labels, row checks, exclusion rules, table checks."""
+"""Separate valid rows from invalid ones and check the table: labels, row checks, exclusion rules, table checks.
 
-from collections.abc import Sequence
+Rows are checked in batches (`checked_rows`); the whole table is judged by what was counted in them.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from atnet.config import ValidateConfig
 from atnet.data.check_results import CheckRunner, DataCheckResult
+from atnet.data.checked_rows import BatchFacts, CheckedRows, RowCounts, check_batch
 from atnet.data.data_checks import row_checks, table_checks
 from atnet.data.label_checks import check_label_map, check_label_settings, label_warnings
-from atnet.data.label_mapping import FoldedLabel, expected_labels, fold_label_settings, fold_labels, map_labels
-from atnet.data.long_texts import CutTexts, cut_long_texts
-from atnet.data.row_statistics import row_frame
-from atnet.data.table_statistics import TableStatistics, table_statistics
-from atnet.schema import ID, LABEL, SPLIT, TEXT
-
-MAX_EXAMPLES = 5
-"""Failing rows kept as examples for each check."""
+from atnet.data.label_mapping import FoldedLabel, expected_labels, fold_label_settings, fold_labels
+from atnet.data.long_texts import CutCounts
+from atnet.data.repeated_ids import earlier_ids
+from atnet.data.table_statistics import TableStatistics, count_duplicates
+from atnet.schema import ID, LABEL
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
     """The rows by outcome, and the result of each check."""
 
-    valid: pd.DataFrame
-    """Canonical table with the final labels."""
-    quarantine: pd.DataFrame
-    """id, text, label (as in the file), row (position in the file, from 1), reasons (names of checks)."""
     excluded: dict[str, int]
     """Rows excluded by each rule."""
     lengths: pd.DataFrame
@@ -38,7 +37,7 @@ class ValidationResult:
     """The first failing rows of each failed row check: id, text, label, row."""
     quarantined_by_split: dict[str, int]
     """Quarantined rows of each official split; empty without a split column."""
-    cut: CutTexts
+    cut: CutCounts
     """The texts that were cut because they are longer than the limits."""
     folded: tuple[FoldedLabel, ...]
     """Spellings of labels that were folded into one label."""
@@ -61,85 +60,116 @@ class ValidationResult:
         return sorted((row for row in self.row_results if row.is_critical), key=lambda row: -row.observed)
 
 
-def validate_table(table: pd.DataFrame, config: ValidateConfig, runner: CheckRunner) -> ValidationResult:
-    """Check a canonical table whose index is the rows' position in the file.
+@dataclass(frozen=True, slots=True)
+class ValidatedTable(ValidationResult):
+    """The result of a table in memory, with its rows."""
 
-    A row that fails a critical row check is quarantined with all its reasons, even if a rule excludes it as well.
+    valid: pd.DataFrame
+    """Canonical table with the final labels."""
+    quarantine: pd.DataFrame
+    """id, text, label (as in the file), row (position in the file, from 1), reasons (names of checks)."""
+
+
+class ValidationTotals:
+    """Merges what was counted in the batches of a table; 16 bytes for each valid row."""
+
+    def __init__(self) -> None:
+        self._counts: RowCounts | None = None
+        self._codes: dict[str, int] = {}
+        self._labels: list[np.ndarray] = []
+        self._keys: list[np.ndarray] = []
+        self._lengths: list[pd.DataFrame] = []
+
+    def add(self, checked: CheckedRows) -> None:
+        """Add the next batch."""
+        if self._counts is None:
+            self._counts = checked.counts
+        else:
+            self._counts.add(checked.counts)
+        positions, names = pd.factorize(checked.valid[LABEL])
+        codes = np.array([self._codes.setdefault(str(name), len(self._codes)) for name in names], dtype=np.int32)
+        self._labels.append(codes[positions])
+        self._keys.append(checked.keys)
+        self._lengths.append(checked.lengths)
+
+    def result(self, config: ValidateConfig, runner: CheckRunner) -> ValidationResult:
+        """Judge the table.
+
+        Args:
+            config: the checks and their limits, labels folded.
+            runner: judges the checks.
+        """
+        counts = self._counts
+        assert counts is not None, "at least one batch"
+        present = _most_frequent_first(counts.labels)
+        row_results = runner.judge_rows(counts.tallies, row_checks(config))
+        statistics = self._statistics(counts, expected_labels(config, list(present)))
+        failed = {result.check.name for result in row_results if not result.passed}
+        return ValidationResult(
+            excluded=dict(sorted(counts.excluded.items())),
+            lengths=pd.concat(self._lengths),
+            statistics=statistics,
+            row_results=row_results,
+            table_results=runner.check_table(statistics.values(), table_checks(config)),
+            examples={name: rows.reset_index(drop=True) for name, rows in counts.examples.items() if name in failed},
+            quarantined_by_split=_most_frequent_first(counts.quarantined_by_split),
+            cut=CutCounts(counts.cut.total(), {name: rows for name, rows in counts.cut.items() if name and rows}),
+            folded=tuple(FoldedLabel(*key, rows) for key, rows in sorted(counts.folded.items())),
+            label_warnings=tuple(label_warnings(present, config)),
+        )
+
+    def _statistics(self, counts: RowCounts, expected: Sequence[str]) -> TableStatistics:
+        labels = np.concatenate(self._labels)
+        rows = dict(zip(self._codes, np.bincount(labels, minlength=len(self._codes)).tolist(), strict=True))
+        duplicates = count_duplicates(np.concatenate(self._keys), labels)
+        return TableStatistics(
+            read=counts.rows,
+            quarantined=counts.quarantined,
+            labels={label: rows.get(label, 0) for label in sorted({*expected, *rows})},
+            duplicates=duplicates.repeated,
+            conflicting=duplicates.conflicting,
+        )
+
+
+def validate_table(table: pd.DataFrame, config: ValidateConfig, runner: CheckRunner) -> ValidatedTable:
+    """Check a canonical table in memory whose index is the rows' position in the file.
 
     Args:
         table: the rows as they were read.
         config: the checks and their limits.
-        runner: evaluates the checks.
+        runner: judges the checks.
 
     Raises:
         ConfigurationError: if the label settings contradict each other.
         DataContractError: if no row has a key of the label map.
     """
-    config = _checked_settings(table, config)
-    cut = cut_long_texts(table, config)
-    labeled = map_labels(cut.table, config)
-    measured = row_frame(labeled.table, labeled.excluded_by)
-    row_results = runner.check_rows(measured, row_checks(config))
-    reasons = _quarantine_reasons(row_results, table.index)
-    quarantined = reasons.notna()
-    is_valid = ~quarantined & labeled.excluded_by.isna()
-    valid, present = labeled.table[is_valid], _counts(labeled.table[LABEL])
-    expected = expected_labels(config, list(present))
-    statistics = table_statistics(valid, expected, read=len(table), quarantined=int(quarantined.sum()))
-    return ValidationResult(
-        valid=valid.reset_index(drop=True),
-        quarantine=_rows_as_read(table[quarantined]).assign(reasons=reasons[quarantined].reset_index(drop=True)),
-        excluded=dict(sorted(_counts(labeled.excluded_by[~quarantined]).items())),
-        lengths=measured.loc[is_valid, ["characters", "words"]].astype("int64"),
-        statistics=statistics,
-        row_results=row_results,
-        table_results=runner.check_table(statistics.values(), table_checks(config)),
-        examples=_examples(table, row_results),
-        quarantined_by_split=_by_split(table[quarantined]),
-        cut=cut,
-        folded=labeled.folded,
-        label_warnings=tuple(label_warnings(present, config)),
-    )
+    counts = fold_labels(table[LABEL])[0].value_counts() if LABEL in table else pd.Series(dtype="int64")
+    config = checked_settings({str(label): int(rows) for label, rows in counts.items()}, config)
+    checked = check_batch(table, config, BatchFacts(earlier_ids(table[ID]), runner.own_failing_rows()))
+    totals = ValidationTotals()
+    totals.add(checked)
+    result = totals.result(config, runner)
+    fields = {name: getattr(result, name) for name in ValidationResult.__dataclass_fields__}
+    return ValidatedTable(**fields, valid=checked.valid.reset_index(drop=True), quarantine=checked.quarantine)
 
 
-def _checked_settings(table: pd.DataFrame, config: ValidateConfig) -> ValidateConfig:
-    """Return the label settings, folded like the labels, after checking them against each other and the labels."""
+def checked_settings(labels: Mapping[str, int], config: ValidateConfig) -> ValidateConfig:
+    """Return the label settings, folded like the labels, after checking them against each other and the labels.
+
+    Args:
+        labels: rows of each folded label of the file, the most frequent first.
+        config: the settings as they are written.
+
+    Raises:
+        ConfigurationError: if the label settings contradict each other.
+        DataContractError: if no row has a key of the label map.
+    """
     config = fold_label_settings(config)
     check_label_settings(config)
-    if config.label_map and LABEL in table:
-        check_label_map(fold_labels(table[LABEL])[0], config.label_map)
+    if config.label_map:
+        check_label_map(labels, config.label_map)
     return config
 
 
-def _quarantine_reasons(results: Sequence[DataCheckResult], index: pd.Index) -> pd.Series:
-    """Return the names of the critical checks that each row fails, separated by "; "; null for none."""
-    reasons = pd.Series(None, index=index, dtype="str")
-    for result in results:
-        if result.is_critical:
-            rows = pd.Index(result.failing_rows)
-            reasons.loc[rows] = (reasons.loc[rows] + "; ").fillna("") + result.check.name
-    return reasons
-
-
-def _by_split(rows: pd.DataFrame) -> dict[str, int]:
-    return _counts(rows[SPLIT]) if SPLIT in rows else {}
-
-
-def _counts(values: pd.Series) -> dict[str, int]:
-    """Count each value that is not null, the most frequent first."""
-    return {str(value): int(rows) for value, rows in values.value_counts().items()}
-
-
-def _examples(table: pd.DataFrame, results: Sequence[DataCheckResult]) -> dict[str, pd.DataFrame]:
-    return {
-        result.check.name: _rows_as_read(table.loc[list(result.failing_rows[:MAX_EXAMPLES])])
-        for result in results
-        if not result.passed
-    }
-
-
-def _rows_as_read(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return id, text and label as in the file, and the position of each row."""
-    label = rows[LABEL] if LABEL in rows else pd.Series(None, index=rows.index, dtype="str")
-    frame = pd.DataFrame({ID: rows[ID], TEXT: rows[TEXT], LABEL: label, "row": rows.index})
-    return frame.reset_index(drop=True)
+def _most_frequent_first(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))

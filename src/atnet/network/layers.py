@@ -37,6 +37,15 @@ class WordEmbedding(keras.layers.Embedding):
 
 
 @keras.saving.register_keras_serializable(package="atnet")
+class StaticEmbedding(WordEmbedding):
+    """A `WordEmbedding` that is not trained, beside one that is."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.trainable = False
+
+
+@keras.saving.register_keras_serializable(package="atnet")
 class MaskedDropout(keras.layers.Layer):
     """Set the features of padding to zero and, in training, drop whole features of each text at all its tokens.
 

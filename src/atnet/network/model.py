@@ -11,11 +11,15 @@ from atnet.network.layers import (
     FrequentTokens,
     MaskedDropout,
     PaddingMask,
+    StaticEmbedding,
     TwoClassLogits,
     WordEmbedding,
 )
 from atnet.wide.branch import WideBranch, binary_to_two_logits
 from atnet.wide.ngram_layers import TABLES, BlendLogits, WideNgrams
+
+STATIC = "static_embedding"
+"""Name of the layer of the static channel."""
 
 
 def build_model(
@@ -23,6 +27,7 @@ def build_model(
     *,
     vocabulary_size: int,
     classes: int,
+    dimensions: int | None = None,
     precision: str = "float32",
 ) -> keras.Model:
     """Build AtNet: tokens (B, T) int32 -> {"logits": (B, C), "attention": (B, T)}, both float32.
@@ -32,14 +37,14 @@ def build_model(
 
     Args:
         vocabulary_size: rows of the embedding; every token id beyond them is treated as the unknown word.
+        dimensions: of the word vectors that the embedding starts from; None: as the configuration says.
         precision: a Keras dtype policy; weights are float32 under each of them.
     """
     published = config.attention == "published"
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     mask = None if published else PaddingMask(name="mask")(tokens)
-    # The embedding stays float32: cast to bfloat16 as a whole, its gradient would no longer be sparse.
-    embedding = WordEmbedding(vocabulary_size, config.embedding_dimensions, dtype="float32", name="embedding")
-    embedded = embedding(FrequentTokens(vocabulary_size, name="frequent_tokens")(tokens))
+    frequent = FrequentTokens(vocabulary_size, name="frequent_tokens")(tokens)
+    embedded = _embed(frequent, config, vocabulary_size, dimensions or config.embedding_dimensions)
     dropped = MaskedDropout(config.embedding_dropout, dtype=precision, name="embedding_dropout")(embedded, mask=mask)
     features = keras.layers.Conv1D(
         config.filters, config.kernel_size, padding="same", activation="relu", dtype=precision, name="convolution"
@@ -52,6 +57,22 @@ def build_model(
     else:
         logits = keras.layers.Dense(classes, dtype="float32", name="logits")(hidden)
     return keras.Model(tokens, {"logits": logits, "attention": attention}, name="atnet")
+
+
+def _embed(tokens: keras.KerasTensor, config: TrainConfig, rows: int, dimensions: int) -> keras.KerasTensor:
+    """Look up the vectors: (B, T) -> (B, T, D), or (B, T, 2D) with a fine-tuned and a static channel (Kim 2014).
+
+    Kim's filters are the same for both channels, whose results are added, as if the vectors were; here each channel has
+    filters of its own.
+    """
+    # The embedding stays float32: cast to bfloat16 as a whole, its gradient would no longer be sparse.
+    embedding = WordEmbedding(rows, dimensions, dtype="float32", name="embedding")
+    embedding.trainable = config.embedding != "static"
+    embedded = embedding(tokens)
+    if config.embedding != "two_channels":
+        return embedded
+    static = StaticEmbedding(rows, dimensions, dtype="float32", name=STATIC)(tokens)
+    return keras.layers.Concatenate(name="channels")([embedded, static])
 
 
 def add_wide_branch(network: keras.Model, branch: WideBranch, weights: tuple[float, float]) -> keras.Model:

@@ -13,6 +13,7 @@ import numpy as np
 from onnx import TensorProto
 
 from atnet.network.graph_builder import GraphBuilder, Tensor
+from atnet.network.model import STATIC
 
 MAX_FOLDED_BYTES = 2**26
 """Size limit of the folded tables, 64 MiB; above it the graph has an embedding and a convolution."""
@@ -58,7 +59,7 @@ def add_network(
 
 def _features(graph: GraphBuilder, tokens: Tensor, network: keras.Model, mask: Tensor | None) -> Tensor:
     """Add embedding and convolution: (B, T) -> (B, T, F)."""
-    (table_VD,) = _weights(network, "embedding")
+    table_VD = _table(network)
     kernel_WDF, bias_F = _weights(network, "convolution")
     rows, positions, filters = len(table_VD), len(kernel_WDF), len(bias_F)
     # Rare words share the row of the unknown word, which is repeated at the end of the table.
@@ -132,6 +133,12 @@ def _output_weights(network: keras.Model) -> tuple[np.ndarray, np.ndarray]:
         return kernel, bias
     kernel, bias = _weights(network, "output")
     return np.concatenate([np.zeros_like(kernel), kernel], axis=1), np.append(np.float32(0), bias)
+
+
+def _table(network: keras.Model) -> np.ndarray:
+    """Return the word vectors (V, D); those of two channels are concatenated."""
+    layers = ["embedding", *(layer.name for layer in network.layers if layer.name == STATIC)]
+    return np.concatenate([_weights(network, layer)[0] for layer in layers], axis=1)
 
 
 def _weights(network: keras.Model, layer: str) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from atnet.config import TrainConfig
 from atnet.errors import ConfigurationError
 from atnet.network.compiled_steps import compile_inference_step, compile_training_step
+from atnet.network.layers import WordEmbedding
 from atnet.network.learning_rate import learning_rate_schedule
 from atnet.network.model import add_wide_branch, build_model
 from atnet.network.sparse_adam import SparseAdam
@@ -29,6 +30,8 @@ from atnet.text.encoded_split import (
 from atnet.wide.blending import blend, fit_weights, log_loss
 
 VALIDATION_BATCH = 256
+MIN_BATCH = 8
+"""Batches of a small training split do not become smaller."""
 
 StepCallback = Callable[[int, int, float], None]
 """Called after each step with the steps done, the steps of the epoch and the mean loss so far."""
@@ -53,17 +56,25 @@ class Trainer:
         self._wide_logits = None if data.wide is None else data.wide.logits(data.validation)
         keras.utils.set_random_seed(config.seed)
         self.model = self._build_network(precision)
-        if data.vectors is not None and config.initialize_from_vectors and config.attention != "published":
-            self.model.get_layer("embedding").embeddings.assign(data.vectors)
+        if data.vectors is not None and self._starts_from_vectors:
+            for layer in self.model.layers:
+                if isinstance(layer, WordEmbedding):
+                    layer.embeddings.assign(data.vectors)
         self.optimizer = SparseAdam(learning_rate_schedule(config, self.steps))
         self.optimizer.build(self.model.trainable_variables)
         self._training_step = compile_training_step(self.model, self.optimizer, data.classes)
         self._inference_step = compile_inference_step(self.model)
 
     @property
+    def batch_size(self) -> int:
+        """Texts per step; fewer than configured where an epoch would have less than `min_steps`."""
+        enough_steps = max(len(self.data.train) // self.config.min_steps, MIN_BATCH)
+        return min(self.config.batch_size, enough_steps)
+
+    @property
     def steps(self) -> int:
         """Batches of one epoch."""
-        return -(-len(self.data.train) // self.config.batch_size)
+        return -(-len(self.data.train) // self.batch_size)
 
     def run(
         self, state: TrainingState, *, on_epoch: Callable[[TrainingState], None], on_step: StepCallback
@@ -104,13 +115,20 @@ class Trainer:
     def _build_network(self, precision: str) -> keras.Model:
         data = self.data
         rows = data.vocabulary_size if data.vectors is None else len(data.vectors)
-        return build_model(self.config, vocabulary_size=rows, classes=data.classes, precision=precision)
+        dimensions = data.vectors.shape[1] if data.vectors is not None and self._starts_from_vectors else None
+        return build_model(
+            self.config, vocabulary_size=rows, classes=data.classes, dimensions=dimensions, precision=precision
+        )
+
+    @property
+    def _starts_from_vectors(self) -> bool:
+        return self.config.initialize_from_vectors and self.config.attention != "published"
 
     def _run_epoch(self, number: int, on_step: StepCallback) -> Epoch:
         rng = np.random.default_rng([self.config.seed, number])
         train, pad_to = self.data.train, self.data.pad_to
         bucketed = self.config.length_buckets and pad_to is None
-        batches = training_batches(train.lengths, batch_size=self.config.batch_size, bucketed=bucketed, rng=rng)
+        batches = training_batches(train.lengths, batch_size=self.batch_size, bucketed=bucketed, rng=rng)
         losses, total = [], 0.0
         for step, rows in enumerate(batches, start=1):
             loss = float(self._training_step(train.padded(rows, pad_to), self.targets[rows], self.row_weights[rows]))

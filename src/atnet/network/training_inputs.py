@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from atnet.config import TrainConfig
 from atnet.config.yaml_text import parse_yaml
 from atnet.files import DVC_FILE, LABELS, TOKENIZER, WORD_VECTORS, encoded_split
-from atnet.storage import read_json, reading
+from atnet.storage import read_array, read_json, reading
 from atnet.text.encoded_split import EncodedSplit
 from atnet.wide.branch import FitCallback, WideBranch, fit_wide_branch, ignore_fit
 
@@ -58,14 +58,12 @@ class TrainingInputs:
         # The library raises no narrower exception.
         with reading(root / TOKENIZER, Exception):
             tokenizer = Tokenizer.from_file(str(root / TOKENIZER))
-        with reading(root / WORD_VECTORS, ValueError, EOFError):
-            vectors = np.load(root / WORD_VECTORS)
         return cls(
             train=EncodedSplit.load(root / encoded_split("train")),
             validation=EncodedSplit.load(root / encoded_split("validation")),
             tokenizer=tokenizer,
             labels=read_json(root / LABELS),
-            vectors=vectors,
+            vectors=read_array(root / WORD_VECTORS),
         )
 
     def training_data(self, config: TrainConfig, on_fit: FitCallback = ignore_fit) -> TrainingData:

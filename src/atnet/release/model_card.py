@@ -29,7 +29,7 @@ MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 """Characters that have a meaning in Markdown or HTML."""
 LINE_MARKUP = re.compile(r"^(\d+)([.)])|^([-+=])")
 """What starts a list or underlines a heading at the start of a line."""
-LISTED_SECTIONS = ("train.", "tokenize.")
+LISTED_SECTIONS = ("train.", "vectors.", "tokenize.")
 """Parameters that the card lists."""
 
 
@@ -65,6 +65,18 @@ class CardValues:
     def model_uri(self) -> str:
         """Loads this version, such as `models:/atnet/3`."""
         return f"models:/{self.name}/{self.version}"
+
+    @property
+    def vectors(self) -> Mapping[str, str] | None:
+        """File, source and license of the pretrained word vectors; None without them."""
+        tags, params = self.contents.tags, self.contents.params
+        if "vectors.source" not in tags:
+            return None
+        return {
+            "file": params["vectors.pretrained"],
+            "source": tags["vectors.source"],
+            "license": tags["vectors.license"],
+        }
 
     @property
     def behavior(self) -> BehaviorResult | None:

@@ -5,20 +5,39 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atnet.config import SPLITS, Params
-from atnet.files import LABELS, TOKENIZE_REPORT, TOKENIZER, encoded_split, split_table
+from atnet.files import (
+    LABELS,
+    PRETRAINED_VECTORS,
+    TOKENIZE_REPORT,
+    TOKENIZER,
+    encoded_split,
+    optional_file,
+    split_table,
+)
+from atnet.spill import require_free_disk, spill_folder
 from atnet.stages.command import run_stage
-from atnet.storage import read_table, write_arrow, write_json, write_text
-from atnet.text.tokenization import summarize, tokenize_splits
+from atnet.storage import write_array, write_arrow, write_json, write_text
+from atnet.table_batches import TableSource, table_shape
+from atnet.text.tokenization import Pretrained, needed_disk, summarize, tokenize_batches
+from atnet.text.vector_files import open_vectors
 
 
 def tokenize(params: Params, root: Path) -> str:
     """Fit the tokenizer, encode the splits and write both, the report last."""
-    splits = {name: read_table(root / split_table(name)) for name in SPLITS}
-    tokenized = tokenize_splits(splits, params.tokenize)
-    write_text(root / TOKENIZER, tokenized.tokenizer.to_str(pretty=True) + "\n")
-    write_json(root / LABELS, tokenized.labels)
-    for name, table in tokenized.tables.items():
-        write_arrow(root / encoded_split(name), table)
+    paths = {name: root / split_table(name) for name in SPLITS}
+    shapes = [table_shape(path) for path in paths.values()]
+    rows, size = sum(shape.rows for shape in shapes), sum(shape.bytes for shape in shapes)
+    require_free_disk(root, needed_disk(rows, size), f"stage tokenize of {rows:,} rows")
+    path = optional_file(params.vectors.pretrained)
+    pretrained = None if path is None else Pretrained(open_vectors(root / path), params.vectors)
+    with spill_folder(root, "tokenize") as folder:
+        sources = {name: TableSource.at(split) for name, split in paths.items()}
+        tokenized = tokenize_batches(sources, params.tokenize, folder, pretrained)
+        write_array(root / PRETRAINED_VECTORS, tokenized.pretrained_VD)
+        write_text(root / TOKENIZER, tokenized.tokenizer.to_str(pretty=True) + "\n")
+        write_json(root / LABELS, tokenized.labels)
+        for name, table in tokenized.tables.items():
+            write_arrow(root / encoded_split(name), table)
     write_json(root / TOKENIZE_REPORT, tokenized.report)
     return summarize(tokenized)
 

@@ -5,17 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atnet.config import Params
+from atnet.data.checked_rows import CheckedRows
 from atnet.data.expectations import ExpectationRunner
 from atnet.data.label_checks import check_label_source
 from atnet.data.own_expectations import load_own_expectations
 from atnet.data.quality_report import quality_report, require_passed, summarize
-from atnet.data.reader import read_labeled_texts
-from atnet.data.validation import validate_table
+from atnet.data.raw_table import needed_disk, spill_raw_columns
+from atnet.data.reader import SourceFile
+from atnet.data.validate_file import validate_file
+from atnet.data.validation import ValidationResult
 from atnet.files import DATA_DOCS, DATA_DOCS_PAGES, QUARANTINE, VALIDATED_TABLE, VALIDATION_PAGE, VALIDATION_REPORT
 from atnet.report.data_docs import render_data_docs
 from atnet.report.validation_page import render_validation_page
+from atnet.spill import require_free_disk, spill_folder
 from atnet.stages.command import run_stage
-from atnet.storage import write_json, write_table, write_text
+from atnet.storage import write_json, write_text
+from atnet.table_batches import table_writer
 
 
 def validate(params: Params, root: Path) -> str:
@@ -24,18 +29,30 @@ def validate(params: Params, root: Path) -> str:
         (root / path).unlink(missing_ok=True)
     check_label_source(params.data.columns, params.validate_)
     data_path = root / params.data.path
-    texts = read_labeled_texts(data_path, params.data)
-    own = load_own_expectations(root / params.validate_.expectations, data_path, params.data)
-    runner = ExpectationRunner(own)
-    result = validate_table(texts.table, params.validate_, runner)
-    write_table(root / QUARANTINE, result.quarantine)
-    write_json(root / VALIDATION_REPORT, quality_report(result, texts.source))
-    write_text(root / VALIDATION_PAGE, render_validation_page(result, texts.source, params.data))
+    require_free_disk(root, needed_disk(data_path), f"stage validate of {params.data.path}")
+    with spill_folder(root, "validate") as folder, table_writer(root / VALIDATED_TABLE) as valid:
+        raw = spill_raw_columns(data_path, params.data, folder / "raw.arrow")
+        own = load_own_expectations(root / params.validate_.expectations, data_path, params.data)
+        runner = ExpectationRunner(own)
+        with table_writer(root / QUARANTINE) as quarantine:
+
+            def write(rows: CheckedRows) -> None:
+                valid.write(rows.valid)
+                quarantine.write(rows.quarantine)
+
+            result = validate_file(raw, data_path, params.data, params.validate_, runner, write)
+        _write_reports(root, result, raw.source, params, runner)
+        require_passed(result, VALIDATION_REPORT)
+    return summarize(result, raw.source)
+
+
+def _write_reports(
+    root: Path, result: ValidationResult, source: SourceFile, params: Params, runner: ExpectationRunner
+) -> None:
+    write_json(root / VALIDATION_REPORT, quality_report(result, source))
+    write_text(root / VALIDATION_PAGE, render_validation_page(result, source, params.data))
     for name, page in render_data_docs(runner.suite_runs).items():
         write_text(root / DATA_DOCS / name, page)
-    require_passed(result, VALIDATION_REPORT)
-    write_table(root / VALIDATED_TABLE, result.valid)
-    return summarize(result, texts.source)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -67,6 +67,18 @@ class EncodedSplit:
             weights=_optional(table, "weight"),
         )
 
+    @classmethod
+    def unlabeled(cls, tokens: pa.ListArray) -> "EncodedSplit":
+        """Build a split of texts without labels, which all count as class 0, from lists of token ids."""
+        return cls(
+            tokens=tokens.values.to_numpy(),
+            offsets=tokens.offsets.to_numpy(),
+            labels=np.zeros(len(tokens), np.int32),
+            text_hashes=[],
+            ratings=None,
+            weights=None,
+        )
+
     def taken(self, rows: np.ndarray) -> "EncodedSplit":
         """Copy the given texts into a new split."""
         starts, ends = self.offsets[rows].tolist(), self.offsets[rows + 1].tolist()

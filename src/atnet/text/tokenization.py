@@ -4,35 +4,38 @@ Ids: 0 padding, 1 unknown, then by frequency (word), merge order (bpe) or likeli
 Letters in array names: N texts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import Model, WordLevel
 
-from atnet.config import SplitName, TokenizeConfig
+from atnet.config import SplitName, TokenizeConfig, VectorsConfig
 from atnet.errors import DataContractError
-from atnet.schema import ID, LABEL, RATING, TEXT, TEXT_HASH, WEIGHT
+from atnet.schema import LABEL, TEXT
+from atnet.table_batches import TableSource
+from atnet.text.encoding import ENCODED_COLUMNS, EncodedRows
+from atnet.text.pretrained import summarize as summarize_pretrained
+from atnet.text.pretrained import widen_tokenizer
 from atnet.text.subwords import bpe_model, frequent_characters, subword_normalizer, subword_splitter, unigram_model
+from atnet.text.vector_streams import VectorStream
 from atnet.text.word_splitting import (
     PADDING,
     PADDING_ID,
     UNKNOWN,
     UNKNOWN_ID,
-    count_words,
+    count_batches,
     text_normalizer,
     word_splitter,
 )
 
-BATCH_TEXTS = 10_000
-"""Texts encoded at once."""
 REPORTED_QUANTILES = (0.25, 0.75, 0.9, 0.95, 0.99)
 
 
@@ -45,56 +48,113 @@ class TokenizedSplits:
     """Sorted; the position is the class id."""
     tables: Mapping[SplitName, pa.Table]
     report: dict[str, Any]
+    pretrained_VD: np.ndarray
+    """Vectors of the first V tokens from the user's file, NaN where it has none; (0, 0) without a file."""
 
 
-def tokenize_splits(splits: Mapping[SplitName, pd.DataFrame], config: TokenizeConfig) -> TokenizedSplits:
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """Word vectors of the user's, and the section that says how to use them."""
+
+    stream: VectorStream
+    config: VectorsConfig
+
+
+def tokenize_splits(
+    splits: Mapping[SplitName, pd.DataFrame], config: TokenizeConfig, pretrained: Pretrained | None = None
+) -> TokenizedSplits:
+    """Tokenize splits in memory, see `tokenize_batches`."""
+    sources = {name: TableSource.of(split) for name, split in splits.items()}
+    with TemporaryDirectory() as folder:
+        # What is mapped stays readable without the folder.
+        return tokenize_batches(sources, config, Path(folder), pretrained)
+
+
+def tokenize_batches(
+    splits: Mapping[SplitName, TableSource],
+    config: TokenizeConfig,
+    folder: Path,
+    pretrained: Pretrained | None = None,
+) -> TokenizedSplits:
     """Fit the tokenizer and choose the maximum length on train, then encode all splits.
 
+    Args:
+        splits: the three splits.
+        config: kind and size of the vocabulary, and the maximum length.
+        folder: an empty folder for the encoded rows, from which the long columns of the tables are mapped.
+        pretrained: word vectors by whose words the vocabulary is widened.
+
     Raises:
-        DataContractError: if no word of train is frequent enough, or a label never occurs in train.
+        DataContractError: if no word of train is frequent enough, a label never occurs in train, or the pretrained
+            vectors have no word of train.
+        DataFileError: if the file of the pretrained vectors is damaged.
     """
-    tokenizer = fit_tokenizer(splits["train"][TEXT].tolist(), config)
-    labels = sorted(splits["train"][LABEL].unique().tolist())
-    tokens = {name: encode(tokenizer, split[TEXT].tolist()) for name, split in splits.items()}
-    max_length = choose_max_length(_lengths(tokens["train"]), config)
+    train = splits["train"]
+    tokenizer = fit_tokenizer_to(train, config)
+    vectors_VD, extra = np.zeros((0, 0), np.float32), {}
+    if pretrained is not None:
+        counts = count_batches(_texts(train), tokenizer.normalizer, tokenizer.pre_tokenizer)
+        widened = widen_tokenizer(tokenizer, counts, pretrained.stream, pretrained.config)
+        vectors_VD, extra = widened.vectors_VD, {"pretrained": widened.report}
+    labels = sorted(set().union(*(batch[LABEL].unique() for batch in train.batches([LABEL]))))
+    rows = {}
+    for name, split in splits.items():
+        columns = [column for column in ENCODED_COLUMNS if column in split.columns]
+        rows[name] = EncodedRows.collect(split.batches(columns), tokenizer, labels, folder / name)
+        _require_seen(rows[name].unseen_labels)
+    max_length = choose_max_length(rows["train"].lengths_N, config)
     tokenizer.enable_truncation(max_length=max_length)
     return TokenizedSplits(
         tokenizer=tokenizer,
         labels=labels,
-        tables={name: _encoded_table(split, tokens[name], labels, max_length) for name, split in splits.items()},
+        tables={name: encoded.table(max_length) for name, encoded in rows.items()},
         report={
             "kind": config.kind,
             "vocabulary_size": tokenizer.get_vocab_size(),
             "max_length": max_length,
-            "splits": {name: _describe(tokens[name], max_length) for name in splits},
+            "splits": {name: _describe(encoded, max_length) for name, encoded in rows.items()},
+            **extra,
         },
+        pretrained_VD=vectors_VD,
     )
 
 
 def fit_tokenizer(texts: Sequence[str], config: TokenizeConfig) -> Tokenizer:
-    """Fit a vocabulary; the same texts give the same bytes in any process.
+    """Fit a vocabulary to texts in memory, see `fit_tokenizer_to`."""
+    return fit_tokenizer_to(TableSource.of(pd.DataFrame({TEXT: texts})), config)
+
+
+def fit_tokenizer_to(train: TableSource, config: TokenizeConfig) -> Tokenizer:
+    """Fit a vocabulary to the training texts; the same texts give the same bytes in any process.
 
     Raises:
         DataContractError: if no word is frequent enough.
     """
-    tokenizer = Tokenizer(WordLevel({PADDING: PADDING_ID, UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
-    normalizer = text_normalizer(lowercase=config.lowercase, strip_accents=config.strip_accents)
-    by_word = config.kind == "word"
-    tokenizer.normalizer = normalizer if by_word else subword_normalizer(normalizer)
-    tokenizer.pre_tokenizer = word_splitter() if by_word else subword_splitter()
-    tokenizer.model = _fit_model(tokenizer, texts, config)
+    tokenizer = new_tokenizer(config)
+    tokenizer.model = _fit_model(tokenizer, train, config)
     if tokenizer.get_vocab_size() <= UNKNOWN_ID + 1:
+        texts = sum(len(batch) for batch in train.batches([TEXT]))
         raise DataContractError(
-            f"No word occurs {config.min_frequency} times in the {len(texts)} training texts. "
+            f"No word occurs {config.min_frequency} times in the {texts} training texts. "
             "Lower tokenize.min_frequency or add texts."
         )
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> pa.ListArray:
-    """Encode texts as lists of int32 ids, as inference does; a text without tokens becomes one unknown token."""
-    batches = (texts[start : start + BATCH_TEXTS] for start in range(0, len(texts), BATCH_TEXTS))
-    return pa.concat_arrays([_encode_batch(tokenizer, batch) for batch in batches] or [_lists([])])
+def new_tokenizer(config: TokenizeConfig) -> Tokenizer:
+    """Return a tokenizer that normalizes and splits texts as configured, without a vocabulary."""
+    tokenizer = Tokenizer(WordLevel({PADDING: PADDING_ID, UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
+    normalizer = text_normalizer(lowercase=config.lowercase, strip_accents=config.strip_accents)
+    by_word = config.kind == "word"
+    tokenizer.normalizer = normalizer if by_word else subword_normalizer(normalizer)
+    tokenizer.pre_tokenizer = word_splitter() if by_word else subword_splitter()
+    return tokenizer
+
+
+def needed_disk(rows: int, table_bytes: int) -> int:
+    """Estimate the bytes of encoded rows and outputs from above, for splits of that size together."""
+    # A token has four bytes and stands for at least two characters; it is written up to three times.
+    return 3 * 2 * table_bytes + 3 * 32 * rows
 
 
 def choose_max_length(lengths_N: NDArray[np.int64], config: TokenizeConfig) -> int:
@@ -108,15 +168,16 @@ def summarize(tokenized: TokenizedSplits) -> str:
     """Return in one line the size of the vocabulary and the share of unknown tokens."""
     report = tokenized.report
     unknown = report["splits"]["validation"]["unknown_rate"]
-    return (
+    line = (
         f"{report['vocabulary_size']:,} {report['kind']} tokens, {unknown:.1%} of the validation tokens unknown, "
         f"at most {report['max_length']} per text"
     )
+    return f"{line}; {summarize_pretrained(report['pretrained'])}" if "pretrained" in report else line
 
 
-def _fit_model(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizeConfig) -> Model:
+def _fit_model(tokenizer: Tokenizer, train: TableSource, config: TokenizeConfig) -> Model:
     size = config.vocabulary_size
-    words = count_words(texts, tokenizer.normalizer, tokenizer.pre_tokenizer)
+    words = count_batches(_texts(train), tokenizer.normalizer, tokenizer.pre_tokenizer)
     if config.kind == "word":
         frequent = (word for word, count in words.items() if count >= config.min_frequency)
         ordered = sorted(frequent, key=lambda word: (-words[word], word))[: size - 2]
@@ -125,53 +186,32 @@ def _fit_model(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizeConfi
         )
     alphabet = frequent_characters(words, size)
     if config.kind == "bpe":
+        texts = (text for batch in _texts(train) for text in batch)
         return bpe_model(tokenizer, texts, alphabet=alphabet, size=size, min_frequency=config.min_frequency)
     return unigram_model(words, alphabet=alphabet, size=size)
 
 
-def _encode_batch(tokenizer: Tokenizer, texts: Sequence[str]) -> pa.ListArray:
-    return _lists([encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)])
+def _texts(source: TableSource) -> Iterable[list[str]]:
+    return (batch[TEXT].tolist() for batch in source.batches([TEXT]))
 
 
-def _lists(rows: list[list[int]]) -> pa.ListArray:
-    non_empty = [row or [UNKNOWN_ID] for row in rows]
-    offsets = np.cumsum([0, *map(len, non_empty)], dtype=np.int32)
-    values = np.fromiter(chain.from_iterable(non_empty), dtype=np.int32, count=offsets[-1])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
-
-
-def _lengths(tokens: pa.ListArray) -> NDArray[np.int64]:
-    return np.asarray(pc.list_value_length(tokens), dtype=np.int64)
-
-
-def _encoded_table(split: pd.DataFrame, tokens: pa.ListArray, labels: list[str], max_length: int) -> pa.Table:
-    class_ids = pd.Index(labels).get_indexer(pd.Index(split[LABEL]))
-    if (class_ids < 0).any():
-        unseen = sorted(set(split[LABEL]) - set(labels))
+def _require_seen(unseen: set[str]) -> None:
+    if unseen:
         raise DataContractError(
-            f"Labels that never occur in train: {', '.join(unseen)}. Run `dvc repro` to split the rows again."
+            f"Labels that never occur in train: {', '.join(sorted(unseen))}. Run `dvc repro` to split the rows again."
         )
-    columns = {
-        ID: pa.array(split[ID], pa.string()),
-        "tokens": pc.list_slice(tokens, 0, max_length),
-        LABEL: pa.array(class_ids, pa.int32()),
-        TEXT_HASH: pa.array(split[TEXT_HASH], pa.string()),
-    }
-    optional = [column for column in (RATING, WEIGHT) if column in split.columns]
-    return pa.table(columns | {column: pa.array(split[column], pa.float32(), from_pandas=True) for column in optional})
 
 
-def _describe(tokens: pa.ListArray, max_length: int) -> dict[str, Any]:
+def _describe(rows: EncodedRows, max_length: int) -> dict[str, Any]:
     """Describe the tokens of one split before truncation."""
-    lengths_N = _lengths(tokens)
+    lengths_N = rows.lengths_N
     if len(lengths_N) == 0:
         return {"rows": 0}
-    unknown = np.count_nonzero(tokens.flatten().to_numpy() == UNKNOWN_ID)
     quantiles = {f"p{level * 100:g}": float(np.quantile(lengths_N, level)) for level in REPORTED_QUANTILES}
     return {
         "rows": len(lengths_N),
         "tokens": int(lengths_N.sum()),
-        "unknown_rate": round(unknown / int(lengths_N.sum()), 6),
+        "unknown_rate": round(rows.unknown_tokens / int(lengths_N.sum()), 6),
         "length": {
             "mean": round(float(lengths_N.mean()), 4),
             "median": float(np.median(lengths_N)),

@@ -19,6 +19,8 @@ PADDING, UNKNOWN = "[PAD]", "[UNK]"
 PADDING_ID, UNKNOWN_ID = 0, 1
 BATCH_TEXTS = 50_000
 """Texts that are counted at once."""
+MAX_CHUNKS = 1_000_000
+"""Distinct chunks between spaces whose counts are kept before they are split into words."""
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 LETTER = rf"[\p{{L}}\p{{M}}\p{{N}}_&&[^{UNSPACED}]]"
 EMOJI = "\\p{Extended_Pictographic}[\ufe0f\U0001f3fb-\U0001f3ff]*"
@@ -47,17 +49,30 @@ def word_splitter() -> PreTokenizer:
 
 
 def count_words(texts: Sequence[str], normalizer: Normalizer, splitter: PreTokenizer) -> Counter[str]:
-    """Count the words of a batch of texts; counts of batches add up to those of all texts."""
+    """Count the words of texts in memory, see `count_batches`."""
+    batches = (texts[start : start + BATCH_TEXTS] for start in range(0, len(texts), BATCH_TEXTS))
+    return count_batches(batches, normalizer, splitter)
+
+
+def count_batches(batches: Iterable[Sequence[str]], normalizer: Normalizer, splitter: PreTokenizer) -> Counter[str]:
+    """Count the words of batches of texts; counts of batches add up to those of all texts."""
     chunks: Counter[str] = Counter()
-    for start in range(0, len(texts), BATCH_TEXTS):
-        split = pc.split_pattern(pa.array(texts[start : start + BATCH_TEXTS], pa.large_string()), " ")
+    words: Counter[str] = Counter()
+    for texts in batches:
+        split = pc.split_pattern(pa.array(texts, pa.large_string()), " ")
         counts = pc.value_counts(split.flatten())
         chunks.update(dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)))
-    words: Counter[str] = Counter()
+        if len(chunks) > MAX_CHUNKS:
+            _add_words(words, chunks, normalizer, splitter)
+            chunks.clear()
+    _add_words(words, chunks, normalizer, splitter)
+    return words
+
+
+def _add_words(words: Counter[str], chunks: Counter[str], normalizer: Normalizer, splitter: PreTokenizer) -> None:
     for chunk, count in chunks.items():
         for word in _words(chunk, normalizer, splitter):
             words[word] += count
-    return words
 
 
 def split_words(texts: Iterable[str], normalizer: Normalizer, splitter: PreTokenizer) -> list[list[str]]:

@@ -1,10 +1,15 @@
-"""Fit word vectors on the training split.
+"""Fit word vectors on the training split, or complete pretrained ones from it.
 
 Positive pointwise mutual information (PPMI) of words within a window, factorized by truncated SVD: what skip-gram with
 negative sampling approximates (Levy & Goldberg 2014), in seconds instead of minutes and deterministic.
 
+Words that pretrained vectors lack get the mean of the vectors around them, mapped linearly so that the same mean of a
+known word comes closest to its vector (Khodak et al. 2018, "A La Carte Embedding").
+
 Shapes: V tokens with a vector, D values per vector.
 """
+
+from collections.abc import Iterable
 
 import numpy as np
 import scipy.sparse as sparse
@@ -18,15 +23,25 @@ CONTEXT_POWER = 0.75
 """Context counts are raised to this power, so that rare words do not dominate (Levy et al. 2015)."""
 EIGENVALUE_POWER = 0.5
 POWER_ITERATIONS = 2
+RIDGE = 1e-3
+"""Penalty of the linear map, as a share of the mean diagonal element."""
 
 
-def word_vectors(train: EncodedSplit, config: VectorsConfig, *, dimensions: int) -> np.ndarray:
+def word_vectors(
+    train: EncodedSplit, config: VectorsConfig, *, dimensions: int, unlabeled: Iterable[EncodedSplit] = ()
+) -> np.ndarray:
     """Factorize the PPMI matrix: (V, D) float32 with standard deviation `config.init_std`; unseen tokens have zeros.
 
     V is the result of `frequent_tokens`; all other tokens count as the unknown token.
+
+    Args:
+        train: the training split.
+        config: how to count, and what to scale to.
+        dimensions: D.
+        unlabeled: more texts whose co-occurrences count.
     """
     size = frequent_tokens(train, config)
-    ppmi = positive_pmi(cooccurrences(train, window=config.window, vocabulary_size=size))
+    ppmi = positive_pmi(all_cooccurrences([train, *unlabeled], window=config.window, vocabulary_size=size))
     vectors = np.zeros((size, dimensions), np.float32)
     components = min(dimensions, size - 1)
     if ppmi.nnz == 0:
@@ -38,12 +53,58 @@ def word_vectors(train: EncodedSplit, config: VectorsConfig, *, dimensions: int)
     return scaled
 
 
+def complete_vectors(
+    pretrained_VD: np.ndarray, train: EncodedSplit, config: VectorsConfig, *, unlabeled: Iterable[EncodedSplit] = ()
+) -> np.ndarray:
+    """Fill the rows of NaN from the co-occurrences and scale all to `config.init_std`: (V, D) float32.
+
+    Tokens that never occur near a known one get zeros, as does padding.
+
+    Args:
+        pretrained_VD: vectors of the first V tokens; all other tokens count as the unknown token.
+        train: the training split.
+        config: how to count, and what to scale to.
+        unlabeled: more texts whose co-occurrences count.
+    """
+    size = len(pretrained_VD)
+    known_V = np.isfinite(pretrained_VD[:, 0])
+    counts = all_cooccurrences([train, *unlabeled], window=config.window, vocabulary_size=size)
+    contexts = counts[:, known_V]
+    weights_V = np.asarray(contexts.sum(axis=1)).ravel()
+    means_VD = (contexts @ pretrained_VD[known_V]) / np.maximum(weights_V, 1)[:, None]
+    fitted_V, missing_V = known_V & (weights_V > 0), ~known_V & (weights_V > 0)
+    vectors = np.where(known_V[:, None], pretrained_VD, 0).astype(np.float32)
+    if fitted_V.any() and missing_V.any():
+        mapping_DD = _ridge(means_VD[fitted_V], pretrained_VD[fitted_V], np.log1p(weights_V[fitted_V]))
+        vectors[missing_V] = means_VD[missing_V] @ mapping_DD
+    scaled: np.ndarray = vectors * np.float32(config.init_std / vectors[vectors.any(axis=1)].std())
+    return scaled
+
+
+def _ridge(inputs_ND: np.ndarray, outputs_ND: np.ndarray, weights_N: np.ndarray) -> np.ndarray:
+    """Fit the linear map from inputs to outputs with the smallest weighted squared error: (D, D)."""
+    inputs, weighted = inputs_ND.astype(np.float64), inputs_ND.astype(np.float64) * weights_N[:, None]
+    gram = weighted.T @ inputs
+    penalty = RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    solution: np.ndarray = np.linalg.solve(gram + penalty, weighted.T @ outputs_ND)
+    return solution
+
+
 def frequent_tokens(train: EncodedSplit, config: VectorsConfig) -> int:
     """Return the number of tokens that are frequent enough for a vector; ids are ordered by frequency."""
     counts = np.bincount(train.tokens[train.offsets[0] : train.offsets[-1]], minlength=UNKNOWN_ID + 1)
     frequent = np.flatnonzero(counts >= config.min_frequency)
     last = int(frequent[-1]) if len(frequent) else 0
     return min(max(last, UNKNOWN_ID) + 1, config.max_tokens)
+
+
+def all_cooccurrences(splits: Iterable[EncodedSplit], *, window: int, vocabulary_size: int) -> sparse.csr_matrix:
+    """Add up the co-occurrence counts of several splits, see `cooccurrences`."""
+    counts = (cooccurrences(split, window=window, vocabulary_size=vocabulary_size) for split in splits)
+    total = next(counts)
+    for more in counts:
+        total = total + more
+    return total
 
 
 def cooccurrences(train: EncodedSplit, *, window: int, vocabulary_size: int) -> sparse.csr_matrix:

@@ -18,7 +18,15 @@ from atnet.git_dvc import locked_outputs, locked_params
 from atnet.inference import MODEL_FILES, UnusableModelError, model_hash
 from atnet.schema import TEXT
 from atnet.storage import read_json, read_table
-from atnet.tracking.run_contents import RunContents, SplitFile, curve_points, flat_metrics, flat_params, run_name
+from atnet.tracking.run_contents import (
+    RunContents,
+    SplitFile,
+    curve_points,
+    flat_metrics,
+    flat_params,
+    run_name,
+    vector_tags,
+)
 
 EXTRA_FILES = ("history.csv", "train_hashes.txt")
 """Files that are stored with a model without being part of its identity."""
@@ -64,6 +72,7 @@ def collect_run_contents(params: Params, root: Path) -> RunContents:
         results=results,
         details=details,
         slices=slices,
+        tags=vector_tags(params),
     )
 
 

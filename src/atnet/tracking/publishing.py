@@ -166,7 +166,7 @@ def _write_descriptions(
     store: TrackingStore, run: Run, contents: RunContents, links: Links, confidence: float, root: Path
 ) -> None:
     """Set the run's name, tags and note, unless somebody has edited name or note."""
-    tags = {MODEL_TAG: contents.model_sha256, **_lock_tag(root)}
+    tags = {MODEL_TAG: contents.model_sha256, **contents.tags, **_lock_tag(root)}
     if DIRTY_TAG not in run.data.tags:
         tags |= origin_tags(git_state(root))
     present = run.data.tags.get(NOTE_TAG)

@@ -3,18 +3,22 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from atnet.config import Params
 from atnet.file_hashes import file_sha256
+from atnet.files import optional_file
 
 Values = Mapping[str, Any]
 
-LOGGED_SECTIONS = ("train", "tokenize", "split", "validate", "data", "baseline")
+LOGGED_SECTIONS = ("train", "vectors", "tokenize", "split", "validate", "data", "baseline")
 """Sections that determine a model, the most interesting first. `evaluate` is not among them: a model can be evaluated
 again with other settings, and MLflow never changes a parameter. It is logged as an artifact instead."""
+NOT_RECORDED = "not recorded"
+NOT_LOGGED = ("vectors.pretrained_source", "vectors.pretrained_license")
+"""Notes about a file, which may be corrected later: they are tags."""
 GROUPED = ("baselines", "lead", "calibration", "selective", "rows")
 """Parts of metrics.json that are not scores of the whole test split."""
 METRIC_NAME_CHARACTERS = 250
@@ -59,6 +63,8 @@ class RunContents:
     """As in details.json."""
     slices: Values
     """As in slices.json."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Of the run, in addition to those of every run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,19 @@ class PublishedRun:
 def flat_params(params: Params) -> dict[str, str]:
     """Return every value that determines a model by its dotted key in params.yaml, such as `train.seed`."""
     sections = params.model_dump(by_alias=True)
-    return dict(_flat_values({name: sections[name] for name in LOGGED_SECTIONS}))
+    values = _flat_values({name: sections[name] for name in LOGGED_SECTIONS})
+    return {name: value for name, value in values if name not in NOT_LOGGED}
+
+
+def vector_tags(params: Params) -> dict[str, str]:
+    """Return tags for source and license of pretrained word vectors; none without them."""
+    vectors = params.vectors
+    if optional_file(vectors.pretrained) is None:
+        return {}
+    return {
+        "vectors.source": vectors.pretrained_source or NOT_RECORDED,
+        "vectors.license": vectors.pretrained_license or NOT_RECORDED,
+    }
 
 
 def flat_metrics(results: Values, slices: Values) -> dict[str, float]:

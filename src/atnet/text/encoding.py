@@ -1,0 +1,98 @@
+"""Encode texts as token ids and collect the encoded rows of a split on disk.
+
+Letters in array names: N texts.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from atnet.schema import ID, LABEL, RATING, TEXT, TEXT_HASH, WEIGHT
+from atnet.text.spilled_lists import SpilledLists
+from atnet.text.word_splitting import UNKNOWN_ID
+
+BATCH_TEXTS = 10_000
+"""Texts encoded at once."""
+ENCODED_COLUMNS = (ID, TEXT, LABEL, TEXT_HASH, RATING, WEIGHT)
+"""Columns of a split that its encoded rows are made from, if it has them."""
+
+
+def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> pa.ListArray:
+    """Encode texts as lists of int32 ids, as inference does; a text without tokens becomes one unknown token."""
+    batches = (texts[start : start + BATCH_TEXTS] for start in range(0, len(texts), BATCH_TEXTS))
+    return pa.concat_arrays([_encode_batch(tokenizer, batch) for batch in batches] or [_lists([])])
+
+
+class EncodedRows:
+    """The rows of a split with their token ids before truncation."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start to write to a new folder."""
+        folder.mkdir()
+        self.tokens = SpilledLists(folder / "tokens", np.int32)
+        self._strings = {name: SpilledLists(folder / name, np.uint8) for name in (ID, TEXT_HASH)}
+        self._labels: list[pa.Array] = []
+        self._numbers: dict[str, list[pa.Array]] = {}
+        self.unknown_tokens = 0
+        self.unseen_labels: set[str] = set()
+
+    @classmethod
+    def collect(
+        cls, batches: Iterable[pd.DataFrame], tokenizer: Tokenizer, labels: Sequence[str], folder: Path
+    ) -> "EncodedRows":
+        """Encode the batches of a split; labels that are not among the given ones are collected."""
+        rows, classes = cls(folder), pd.Index(labels)
+        for batch in batches:
+            rows.add(batch, tokenizer, classes)
+        for spilled in (rows.tokens, *rows._strings.values()):
+            spilled.close()
+        return rows
+
+    def add(self, batch: pd.DataFrame, tokenizer: Tokenizer, classes: pd.Index) -> None:
+        """Encode the rows of a batch."""
+        tokens = encode(tokenizer, batch[TEXT].tolist())
+        values = tokens.flatten().to_numpy()
+        self.unknown_tokens += int(np.count_nonzero(values == UNKNOWN_ID))
+        self.tokens.append(values, np.diff(tokens.offsets.to_numpy()))
+        for name, spilled in self._strings.items():
+            spilled.append_strings(pa.array(batch[name].tolist(), pa.string()))
+        class_ids = classes.get_indexer(pd.Index(batch[LABEL]))
+        self.unseen_labels |= set(batch[LABEL][class_ids < 0])
+        self._labels.append(pa.array(class_ids, pa.int32()))
+        for name in (RATING, WEIGHT):
+            if name in batch:
+                self._numbers.setdefault(name, []).append(pa.array(batch[name], pa.float32(), from_pandas=True))
+
+    @property
+    def lengths_N(self) -> NDArray[np.int64]:
+        """Return the tokens of each text."""
+        return self.tokens.lengths_N.astype(np.int64)
+
+    def table(self, max_length: int) -> pa.Table:
+        """Return the rows, their tokens cut to the maximum length; long columns are mapped from the folder."""
+        return pa.table(
+            {
+                ID: self._strings[ID].string_array(),
+                "tokens": self.tokens.truncated(max_length).list_array(),
+                LABEL: pa.concat_arrays(self._labels),
+                TEXT_HASH: self._strings[TEXT_HASH].string_array(),
+                **{name: pa.concat_arrays(arrays) for name, arrays in self._numbers.items()},
+            }
+        )
+
+
+def _encode_batch(tokenizer: Tokenizer, texts: Sequence[str]) -> pa.ListArray:
+    return _lists([encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)])
+
+
+def _lists(rows: list[list[int]]) -> pa.ListArray:
+    non_empty = [row or [UNKNOWN_ID] for row in rows]
+    offsets = np.cumsum([0, *map(len, non_empty)], dtype=np.int32)
+    values = np.fromiter(chain.from_iterable(non_empty), dtype=np.int32, count=offsets[-1])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
