@@ -118,6 +118,7 @@ lock: install ## resolve the packages again and write the lock files
 	@echo uv | $(BIN)/uv pip compile $(LOCKED) -c requirements.lock - -o requirements-uv.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-benchmarks.in -o requirements-benchmarks.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-serving.in -o requirements-serving.lock
+	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-spark.in -o requirements-spark.lock
 
 clean: ## remove the environment and tool caches; data, models and runs stay
 	rm -rf $(VENV) $(SERVING) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info

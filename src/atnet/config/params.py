@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
 from atnet.config.analyze import AnalyzeConfig
+from atnet.config.engine import EngineConfig
 from atnet.config.monitoring import MonitorConfig
 from atnet.config.operate import OperateConfig
 from atnet.config.release import ReleaseConfig
@@ -24,6 +25,7 @@ from atnet.files import PARAMS_FILE
 class Params(StageParams):
     """All of params.yaml: the sections of the stages, then those of the commands."""
 
+    engine: EngineConfig
     tracking: TrackingConfig
     release: ReleaseConfig
     serve: ServeConfig

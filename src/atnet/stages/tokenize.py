@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from atnet.batch_engine import open_engine
 from atnet.config import SPLITS, Params
 from atnet.files import LABELS, TOKENIZE_REPORT, TOKENIZER, encoded_split, split_table
 from atnet.spill import require_free_disk, spill_folder
@@ -19,9 +20,9 @@ def tokenize(params: Params, root: Path) -> str:
     shapes = [table_shape(path) for path in paths.values()]
     rows, size = sum(shape.rows for shape in shapes), sum(shape.bytes for shape in shapes)
     require_free_disk(root, needed_disk(rows, size), f"stage tokenize of {rows:,} rows")
-    with spill_folder(root, "tokenize") as folder:
+    with spill_folder(root, "tokenize") as folder, open_engine(params.engine, root) as mapper:
         sources = {name: TableSource.at(path) for name, path in paths.items()}
-        tokenized = tokenize_batches(sources, params.tokenize, folder)
+        tokenized = tokenize_batches(sources, params.tokenize, folder, mapper)
         write_text(root / TOKENIZER, tokenized.tokenizer.to_str(pretty=True) + "\n")
         write_json(root / LABELS, tokenized.labels)
         for name, table in tokenized.tables.items():

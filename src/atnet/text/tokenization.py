@@ -6,6 +6,7 @@ Letters in array names: N texts.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,18 +18,20 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import Model, WordLevel
 
+from atnet.batch_engine import BatchMapper
 from atnet.config import SplitName, TokenizeConfig
 from atnet.errors import DataContractError
 from atnet.schema import LABEL, TEXT
 from atnet.table_batches import TableSource
-from atnet.text.encoding import ENCODED_COLUMNS, EncodedRows
+from atnet.text.encoding import ENCODED_COLUMNS, EncodedRows, encode_rows
 from atnet.text.subwords import bpe_model, frequent_characters, subword_normalizer, subword_splitter, unigram_model
 from atnet.text.word_splitting import (
     PADDING,
     PADDING_ID,
     UNKNOWN,
     UNKNOWN_ID,
-    count_batches,
+    count_chunks,
+    merge_counts,
     text_normalizer,
     word_splitter,
 )
@@ -55,24 +58,28 @@ def tokenize_splits(splits: Mapping[SplitName, pd.DataFrame], config: TokenizeCo
         return tokenize_batches(sources, config, Path(folder))
 
 
-def tokenize_batches(splits: Mapping[SplitName, TableSource], config: TokenizeConfig, folder: Path) -> TokenizedSplits:
+def tokenize_batches(
+    splits: Mapping[SplitName, TableSource], config: TokenizeConfig, folder: Path, mapper: BatchMapper = map
+) -> TokenizedSplits:
     """Fit the tokenizer and choose the maximum length on train, then encode all splits.
 
     Args:
         splits: the three splits.
         config: kind and size of the vocabulary, and the maximum length.
         folder: an empty folder for the encoded rows, from which the long columns of the tables are mapped.
+        mapper: calls the functions of single batches.
 
     Raises:
         DataContractError: if no word of train is frequent enough, or a label never occurs in train.
     """
     train = splits["train"]
-    tokenizer = fit_tokenizer_to(train, config)
+    tokenizer = fit_tokenizer_to(train, config, mapper)
     labels = sorted(set().union(*(batch[LABEL].unique() for batch in train.batches([LABEL]))))
     rows = {}
     for name, split in splits.items():
         columns = [column for column in ENCODED_COLUMNS if column in split.columns]
-        rows[name] = EncodedRows.collect(split.batches(columns), tokenizer, labels, folder / name)
+        encoding = partial(encode_rows, tokenizer=tokenizer, labels=labels)
+        rows[name] = EncodedRows.collect(mapper(encoding, split.batches(columns)), folder / name)
         _require_seen(rows[name].unseen_labels)
     max_length = choose_max_length(rows["train"].lengths_N, config)
     tokenizer.enable_truncation(max_length=max_length)
@@ -94,7 +101,7 @@ def fit_tokenizer(texts: Sequence[str], config: TokenizeConfig) -> Tokenizer:
     return fit_tokenizer_to(TableSource.of(pd.DataFrame({TEXT: texts})), config)
 
 
-def fit_tokenizer_to(train: TableSource, config: TokenizeConfig) -> Tokenizer:
+def fit_tokenizer_to(train: TableSource, config: TokenizeConfig, mapper: BatchMapper = map) -> Tokenizer:
     """Fit a vocabulary to the training texts; the same texts give the same bytes in any process.
 
     Raises:
@@ -105,7 +112,7 @@ def fit_tokenizer_to(train: TableSource, config: TokenizeConfig) -> Tokenizer:
     by_word = config.kind == "word"
     tokenizer.normalizer = normalizer if by_word else subword_normalizer(normalizer)
     tokenizer.pre_tokenizer = word_splitter() if by_word else subword_splitter()
-    tokenizer.model = _fit_model(tokenizer, train, config)
+    tokenizer.model = _fit_model(tokenizer, train, config, mapper)
     if tokenizer.get_vocab_size() <= UNKNOWN_ID + 1:
         texts = sum(len(batch) for batch in train.batches([TEXT]))
         raise DataContractError(
@@ -138,9 +145,9 @@ def summarize(tokenized: TokenizedSplits) -> str:
     )
 
 
-def _fit_model(tokenizer: Tokenizer, train: TableSource, config: TokenizeConfig) -> Model:
+def _fit_model(tokenizer: Tokenizer, train: TableSource, config: TokenizeConfig, mapper: BatchMapper) -> Model:
     size = config.vocabulary_size
-    words = count_batches(_texts(train), tokenizer.normalizer, tokenizer.pre_tokenizer)
+    words = merge_counts(mapper(count_chunks, _texts(train)), tokenizer.normalizer, tokenizer.pre_tokenizer)
     if config.kind == "word":
         frequent = (word for word, count in words.items() if count >= config.min_frequency)
         ordered = sorted(frequent, key=lambda word: (-words[word], word))[: size - 2]
