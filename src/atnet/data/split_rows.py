@@ -143,7 +143,8 @@ def _first_texts(source: TableSource, rows: SplitRows) -> Iterator[NumberedTexts
 
 def ids_of(source: TableSource, rows: Sequence[int]) -> dict[int, str]:
     """Return the ids of a few rows."""
-    wanted, found, start = np.unique(np.array(rows, dtype=np.int64)), {}, 0
+    wanted, start = np.unique(np.array(rows, dtype=np.int64)), 0
+    found: dict[int, str] = {}
     if len(wanted):
         for batch in source.batches([ID]):
             inside = wanted[(wanted >= start) & (wanted < start + len(batch))]
