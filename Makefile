@@ -1,7 +1,7 @@
 # Every command of the project. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install pipeline train tune release serve ui schedule up test test-all lint format docs lock clean
+.PHONY: help install pipeline train tune release serve ui schedule up test test-all test-spark lint format docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -97,6 +97,22 @@ test: install ## the fast tests
 test-all: install ## all tests, the slow ones too: real DVC, Prefect and MLflow
 	@$(BIN)/python -m pytest -n auto --dist loadscope -q
 
+# PySpark is an extra: it is added to the locked packages in an environment of its own. Fails without Java.
+SPARK := .venv-spark
+SPARK_STAMP := $(SPARK)/.installed
+
+$(SPARK_STAMP): requirements-spark.lock $(STAMP)
+	@$(BIN)/python -m venv --clear $(SPARK)
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(SPARK)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/locked.pth"
+	@$(SPARK)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-spark.lock
+	@touch $@
+
+test-spark: install $(SPARK_STAMP) ## the tests of the engine `spark`; needs Java 17 or later
+	@java -version
+	@PYTHONPATH=src $(SPARK)/bin/python -c 'import pyspark'
+	@PYTHONPATH=src $(SPARK)/bin/python -m pytest -q tests/test_spark.py
+
 lint: install ## style, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -118,6 +134,7 @@ lock: install ## resolve the packages again and write the lock files
 	@echo uv | $(BIN)/uv pip compile $(LOCKED) -c requirements.lock - -o requirements-uv.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-benchmarks.in -o requirements-benchmarks.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-serving.in -o requirements-serving.lock
+	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-spark.in -o requirements-spark.lock
 
 clean: ## remove the environment and tool caches; data, models and runs stay
-	rm -rf $(VENV) $(SERVING) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(SERVING) $(SPARK) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info

@@ -13,7 +13,7 @@ from atnet.cli.console import print_table
 from atnet.config import Params
 from atnet.diagnosis.finding import Finding
 from atnet.diagnosis.left_over import check_left_over
-from atnet.diagnosis.machine import check_disk, check_environment, check_packages, check_python
+from atnet.diagnosis.machine import check_disk, check_engine, check_environment, check_packages, check_python
 from atnet.diagnosis.pipeline import check_cache, check_dvc_lock, check_git, check_locks
 from atnet.diagnosis.registry import check_registry
 from atnet.diagnosis.schedules import check_prefect, check_sweep
@@ -57,6 +57,7 @@ def diagnose(params: Params, root: Path, now: datetime) -> Iterator[Finding]:
     yield check_packages()
     yield check_disk(root)
     yield check_environment(root)
+    yield check_engine(params.engine)
     yield check_git(root)
     yield check_locks(root)
     yield from check_dvc_lock(root)

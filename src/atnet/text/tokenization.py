@@ -6,6 +6,7 @@ Letters in array names: N texts.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,11 +18,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import Model, WordLevel
 
+from atnet.batch_engine import BatchMapper
 from atnet.config import SplitName, TokenizeConfig, VectorsConfig
 from atnet.errors import DataContractError
 from atnet.schema import LABEL, TEXT
 from atnet.table_batches import TableSource
-from atnet.text.encoding import ENCODED_COLUMNS, EncodedRows
+from atnet.text.encoding import ENCODED_COLUMNS, EncodedRows, encode_rows
 from atnet.text.pretrained import summarize as summarize_pretrained
 from atnet.text.pretrained import widen_tokenizer
 from atnet.text.subwords import bpe_model, frequent_characters, subword_normalizer, subword_splitter, unigram_model
@@ -31,7 +33,8 @@ from atnet.text.word_splitting import (
     PADDING_ID,
     UNKNOWN,
     UNKNOWN_ID,
-    count_batches,
+    count_chunks,
+    merge_counts,
     text_normalizer,
     word_splitter,
 )
@@ -75,6 +78,7 @@ def tokenize_batches(
     config: TokenizeConfig,
     folder: Path,
     pretrained: Pretrained | None = None,
+    mapper: BatchMapper = map,
 ) -> TokenizedSplits:
     """Fit the tokenizer and choose the maximum length on train, then encode all splits.
 
@@ -83,6 +87,7 @@ def tokenize_batches(
         config: kind and size of the vocabulary, and the maximum length.
         folder: an empty folder for the encoded rows, from which the long columns of the tables are mapped.
         pretrained: word vectors by whose words the vocabulary is widened.
+        mapper: calls the functions of single batches.
 
     Raises:
         DataContractError: if no word of train is frequent enough, a label never occurs in train, or the pretrained
@@ -90,7 +95,7 @@ def tokenize_batches(
         DataFileError: if the file of the pretrained vectors is damaged.
     """
     train = splits["train"]
-    tokenizer = fit_tokenizer_to(train, config)
+    tokenizer = fit_tokenizer_to(train, config, mapper)
     vectors_VD, extra = np.zeros((0, 0), np.float32), {}
     if pretrained is not None:
         counts = count_batches(_texts(train), tokenizer.normalizer, tokenizer.pre_tokenizer)
@@ -100,7 +105,8 @@ def tokenize_batches(
     rows = {}
     for name, split in splits.items():
         columns = [column for column in ENCODED_COLUMNS if column in split.columns]
-        rows[name] = EncodedRows.collect(split.batches(columns), tokenizer, labels, folder / name)
+        encoding = partial(encode_rows, tokenizer=tokenizer, labels=labels)
+        rows[name] = EncodedRows.collect(mapper(encoding, split.batches(columns)), folder / name)
         _require_seen(rows[name].unseen_labels)
     max_length = choose_max_length(rows["train"].lengths_N, config)
     tokenizer.enable_truncation(max_length=max_length)
@@ -124,14 +130,14 @@ def fit_tokenizer(texts: Sequence[str], config: TokenizeConfig) -> Tokenizer:
     return fit_tokenizer_to(TableSource.of(pd.DataFrame({TEXT: texts})), config)
 
 
-def fit_tokenizer_to(train: TableSource, config: TokenizeConfig) -> Tokenizer:
+def fit_tokenizer_to(train: TableSource, config: TokenizeConfig, mapper: BatchMapper = map) -> Tokenizer:
     """Fit a vocabulary to the training texts; the same texts give the same bytes in any process.
 
     Raises:
         DataContractError: if no word is frequent enough.
     """
     tokenizer = new_tokenizer(config)
-    tokenizer.model = _fit_model(tokenizer, train, config)
+    tokenizer.model = _fit_model(tokenizer, train, config, mapper)
     if tokenizer.get_vocab_size() <= UNKNOWN_ID + 1:
         texts = sum(len(batch) for batch in train.batches([TEXT]))
         raise DataContractError(
@@ -175,9 +181,9 @@ def summarize(tokenized: TokenizedSplits) -> str:
     return f"{line}; {summarize_pretrained(report['pretrained'])}" if "pretrained" in report else line
 
 
-def _fit_model(tokenizer: Tokenizer, train: TableSource, config: TokenizeConfig) -> Model:
+def _fit_model(tokenizer: Tokenizer, train: TableSource, config: TokenizeConfig, mapper: BatchMapper) -> Model:
     size = config.vocabulary_size
-    words = count_batches(_texts(train), tokenizer.normalizer, tokenizer.pre_tokenizer)
+    words = merge_counts(mapper(count_chunks, _texts(train)), tokenizer.normalizer, tokenizer.pre_tokenizer)
     if config.kind == "word":
         frequent = (word for word, count in words.items() if count >= config.min_frequency)
         ordered = sorted(frequent, key=lambda word: (-words[word], word))[: size - 2]
