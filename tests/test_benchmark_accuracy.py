@@ -260,7 +260,12 @@ def test_the_dependencies_of_the_copys_stages_exist_in_it(tmp_path: Path) -> Non
     outputs = {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
     for name, stage in stages.items():
         for dep in stage["deps"]:
-            given = {"${data.path}": PARAMS["data"]["path"], "${validate.expectations}": files.EXPECTATIONS}
+            given = {
+                "${data.path}": PARAMS["data"]["path"],
+                "${validate.expectations}": files.EXPECTATIONS,
+                "${vectors.pretrained}": files.NO_FILE,
+                "${vectors.unlabeled}": files.NO_FILE,
+            }
             path = str(given.get(dep, dep))
             assert path in outputs or (project / path).exists() or dep == "${data.path}", (name, dep)
 

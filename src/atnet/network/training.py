@@ -50,7 +50,7 @@ class Trainer:
             DataContractError: if a split is empty or train has fewer than two labels.
         """
         check_splits(data.train, data.validation)
-        self.config, self.data = config, data
+        self.config, self.data = resolve_embedding(config, is_pretrained=data.is_pretrained), data
         self.targets, self.row_weights = self._targets(data.train)
         self._validation_targets = self._targets(data.validation)
         self._wide_logits = None if data.wide is None else data.wide.logits(data.validation)
@@ -180,6 +180,13 @@ class Trainer:
     def _variables(self) -> list[keras.Variable]:
         # Not model.weights: only model.variables contains the state of dropout's random numbers.
         return list(self.model.variables)
+
+
+def resolve_embedding(config: TrainConfig, *, is_pretrained: bool) -> TrainConfig:
+    """Replace `embedding: auto`: pretrained vectors stay as they are, those of the training split are fine-tuned."""
+    if config.embedding != "auto":
+        return config
+    return config.model_copy(update={"embedding": "static" if is_pretrained else "fine_tuned"})
 
 
 def weighted_loss(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:

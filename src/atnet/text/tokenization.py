@@ -98,7 +98,7 @@ def tokenize_batches(
     tokenizer = fit_tokenizer_to(train, config, mapper)
     vectors_VD, extra = np.zeros((0, 0), np.float32), {}
     if pretrained is not None:
-        counts = count_batches(_texts(train), tokenizer.normalizer, tokenizer.pre_tokenizer)
+        counts = merge_counts(mapper(count_chunks, _texts(train)), tokenizer.normalizer, tokenizer.pre_tokenizer)
         widened = widen_tokenizer(tokenizer, counts, pretrained.stream, pretrained.config)
         vectors_VD, extra = widened.vectors_VD, {"pretrained": widened.report}
     labels = sorted(set().union(*(batch[LABEL].unique() for batch in train.batches([LABEL]))))
