@@ -27,6 +27,7 @@ COPIED = (
 )
 COPIED_TOO = (
     "Procfile",
+    "Procfile.team",
     "prefect.yaml",
     ".dvcignore",
     ".gitignore",

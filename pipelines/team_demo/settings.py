@@ -85,7 +85,8 @@ class Demo:
             "PREFECT_API_URL": self.prefect_url,
             "PREFECT_API_AUTH_STRING": self.passwords["prefect"],
             "ATNET_TUNE_STORAGE": self.database_url("optuna"),
-            "TEXTS_DB": self.database_url("texts"),
+            # For addresses without a password, such as that of `dvc import-db`.
+            "PGPASSWORD": self.passwords["database_texts"],
             **self.s3_environment("team"),
         }
 

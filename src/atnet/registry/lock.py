@@ -85,7 +85,10 @@ def _acquire(registry: Registry, wait_seconds: float) -> str:
 
 
 def this_user() -> str:
-    """Return who runs this process, as user@machine."""
+    """Return who runs this process, as user@machine; the user of MLflow's server, if it asks for one."""
+    account = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if account:
+        return f"{account}@{socket.gethostname()}"
     # The user of a container may have no name.
     try:
         name = getpass.getuser()
