@@ -58,8 +58,9 @@ class TeamServers:
     def kill_mlflow(self) -> None:
         """Kill every process of MLflow's server, as a power cut would."""
         for process in self.processes("mlflow"):
-            if "keep_running" not in " ".join(process.cmdline()):
-                process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "keep_running" not in " ".join(process.cmdline()):
+                    process.kill()
 
     def mlflow_answers(self) -> bool:
         """Return whether MLflow's port accepts connections."""

@@ -30,7 +30,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 T = TypeVar("T")
 ROWS = 900
-LENIENT_GATE = {
+SETTINGS = {
+    "tracking": {"timeout_seconds": 120},
     # Two seeds of one network on one table: neither is significantly better.
     "release": {"rule": "non_inferiority", "non_inferiority_margin": 0.5, "min_compared_rows": 20},
     "release.min_scores": {"accuracy": 0.3, "macro_f1": 0.3},
@@ -101,7 +102,7 @@ class Team:
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     require_team_packages()
     folder = tmp_path_factory.mktemp("team")
-    origin = make_project(folder / "origin", LENIENT_GATE)
+    origin = make_project(folder / "origin", SETTINGS)
     with team_servers(origin) as servers:
         members = [Member(user, origin, servers, []) for user in ("alice", "bob")]
         _import_data(members[0])
@@ -181,7 +182,7 @@ def test_two_users_train_while_the_server_is_killed_and_no_run_is_lost(team: Tea
     hashes = {run.data.tags["model.sha256"] for run in finished}
     assert len(finished) == len(hashes) == 2
     for run in finished:
-        assert "test/accuracy" in run.data.metrics or "accuracy" in " ".join(run.data.metrics)
+        assert "test/accuracy" in run.data.metrics
         assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
 
 

@@ -1,5 +1,6 @@
 """Several machines search one study: real processes and a real PostgreSQL."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -9,16 +10,18 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+from atnet import files
 from atnet.config import Params
 from atnet.errors import ConfigurationError, StoreError
 from atnet.tuning.shared_study import ADDRESS_VARIABLE, StudyDatabase, configured_database, database_errors
 from atnet.tuning.space import Settings, current_settings, distributions
 from atnet.tuning.study import Study
 from atnet.tuning.trials import TrialResult
-from tests.encoded import write_tokens
+from tests.encoded import VOCABULARY, write_tokens
 from tests.postgresql import postgresql
 from tests.servers import mlflow_server, wait_until
 from tests.settings import params_file
@@ -37,6 +40,7 @@ SETTINGS = {
         "embedding_dropout": 0.0,
         "initialize_from_vectors": False,
     },
+    "tracking": {"timeout_seconds": 120},
     "tune": {
         "trials": TRIALS,
         "pruning": None,
@@ -126,23 +130,22 @@ def test_two_machines_share_a_search_and_one_is_killed(server: str, tmp_path: Pa
     root.mkdir()
     params_file(root, SETTINGS)
     write_tokens(root)
+    (root / files.VECTORS).mkdir(parents=True)
+    np.save(root / files.VECTORS / "vectors.npy", np.ones((VOCABULARY, 8), dtype=np.float32))
     other = Path(shutil.copytree(root, tmp_path / "two"))
     (tmp_path / "server").mkdir()
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     with mlflow_server(tmp_path / "server", plain) as mlflow:
         environment = {**plain, ADDRESS_VARIABLE: server, "MLFLOW_TRACKING_URI": mlflow}
         command = [sys.executable, "-m", "atnet.cli", "tune"]
-        killed, finishing = (
-            subprocess.Popen(
-                command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        with contextlib.ExitStack() as stack:
+            killed, finishing = (
+                stack.enter_context(_process(command, folder, environment)) for folder in (root, other)
             )
-            for folder in (root, other)
-        )
-        assert killed.stdout is not None
-        while not (line := killed.stdout.readline()).startswith("trial "):
-            assert killed.poll() is None, line
-        os.kill(killed.pid, signal.SIGKILL)
-        printed, _ = finishing.communicate(timeout=900)
+            _wait_for_first_trial(killed)
+            os.kill(killed.pid, signal.SIGKILL)
+            killed.wait()
+            printed, _ = finishing.communicate(timeout=900)
         assert finishing.returncode == 0, printed
         assert f"{TRIALS} complete" in printed
         client = MlflowClient(tracking_uri=mlflow)
@@ -153,8 +156,27 @@ def test_two_machines_share_a_search_and_one_is_killed(server: str, tmp_path: Pa
     assert states.count("running") == 0, "the run of the lost trial is ended by who repeats it"
     if "interrupted" in states:
         assert "interrupted; its settings are tried again" in printed
-    killed.wait()
     assert not [line for line in _processes() if "trial_worker" in line and str(root) in line]
+
+
+@contextlib.contextmanager
+def _process(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for_first_trial(process: "subprocess.Popen[str]") -> None:
+    assert process.stdout is not None
+    lines = []
+    while not (lines and lines[-1].startswith("trial ")):
+        lines.append(process.stdout.readline())
+        assert lines[-1], "".join(lines)
 
 
 def _processes() -> list[str]:
