@@ -246,6 +246,8 @@ def as_server(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """Lock with a tag, as in a store that several machines share."""
     monkeypatch.setattr(lock, "SQLITE", "not this one")
     monkeypatch.setattr(lock, "SETTLE_SECONDS", 0.01)
+    # On a busy machine a write is slow.
+    monkeypatch.setattr(lock, "HOLD_SECONDS", 0.5)
     registered(registry, "one")
     return registry
 
