@@ -26,7 +26,7 @@ from tests.servers import wait_until
 from tests.teamservers import PRIVATE_FILES, TeamServers, require_team_packages, team_servers
 from tests.texts import labeled_texts
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 T = TypeVar("T")
 ROWS = 900
@@ -40,7 +40,7 @@ SETTINGS = {
     "release.behavior": {"severity": "off"},
     "release.calibration": {"severity": "off"},
 }
-STORE_SECONDS = 180
+STORE_SECONDS = 600
 
 
 @dataclass(slots=True)
@@ -169,7 +169,7 @@ def test_two_users_train_while_the_server_is_killed_and_no_run_is_lost(team: Tea
     client = team.alice.client()
     with ThreadPoolExecutor(2) as threads:
         trainings = [threads.submit(member.python, "dvc", "repro", check=False) for member in team.members]
-        wait_until(lambda: len(team.training_runs(client)) == 2 or all(t.done() for t in trainings), seconds=400)
+        wait_until(lambda: len(team.training_runs(client)) == 2 or all(t.done() for t in trainings), seconds=1200)
         team.servers.kill_mlflow()
         wait_until(team.servers.mlflow_answers, seconds=STORE_SECONDS)
         for training in trainings:
@@ -195,7 +195,7 @@ def test_a_worker_of_the_pool_trains_and_releases_while_a_user_rolls_back(team: 
     change_params(team.origin.root / "params.yaml", {"train": {"seed": 15}})
     started = team.alice.python("prefect", "deployment", "run", "training/training", "--watch", check=False)
     assert started.returncode == 0, started.stdout
-    wait_until(lambda: len(_versions(team)) == 3, seconds=300)
+    wait_until(lambda: len(_versions(team)) == 3, seconds=900)
     team.both(
         lambda member: (
             member.again_until_done("atnet.cli", "rollback")
