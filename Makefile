@@ -1,7 +1,8 @@
 # Every command of the project. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install pipeline train tune release serve ui schedule up test test-all test-spark lint format docs lock clean
+.PHONY: help install pipeline train tune release serve ui schedule up team-demo test test-all test-spark lint format \
+	docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -52,6 +53,18 @@ $(LINKED): $(STAMP) pyproject.toml
 	@$(call UV_INSTALL,$(VENV)) --no-deps --no-build-isolation -e .
 	@touch $@
 
+# What a team's machines need besides: DVC's S3 remote, database drivers, and for the demo PostgreSQL and SeaweedFS.
+TEAM_STAMP := $(VENV)/.team
+$(TEAM_STAMP): $(LINKED) requirements-team.lock
+	@echo "Installing the packages of requirements-team.lock into $(VENV)."
+	@$(call UV_INSTALL,$(VENV)) --require-hashes -r requirements-team.lock || \
+		$(BIN)/python -m pip install --quiet --require-hashes -r requirements-team.lock
+	@touch $@
+
+ifdef TEAM
+install: $(TEAM_STAMP)
+endif
+
 pipeline: install ## train, evaluate and publish a model with DVC, then print a summary
 	@$(BIN)/atnet check
 	@$(BIN)/dvc repro
@@ -87,6 +100,11 @@ ui: install ## open the MLflow UI
 export HOST PUBLIC_HOST PREFECT_PORT MLFLOW_PORT SERVE_PORT
 up: install $(SERVING_STAMP) ## start Prefect, MLflow, schedules, service and notifications, and keep them running
 	@PYTHONPATH=src SERVE_PYTHON=$(SERVING)/bin/python exec $(BIN)/python -m pipelines.up
+
+# Other ports: make team-demo MLFLOW_PORT=5001 PREFECT_PORT=4201 POSTGRES_PORT=5433 S3_PORT=9333. See docs/team.md.
+export POSTGRES_PORT S3_PORT PGDATA
+team-demo: $(TEAM_STAMP) ## start a team's servers on this machine: PostgreSQL, S3, MLflow and Prefect with passwords
+	@PYTHONPATH=src exec $(BIN)/python -m pipelines.team_demo
 
 schedule: install ## run the flows at the times that prefect.yaml declares
 	@$(BIN)/python -m pipelines.deployments
@@ -135,6 +153,7 @@ lock: install ## resolve the packages again and write the lock files
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-benchmarks.in -o requirements-benchmarks.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-serving.in -o requirements-serving.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-spark.in -o requirements-spark.lock
+	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-team.in -o requirements-team.lock
 
 clean: ## remove the environment and tool caches; data, models and runs stay
 	rm -rf $(VENV) $(SERVING) $(SPARK) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info

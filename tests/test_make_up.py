@@ -131,7 +131,7 @@ def test_a_part_stops_when_make_up_has_gone(tmp_path: Path) -> None:
 def test_a_server_stops_after_the_other_parts(tmp_path: Path) -> None:
     with part(tmp_path, *_sleeper(tmp_path)) as other:
         _pid(tmp_path)
-        with part(tmp_path, "--last", "--", sys.executable, "-c", "import time; time.sleep(600)") as server:
+        with part(tmp_path, "--stop-order", "1", "--", sys.executable, "-c", "import time; time.sleep(600)") as server:
             wait_until(lambda: bool(psutil.Process(server.pid).children()), seconds=60)
             server.send_signal(signal.SIGTERM)
             time.sleep(1)
