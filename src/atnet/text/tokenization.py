@@ -96,11 +96,7 @@ def tokenize_batches(
     """
     train = splits["train"]
     tokenizer = fit_tokenizer_to(train, config, mapper)
-    vectors_VD, extra = np.zeros((0, 0), np.float32), {}
-    if pretrained is not None:
-        counts = merge_counts(mapper(count_chunks, _texts(train)), tokenizer.normalizer, tokenizer.pre_tokenizer)
-        widened = widen_tokenizer(tokenizer, counts, pretrained.stream, pretrained.config)
-        vectors_VD, extra = widened.vectors_VD, {"pretrained": widened.report}
+    vectors_VD, extra = _add_pretrained(tokenizer, train, pretrained, mapper)
     labels = sorted(set().union(*(batch[LABEL].unique() for batch in train.batches([LABEL]))))
     rows = {}
     for name, split in splits.items():
@@ -123,6 +119,17 @@ def tokenize_batches(
         },
         pretrained_VD=vectors_VD,
     )
+
+
+def _add_pretrained(
+    tokenizer: Tokenizer, train: TableSource, pretrained: Pretrained | None, mapper: BatchMapper
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Widen the tokenizer by the words of the user's vectors; return those (V, D) and what to add to the report."""
+    if pretrained is None:
+        return np.zeros((0, 0), np.float32), {}
+    counts = merge_counts(mapper(count_chunks, _texts(train)), tokenizer.normalizer, tokenizer.pre_tokenizer)
+    widened = widen_tokenizer(tokenizer, counts, pretrained.stream, pretrained.config)
+    return widened.vectors_VD, {"pretrained": widened.report}
 
 
 def fit_tokenizer(texts: Sequence[str], config: TokenizeConfig) -> Tokenizer:
