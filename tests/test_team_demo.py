@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import boto3
 import psutil
 import psycopg
 import pytest
@@ -25,6 +24,9 @@ from tests.projects import OWN_DATA, Project, change_params, make_project
 from tests.servers import wait_until
 from tests.teamservers import PRIVATE_FILES, TeamServers, require_team_packages, team_servers
 from tests.texts import labeled_texts
+
+# Of requirements-team.lock.
+boto3 = pytest.importorskip("boto3")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 

@@ -4,7 +4,7 @@ Ids: 0 padding, 1 unknown, then by frequency (word), merge order (bpe) or likeli
 Letters in array names: N texts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from atnet.config import SplitName, TokenizeConfig, VectorsConfig
 from atnet.errors import DataContractError
 from atnet.schema import LABEL, TEXT
 from atnet.table_batches import TableSource
-from atnet.text.encoding import ENCODED_COLUMNS, EncodedRows, encode_rows
+from atnet.text.encoding import ENCODED_COLUMNS, EncodedBatch, EncodedRows, encode_rows
 from atnet.text.pretrained import summarize as summarize_pretrained
 from atnet.text.pretrained import widen_tokenizer
 from atnet.text.subwords import bpe_model, frequent_characters, subword_normalizer, subword_splitter, unigram_model
@@ -98,12 +98,8 @@ def tokenize_batches(
     tokenizer = fit_tokenizer_to(train, config, mapper)
     vectors_VD, extra = _add_pretrained(tokenizer, train, pretrained, mapper)
     labels = sorted(set().union(*(batch[LABEL].unique() for batch in train.batches([LABEL]))))
-    rows = {}
-    for name, split in splits.items():
-        columns = [column for column in ENCODED_COLUMNS if column in split.columns]
-        encoding = partial(encode_rows, tokenizer=tokenizer, labels=labels)
-        rows[name] = EncodedRows.collect(mapper(encoding, split.batches(columns)), folder / name)
-        _require_seen(rows[name].unseen_labels)
+    encoding = partial(encode_rows, tokenizer=tokenizer, labels=labels)
+    rows = {name: _encode_split(split, encoding, folder / name, mapper) for name, split in splits.items()}
     max_length = choose_max_length(rows["train"].lengths_N, config)
     tokenizer.enable_truncation(max_length=max_length)
     return TokenizedSplits(
@@ -208,11 +204,16 @@ def _texts(source: TableSource) -> Iterable[list[str]]:
     return (batch[TEXT].tolist() for batch in source.batches([TEXT]))
 
 
-def _require_seen(unseen: set[str]) -> None:
-    if unseen:
+def _encode_split(
+    split: TableSource, encoding: Callable[[pd.DataFrame], EncodedBatch], folder: Path, mapper: BatchMapper
+) -> EncodedRows:
+    columns = [column for column in ENCODED_COLUMNS if column in split.columns]
+    rows = EncodedRows.collect(mapper(encoding, split.batches(columns)), folder)
+    if unseen := rows.unseen_labels:
         raise DataContractError(
             f"Labels that never occur in train: {', '.join(sorted(unseen))}. Run `dvc repro` to split the rows again."
         )
+    return rows
 
 
 def _describe(rows: EncodedRows, max_length: int) -> dict[str, Any]:
