@@ -1,8 +1,9 @@
 """Map the columns of the data file to the canonical table (see `atnet.schema`): names, types and missing columns."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -39,11 +40,11 @@ class InvalidValues:
     """Position of the first such row in the file, from 1."""
     value: str
     rows: int
-    message: str
-    """With the fields row, value and rows."""
+    describe: Callable[["InvalidValues"], str]
+    """Return the message for these values."""
 
     def __str__(self) -> str:
-        return self.message.format(row=f"{self.row:,}", value=repr(self.value), rows=f"{self.rows:,}")
+        return self.describe(self)
 
     def and_later(self, other: "InvalidValues | None") -> "InvalidValues":
         """Add the rows of a later batch."""
@@ -66,10 +67,10 @@ class InvalidColumnsError(DataContractError):
 class InvalidValuesError(ValueError):
     """A column of a batch cannot be converted."""
 
-    def __init__(self, values: pd.Series, invalid: pd.Series, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, values: pd.Series, invalid: pd.Series, describe: Callable[[InvalidValues], str]) -> None:
         position = int(invalid.to_numpy().argmax())
-        self.problem = InvalidValues(int(values.index[position]), values.iloc[position], int(invalid.sum()), message)
+        self.problem = InvalidValues(int(values.index[position]), values.iloc[position], int(invalid.sum()), describe)
+        super().__init__(str(self.problem))
 
 
 class WithExtraColumns(ColumnsConfig):
@@ -189,14 +190,16 @@ def _numbers(values: pd.Series, role: str) -> pd.Series:
     numbers = pd.to_numeric(filled, errors="coerce").astype("float64")
     invalid = filled.notna() & ~numbers.abs().lt(math.inf)
     if invalid.any():
-        raise InvalidValuesError(
-            values,
-            invalid,
-            f"the {role} of data row {{row}} is {{value}}, which is not a number ({{rows}} such rows). "
-            f"Fix the column {_plain(values)} (decimals take a point), "
-            f"or set data.columns.{role} to another column.",
-        )
+        raise InvalidValuesError(values, invalid, partial(_not_a_number, role=role, column=str(values.name)))
     return numbers
+
+
+def _not_a_number(problem: InvalidValues, *, role: str, column: str) -> str:
+    return (
+        f"the {role} of data row {problem.row:,} is {problem.value!r}, which is not a number "
+        f"({problem.rows:,} such rows). Fix the column {column!r} (decimals take a point), "
+        f"or set data.columns.{role} to another column."
+    )
 
 
 def _ratings(values: pd.Series) -> pd.Series:
@@ -207,29 +210,28 @@ def _weights(values: pd.Series) -> pd.Series:
     numbers = _numbers(values, "weight")
     invalid = ~numbers.gt(0)
     if invalid.any():
-        raise InvalidValuesError(
-            values,
-            invalid,
-            "the weight of data row {row} is {value}; a weight is a number above 0 ({rows} such rows). "
-            f"Fix the column {_plain(values)}, or set data.columns.weight: null.",
-        )
+        raise InvalidValuesError(values, invalid, partial(_not_a_weight, column=str(values.name)))
     return numbers
+
+
+def _not_a_weight(problem: InvalidValues, *, column: str) -> str:
+    return (
+        f"the weight of data row {problem.row:,} is {problem.value!r}; a weight is a number above 0 "
+        f"({problem.rows:,} such rows). Fix the column {column!r}, or set data.columns.weight: null."
+    )
 
 
 def _splits(values: pd.Series) -> pd.Series:
     splits = values.str.strip().str.lower().map(SPLIT_NAMES)
     invalid = splits.isna()
     if invalid.any():
-        raise InvalidValuesError(
-            values,
-            invalid,
-            "the split of data row {row} is {value} ({rows} such rows); "
-            "allowed are train, validation (or dev, valid, val) and test. Fix the column, or set "
-            "data.columns.split: null to let the pipeline split the rows.",
-        )
+        raise InvalidValuesError(values, invalid, _not_a_split)
     return splits.astype("str")
 
 
-def _plain(values: pd.Series) -> str:
-    """Return the name of a column for a message that is formatted later."""
-    return repr(values.name).replace("{", "{{").replace("}", "}}")
+def _not_a_split(problem: InvalidValues) -> str:
+    return (
+        f"the split of data row {problem.row:,} is {problem.value!r} ({problem.rows:,} such rows); "
+        "allowed are train, validation (or dev, valid, val) and test. Fix the column, or set "
+        "data.columns.split: null to let the pipeline split the rows."
+    )
