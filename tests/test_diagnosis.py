@@ -8,8 +8,10 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -29,7 +31,7 @@ from atnet.schedules.prefect_api import PrefectApi
 from atnet.storage import write_json
 from atnet.tracking.store import open_store
 from atnet.tracking.tags import PROCESS_TAG
-from tests.receiver import http_server
+from tests.receiver import Answer, http_server
 from tests.registered import registered
 
 ABSENT_PROCESS = 2**22 + 1
@@ -136,24 +138,47 @@ def _deployment(name: str, status: str, pool: str | None) -> dict[str, object]:
     return {"id": name, "name": name, "status": status, "work_pool_name": pool, "paused": False}
 
 
+def _late_run(deployment: str) -> dict[str, object]:
+    times = {"updated": "2026-11-25T12:00:00Z", "created": "2026-11-25T12:00:00Z"}
+    return {"id": "1", "name": "calm-elk", "deployment_id": deployment, "state_type": "SCHEDULED", **times}
+
+
+def _prefect(answers: dict[str, list[dict[str, object]]], running: Sequence[dict[str, object]] = ()) -> Answer:
+    """Answer like Prefect's server; `running` are the runs that hold a slot."""
+
+    def answer(path: str, body: Any) -> tuple[int, Any]:
+        kind = path.split("/")[2]
+        active = kind == "flow_runs" and "RUNNING" in body["flow_runs"]["state"]["type"]["any_"]
+        return 200, list(running) if active else answers[kind]
+
+    return answer
+
+
 def test_a_deployment_that_no_process_serves_is_named() -> None:
-    late = {"id": "1", "name": "calm-elk", "deployment_id": "training", "state_type": "SCHEDULED"}
-    answers = {
+    answers: dict[str, list[dict[str, object]]] = {
         "deployments": [
             _deployment("training", "NOT_READY", "atnet"),
             _deployment("scoring", "READY", None),
             _deployment("monitoring", "READY", "gpu"),
         ],
-        "flow_runs": [{**late, "updated": "2026-11-25T12:00:00Z", "created": "2026-11-25T12:00:00Z"}],
+        "flow_runs": [_late_run("training")],
         "work_pools": [{"name": "atnet", "status": "NOT_READY"}, {"name": "gpu", "status": "NOT_READY"}],
     }
-    with http_server(lambda path, body: (200, answers[path.split("/")[2]])) as port:
+    with http_server(_prefect(answers)) as port:
         findings = list(check_prefect(PrefectApi(f"http://127.0.0.1:{port}/api"), datetime.now(UTC)))
     messages = [finding.message for finding in findings if finding.level == "fault"]
     assert len(messages) == 3
     assert "prefect worker start --pool atnet" in messages[0]
     assert "--pool gpu" in messages[1]
     assert "1 runs are Late (training)" in messages[2]
+
+
+def test_a_run_that_waits_for_another_one_of_its_deployment_is_not_late() -> None:
+    deployments, late = [_deployment("training", "READY", None)], [_late_run("training")]
+    answers: dict[str, list[dict[str, object]]] = {"deployments": deployments, "flow_runs": late, "work_pools": []}
+    with http_server(_prefect(answers, [{**_late_run("training"), "state_type": "RUNNING"}])) as port:
+        findings = list(check_prefect(PrefectApi(f"http://127.0.0.1:{port}/api"), datetime.now(UTC)))
+    assert [finding.level for finding in findings] == ["ok"]
 
 
 def test_a_missing_prefect_server_is_noted() -> None:
