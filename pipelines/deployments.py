@@ -33,7 +33,7 @@ from atnet.errors import AtnetError, ConfigurationError, StoreError
 from atnet.file_system import file_system_errors
 from atnet.redaction import redact
 from atnet.schedules.prefect_api import PrefectApi, configured_api
-from atnet.schedules.sweep import apply_sweep, dead_runs_only, find_project_sweep
+from atnet.schedules.sweep import apply_sweep, without_slots, find_project_sweep
 from pipelines.tasks import prefect_errors
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ DECLARATIONS = Path("prefect.yaml")
 DEFAULT_PORT = 4200
 START_SECONDS = 90
 SWEEP_SECONDS = 60.0
-"""Between two looks for runs whose process has gone."""
+"""Between two sweeps while runs start."""
 WAIT_SECONDS = 600
 """For a server that `make up` starts at the same time: on a busy machine it takes minutes to create its database."""
 
@@ -134,8 +134,8 @@ def sweep_at_start(root: Path, address: str) -> None:
     )
 
 
-def end_dead_runs(root: Path, address: str, stop: threading.Event, *, seconds: float = SWEEP_SECONDS) -> None:
-    """End runs whose process has gone, again and again until `stop` is set.
+def sweep_regularly(root: Path, address: str, stop: threading.Event, *, seconds: float = SWEEP_SECONDS) -> None:
+    """End dead and missed runs, again and again until `stop` is set.
 
     The sweep at the start does not see a run that was killed a moment before: it is not PENDING long enough yet.
     """
@@ -143,17 +143,17 @@ def end_dead_runs(root: Path, address: str, stop: threading.Event, *, seconds: f
     while not stop.wait(seconds):
         try:
             with file_system_errors():
-                apply_sweep(api, root, dead_runs_only(find_project_sweep(api, load_params(), root, datetime.now(UTC))))
+                apply_sweep(api, root, without_slots(find_project_sweep(api, load_params(), root, datetime.now(UTC))))
         except AtnetError as error:
             # The server may be starting again, or params.yaml may be half edited: the next round sees.
-            logger.info("Dead runs cannot be ended now: %s", error)
+            logger.info("Dead runs cannot be looked for now: %s", error)
 
 
 @contextlib.contextmanager
-def _dead_runs_ended(root: Path, address: str) -> Iterator[None]:
-    """End dead runs in a thread while the block runs."""
+def _swept_regularly(root: Path, address: str) -> Iterator[None]:
+    """Sweep in a thread while the block runs."""
     stop = threading.Event()
-    thread = threading.Thread(target=end_dead_runs, args=(root, address, stop), daemon=True)
+    thread = threading.Thread(target=sweep_regularly, args=(root, address, stop), daemon=True)
     thread.start()
     try:
         yield
@@ -191,7 +191,7 @@ def _serve(*, wait: bool) -> None:
         print(f"Prefect UI: {redact(address.removesuffix('/api'))}", flush=True)
         stack.enter_context(temporary_settings({PREFECT_API_URL: address}))
         sweep_at_start(Path.cwd(), address)
-        stack.enter_context(_dead_runs_ended(Path.cwd(), address))
+        stack.enter_context(_swept_regularly(Path.cwd(), address))
         # The schedules stay active when this process stops: a restart continues with them.
         serve(*deployments, pause_on_shutdown=False)
 

@@ -14,8 +14,8 @@ from atnet.errors import StoreError
 from atnet.schedules.flow_runs import FlowRun, HeldSlots, late_by_an_interval, read_deployments
 from atnet.schedules.live_runs import is_run_alive, lock_run
 from atnet.schedules.prefect_api import PrefectApi
-from atnet.schedules.sweep import EndRun, Sweep, _dead, _missed, apply_sweep, dead_runs_only, find_sweep
-from pipelines.deployments import end_dead_runs
+from atnet.schedules.sweep import EndRun, Sweep, _dead, _missed, apply_sweep, without_slots, find_sweep
+from pipelines.deployments import sweep_regularly
 from tests.projects import Project, make_project
 from tests.receiver import http_server
 from tests.servers import prefect_server, wait_until
@@ -114,7 +114,7 @@ def test_dead_runs_are_ended_while_the_schedules_run(project_folder: Path, monke
     server, stop = FakeServer("pipelines/a.py:a"), threading.Event()
     with http_server(server.answer) as port:
         address = f"http://127.0.0.1:{port}/api"
-        sweeper = threading.Thread(target=end_dead_runs, args=(project_folder, address, stop), kwargs={"seconds": 0.01})
+        sweeper = threading.Thread(target=sweep_regularly, args=(project_folder, address, stop), kwargs={"seconds": 0.01})
         sweeper.start()
         wait_until(lambda: bool(server.states), seconds=30)
         stop.set()
@@ -122,10 +122,9 @@ def test_dead_runs_are_ended_while_the_schedules_run(project_folder: Path, monke
     assert server.states == ["CRASHED"]
 
 
-def test_while_runs_start_no_slot_is_freed_and_no_missed_run_cancelled() -> None:
+def test_while_runs_start_no_slot_is_freed() -> None:
     ends = (EndRun(run("1"), "CRASHED", ""), EndRun(run("2"), "CANCELLED", ""))
-    sweep = dead_runs_only(Sweep(ends, (HeldSlots("a", "l", 1, 0),)))
-    assert ([end.run.name for end in sweep.runs], sweep.slots) == (["1"], ())
+    assert without_slots(Sweep(ends, (HeldSlots("a", "l", 1, 0),))) == Sweep(ends, ())
 
 
 # A real server

@@ -96,9 +96,9 @@ def find_project_sweep(api: PrefectApi, params: Params, root: Path, now: datetim
     )
 
 
-def dead_runs_only(sweep: Sweep) -> Sweep:
+def without_slots(sweep: Sweep) -> Sweep:
     """Return the part of a sweep that is safe while runs start: a slot may be taken before its run is seen."""
-    return Sweep(tuple(end for end in sweep.runs if end.state == "CRASHED"), ())
+    return Sweep(sweep.runs, ())
 
 
 def apply_sweep(api: PrefectApi, root: Path, sweep: Sweep) -> None:
