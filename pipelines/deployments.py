@@ -33,7 +33,7 @@ from atnet.errors import AtnetError, ConfigurationError, StoreError
 from atnet.file_system import file_system_errors
 from atnet.redaction import redact
 from atnet.schedules.prefect_api import PrefectApi, configured_api
-from atnet.schedules.sweep import apply_sweep, without_slots, find_project_sweep
+from atnet.schedules.sweep import apply_sweep, find_project_sweep, without_slots
 from pipelines.tasks import prefect_errors
 
 logger = logging.getLogger(__name__)

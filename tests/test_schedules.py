@@ -14,7 +14,7 @@ from atnet.errors import StoreError
 from atnet.schedules.flow_runs import FlowRun, HeldSlots, late_by_an_interval, read_deployments
 from atnet.schedules.live_runs import is_run_alive, lock_run
 from atnet.schedules.prefect_api import PrefectApi
-from atnet.schedules.sweep import EndRun, Sweep, _dead, _missed, apply_sweep, without_slots, find_sweep
+from atnet.schedules.sweep import EndRun, Sweep, _dead, _missed, apply_sweep, find_sweep, without_slots
 from pipelines.deployments import sweep_regularly
 from tests.projects import Project, make_project
 from tests.receiver import http_server
@@ -114,7 +114,9 @@ def test_dead_runs_are_ended_while_the_schedules_run(project_folder: Path, monke
     server, stop = FakeServer("pipelines/a.py:a"), threading.Event()
     with http_server(server.answer) as port:
         address = f"http://127.0.0.1:{port}/api"
-        sweeper = threading.Thread(target=sweep_regularly, args=(project_folder, address, stop), kwargs={"seconds": 0.01})
+        sweeper = threading.Thread(
+            target=sweep_regularly, args=(project_folder, address, stop), kwargs={"seconds": 0.01}
+        )
         sweeper.start()
         wait_until(lambda: bool(server.states), seconds=30)
         stop.set()
