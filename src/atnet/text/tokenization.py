@@ -97,24 +97,20 @@ def tokenize_batches(
     train = splits["train"]
     tokenizer = fit_tokenizer_to(train, config, mapper)
     vectors_VD, extra = _add_pretrained(tokenizer, train, pretrained, mapper)
-    labels = sorted(set().union(*(batch[LABEL].unique() for batch in train.batches([LABEL]))))
+    labels = _distinct_labels(train)
     encoding = partial(encode_rows, tokenizer=tokenizer, labels=labels)
     rows = {name: _encode_split(split, encoding, folder / name, mapper) for name, split in splits.items()}
     max_length = choose_max_length(rows["train"].lengths_N, config)
     tokenizer.enable_truncation(max_length=max_length)
-    return TokenizedSplits(
-        tokenizer=tokenizer,
-        labels=labels,
-        tables={name: encoded.table(max_length) for name, encoded in rows.items()},
-        report={
-            "kind": config.kind,
-            "vocabulary_size": tokenizer.get_vocab_size(),
-            "max_length": max_length,
-            "splits": {name: _describe(encoded, max_length) for name, encoded in rows.items()},
-            **extra,
-        },
-        pretrained_VD=vectors_VD,
-    )
+    report = {
+        "kind": config.kind,
+        "vocabulary_size": tokenizer.get_vocab_size(),
+        "max_length": max_length,
+        "splits": {name: _describe(encoded, max_length) for name, encoded in rows.items()},
+        **extra,
+    }
+    tables = {name: encoded.table(max_length) for name, encoded in rows.items()}
+    return TokenizedSplits(tokenizer, labels, tables, report, vectors_VD)
 
 
 def _add_pretrained(
@@ -202,6 +198,10 @@ def _fit_model(tokenizer: Tokenizer, train: TableSource, config: TokenizeConfig,
 
 def _texts(source: TableSource) -> Iterable[list[str]]:
     return (batch[TEXT].tolist() for batch in source.batches([TEXT]))
+
+
+def _distinct_labels(source: TableSource) -> list[str]:
+    return sorted(set().union(*(batch[LABEL].unique() for batch in source.batches([LABEL]))))
 
 
 def _encode_split(

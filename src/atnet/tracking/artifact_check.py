@@ -35,10 +35,10 @@ def _write_and_delete(location: str, tracking_uri: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "check.txt")
         file.write_text("written by atnet doctor\n", encoding="utf-8")
-        repository.log_artifact(str(file), FOLDER)
+        repository.log_artifact(str(file), FOLDER)  # type: ignore[no-untyped-call]
     # Some cloud stores cannot delete; the file is tiny, and the next check replaces it.
     with contextlib.suppress(NotImplementedError):
-        repository.delete_artifacts(FOLDER)
+        repository.delete_artifacts(FOLDER)  # type: ignore[no-untyped-call]
 
 
 def _reason(error: MlflowException | OSError) -> str:
