@@ -28,7 +28,7 @@ from tests.servers import ask
 from tests.texts import labeled_texts
 from tests.wordmodels import SUITE
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 STEP_SECONDS = 3000
 """Limit for a step of the loop on a machine that does much other work; idle, the longest takes about two minutes."""
