@@ -1,7 +1,8 @@
 # Every command of the project. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install pipeline train tune release serve ui schedule up test test-all lint format docs lock clean
+.PHONY: help install pipeline train tune release serve ui schedule up team-demo test test-all test-spark lint format \
+	docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -52,6 +53,18 @@ $(LINKED): $(STAMP) pyproject.toml
 	@$(call UV_INSTALL,$(VENV)) --no-deps --no-build-isolation -e .
 	@touch $@
 
+# What a team's machines need besides: DVC's S3 remote, database drivers, and for the demo PostgreSQL and SeaweedFS.
+TEAM_STAMP := $(VENV)/.team
+$(TEAM_STAMP): $(LINKED) requirements-team.lock
+	@echo "Installing the packages of requirements-team.lock into $(VENV)."
+	@$(call UV_INSTALL,$(VENV)) --require-hashes -r requirements-team.lock || \
+		$(BIN)/python -m pip install --quiet --require-hashes -r requirements-team.lock
+	@touch $@
+
+ifdef TEAM
+install: $(TEAM_STAMP)
+endif
+
 pipeline: install ## train, evaluate and publish a model with DVC, then print a summary
 	@$(BIN)/atnet check
 	@$(BIN)/dvc repro
@@ -88,6 +101,11 @@ export HOST PUBLIC_HOST PREFECT_PORT MLFLOW_PORT SERVE_PORT
 up: install $(SERVING_STAMP) ## start Prefect, MLflow, schedules, service and notifications, and keep them running
 	@PYTHONPATH=src SERVE_PYTHON=$(SERVING)/bin/python exec $(BIN)/python -m pipelines.up
 
+# Other ports: make team-demo MLFLOW_PORT=5001 PREFECT_PORT=4201 POSTGRES_PORT=5433 S3_PORT=9333. See docs/team.md.
+export POSTGRES_PORT S3_PORT PGDATA
+team-demo: $(TEAM_STAMP) ## start a team's servers on this machine: PostgreSQL, S3, MLflow and Prefect with passwords
+	@PYTHONPATH=src exec $(BIN)/python -m pipelines.team_demo
+
 schedule: install ## run the flows at the times that prefect.yaml declares
 	@$(BIN)/python -m pipelines.deployments
 
@@ -96,6 +114,22 @@ test: install ## the fast tests
 
 test-all: install ## all tests, the slow ones too: real DVC, Prefect and MLflow
 	@$(BIN)/python -m pytest -n auto --dist loadscope -q
+
+# PySpark is an extra: it is added to the locked packages in an environment of its own. Fails without Java.
+SPARK := .venv-spark
+SPARK_STAMP := $(SPARK)/.installed
+
+$(SPARK_STAMP): requirements-spark.lock $(STAMP)
+	@$(BIN)/python -m venv --clear $(SPARK)
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(SPARK)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/locked.pth"
+	@$(SPARK)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-spark.lock
+	@touch $@
+
+test-spark: install $(SPARK_STAMP) ## the tests of the engine `spark`; needs Java 17 or later
+	@java -version
+	@PYTHONPATH=src $(SPARK)/bin/python -c 'import pyspark'
+	@PYTHONPATH=src $(SPARK)/bin/python -m pytest -q tests/test_spark.py
 
 lint: install ## style, types, import rules
 	@$(BIN)/ruff check .
@@ -118,6 +152,8 @@ lock: install ## resolve the packages again and write the lock files
 	@echo uv | $(BIN)/uv pip compile $(LOCKED) -c requirements.lock - -o requirements-uv.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-benchmarks.in -o requirements-benchmarks.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-serving.in -o requirements-serving.lock
+	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-spark.in -o requirements-spark.lock
+	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-team.in -o requirements-team.lock
 
 clean: ## remove the environment and tool caches; data, models and runs stay
-	rm -rf $(VENV) $(SERVING) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(SERVING) $(SPARK) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info

@@ -31,7 +31,7 @@ from benchmarks.project_copy import ROOT
 REFERENCE = 2000
 SIZES = (50, 100, 300, 1000)
 SHARES = (0.0, 0.2, 1.0)
-WINDOWS = {0.0: 20, 0.2: 10, 1.0: 5}
+WINDOWS = {0.0: 100, 0.2: 50, 1.0: 20}
 """Windows per partition, by the share of new texts."""
 
 
@@ -114,7 +114,7 @@ def collect(data: DriftData, config: MonitorConfig, partitions: int, windows: di
 def main(argv: Sequence[str] | None = None) -> int:
     """Run every cell, print the tables, draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--partitions", type=int, default=10)
+    parser.add_argument("--partitions", type=int, default=2)
     parser.add_argument("--null-samples", type=int, default=None, help="instead of monitor.null_samples")
     arguments = parser.parse_args(argv)
     config = load_params(ROOT / "params.yaml").monitor

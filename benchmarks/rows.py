@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from atnet.files import PARAMS_FILE, RAW
+from atnet.files import EXPECTATIONS, PARAMS_FILE, RAW
 from benchmarks.measure import machine, measure, system_load, versions
 from benchmarks.project_copy import ROOT, command_environment
 
@@ -101,6 +101,7 @@ def write_params(path: Path) -> None:
     params["data"] |= {"path": str(DATA_FILE), "columns": columns}
     params["validate"]["label_from_rating"] = None
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
+    (path.parent / EXPECTATIONS).write_text("expectations: []\n", encoding="utf-8")
 
 
 def measure_stage(stage: str, rows: int, project: Path) -> StageCost:
@@ -132,15 +133,16 @@ def as_markdown(measured: Sequence[StageCost]) -> str:
         lines.append(
             _line(stage, sorted((cost for cost in measured if cost.stage == stage), key=lambda cost: cost.rows))
         )
-    return "\n".join([*lines, _line("total", [_total(measured, size) for size in sizes])])
+    return "\n".join([*lines, _line("total", [total(measured, size) for size in sizes])])
 
 
 def _line(name: str, costs: Sequence[StageCost]) -> str:
     cells = [f"{cost.seconds:.1f} | {cost.cpu_seconds:.1f} | {cost.peak_gigabytes:.2f}" for cost in costs]
-    return f"| {name} | " + " | ".join(cells) + f" | {_slope(costs)} |"
+    return f"| {name} | " + " | ".join(cells) + f" | {slope(costs)} |"
 
 
-def _total(measured: Sequence[StageCost], size: int) -> StageCost:
+def total(measured: Sequence[StageCost], size: int) -> StageCost:
+    """Return the cost of all stages together."""
     costs = [cost for cost in measured if cost.rows == size]
     return StageCost(
         "total",
@@ -151,7 +153,8 @@ def _total(measured: Sequence[StageCost], size: int) -> StageCost:
     )
 
 
-def _slope(costs: Sequence[StageCost]) -> str:
+def slope(costs: Sequence[StageCost]) -> str:
+    """Return the exponent of the growth; empty for a single size."""
     if len(costs) < 2:
         return ""
     first, last = costs[0], costs[-1]

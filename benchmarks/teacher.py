@@ -102,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(arguments: argparse.Namespace) -> str:
     """Do what the command line asks for, and return the table."""
     params = _params(arguments)
+    (FOLDER / "data").mkdir(parents=True, exist_ok=True)
     data = prepare("default", params, FOLDER / "data")
     pool = data.tables["train"].drop(columns=RATING, errors="ignore")
     if arguments.pool is not None:

@@ -1,7 +1,7 @@
 """Write the parts of the documentation that are derived from dvc.yaml: `make docs`.
 
-The stage table in README.md, and the pictures docs/stages.svg and docs/aliases.svg. The pictures follow the reader's
-color scheme.
+The stage table in README.md, and the pictures docs/stages.svg, docs/aliases.svg and docs/model-life.svg. The pictures
+follow the reader's color scheme.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,6 +53,7 @@ def main() -> None:
     stages = read_stages()
     (ROOT / "docs" / "stages.svg").write_text(stage_picture(stages), encoding="utf-8")
     (ROOT / "docs" / "aliases.svg").write_text(alias_picture(), encoding="utf-8")
+    (ROOT / "docs" / "model-life.svg").write_text(life_picture(), encoding="utf-8")
     readme = ROOT / "README.md"
     readme.write_text(with_stage_table(readme.read_text(encoding="utf-8"), stages), encoding="utf-8")
 
@@ -135,6 +136,40 @@ def alias_picture() -> str:
         "M786,59 C786,20 570,20 560,55",
     ]
     return _picture("How a model version moves between the registry's aliases", (864, 278), boxes, lines, labels)
+
+
+def life_picture() -> str:
+    """Draw the loop that a model goes through."""
+    boxes = [
+        Box("labeled data", "data.path", (86, 60), "box", 124),
+        Box("training", "make train", (290, 60), "box", 124),
+        Box("gate", "atnet release", (494, 60), "box", 124),
+        Box("champion", "alias in MLflow", (698, 60), "strong", 124),
+        Box("service", "make serve", (698, 190), "strong", 124),
+        Box("monitoring", "atnet monitor", (494, 190), "box", 124),
+        Box("review", "atnet review", (290, 190), "box", 124),
+    ]
+    labels: list[tuple[str, Point]] = [
+        ("new rows", (186, 52)),
+        ("a model", (390, 52)),
+        ("passed", (594, 52)),
+        ("polled", (724, 128)),
+        ("predictions", (596, 182)),
+        ("drift", (392, 182)),
+        ("corrected labels", (166, 182)),
+        ("alarm with enough new labels", (392, 116)),
+    ]
+    lines = [
+        "M148,60 H224",
+        "M352,60 H428",
+        "M556,60 H632",
+        "M698,81 V165",
+        "M636,190 H560",
+        "M432,190 H356",
+        "M228,190 H86 V85",
+        "M494,169 V124 H290 V85",
+    ]
+    return _picture("The life of a model: from labeled data to labeled data", (784, 230), boxes, lines, labels)
 
 
 def boxes_by_name(boxes: Iterable[Box]) -> dict[str, Box]:

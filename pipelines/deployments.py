@@ -6,9 +6,11 @@
 import argparse
 import contextlib
 import importlib
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -30,13 +32,17 @@ from atnet.environment import prepare_process
 from atnet.errors import AtnetError, ConfigurationError, StoreError
 from atnet.file_system import file_system_errors
 from atnet.redaction import redact
-from atnet.schedules.prefect_api import configured_api
-from atnet.schedules.sweep import apply_sweep, find_project_sweep
+from atnet.schedules.prefect_api import PrefectApi, configured_api
+from atnet.schedules.sweep import apply_sweep, find_project_sweep, without_slots
 from pipelines.tasks import prefect_errors
+
+logger = logging.getLogger(__name__)
 
 DECLARATIONS = Path("prefect.yaml")
 DEFAULT_PORT = 4200
 START_SECONDS = 90
+SWEEP_SECONDS = 60.0
+"""Between two sweeps while runs start."""
 WAIT_SECONDS = 600
 """For a server that `make up` starts at the same time: on a busy machine it takes minutes to create its database."""
 
@@ -120,12 +126,43 @@ def sweep_at_start(root: Path, address: str) -> None:
     Raises:
         StoreError: if the server does not answer.
     """
-    api = replace(configured_api(root), address=address.rstrip("/"))
+    api = _api(root, address)
     sweep = find_project_sweep(api, load_params(), root, datetime.now(UTC))
     apply_sweep(api, root, sweep)
     print(
         f"schedule: at the start, {len(sweep.runs)} runs were ended and {len(sweep.slots)} limits corrected", flush=True
     )
+
+
+def sweep_regularly(root: Path, address: str, stop: threading.Event, *, seconds: float = SWEEP_SECONDS) -> None:
+    """End dead and missed runs, again and again until `stop` is set.
+
+    The sweep at the start does not see a run that was killed a moment before: it is not PENDING long enough yet.
+    """
+    api = _api(root, address)
+    while not stop.wait(seconds):
+        try:
+            with file_system_errors():
+                apply_sweep(api, root, without_slots(find_project_sweep(api, load_params(), root, datetime.now(UTC))))
+        except AtnetError as error:
+            # The server may be starting again, or params.yaml may be half edited: the next round sees.
+            logger.info("Dead runs cannot be looked for now: %s", error)
+
+
+@contextlib.contextmanager
+def _swept_regularly(root: Path, address: str) -> Iterator[None]:
+    """Sweep in a thread while the block runs."""
+    stop = threading.Event()
+    thread = threading.Thread(target=sweep_regularly, args=(root, address, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+
+
+def _api(root: Path, address: str) -> PrefectApi:
+    return replace(configured_api(root), address=address.rstrip("/"))
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -154,6 +191,7 @@ def _serve(*, wait: bool) -> None:
         print(f"Prefect UI: {redact(address.removesuffix('/api'))}", flush=True)
         stack.enter_context(temporary_settings({PREFECT_API_URL: address}))
         sweep_at_start(Path.cwd(), address)
+        stack.enter_context(_swept_regularly(Path.cwd(), address))
         # The schedules stay active when this process stops: a restart continues with them.
         serve(*deployments, pause_on_shutdown=False)
 

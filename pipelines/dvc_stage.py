@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
 from atnet.errors import AtnetError
@@ -31,6 +32,9 @@ DVC_HINTS = (
 INTERRUPT_SECONDS = 30
 """How long an interrupted stage may take to clean up."""
 LAST_LINES = 20
+LOCK_SECONDS = 10.0
+DEPLOYMENT_LOCK_SECONDS = 6 * 3600.0
+"""How long a run of a deployment waits for another flow: a release must not fail because the next training started."""
 
 
 class StageFailed(AtnetError):
@@ -128,14 +132,20 @@ _held_locks: list[int] = []
 
 
 @contextlib.contextmanager
-def pipeline_lock(root: Path, timeout_seconds: float = 10) -> Iterator[None]:
+def pipeline_lock(root: Path, timeout_seconds: float | None = None) -> Iterator[None]:
     """Lock the project for one flow. Stages inherit the lock: it is released when the flow and its stages have ended.
+
+    Args:
+        root: the project folder.
+        timeout_seconds: how long to wait for the lock; by default short for a user and long for a deployment's run.
 
     Raises:
         AtnetError: if another flow, or a stage that a killed flow left running, holds it.
     """
     path = root / FLOW_LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
+    if timeout_seconds is None:
+        timeout_seconds = DEPLOYMENT_LOCK_SECONDS if deployment.id else LOCK_SECONDS
     lock = FileLock(path, timeout=timeout_seconds)
     try:
         with lock:

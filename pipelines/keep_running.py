@@ -30,8 +30,8 @@ STOP_SECONDS = 45.0
 TICK_SECONDS, CHECK_SECONDS = 0.2, 1.0
 STARTED_BY = "ATNET_UP_PID"
 """Process id of `make up`: without it everything stops, however it ended."""
-LOCK_FILE = Path(".atnet", "up-parts.lock")
-"""Locked in shared mode by every part but the servers, which stop when it is free: flows report their end to them."""
+LOCK_FILE = ".atnet/up-parts-{}.lock"
+"""Locked in shared mode by every part with this stop order; a part stops when those of all lower orders are free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class Part:
     """Whether children of a command that ended go on: a flow finishes its run."""
     interrupt: bool = False
     """Whether it stops on Ctrl-C's signal only; Prefect's runner hangs after SIGTERM."""
-    last: bool = False
-    """Whether it stops only after the parts that are not `last`."""
+    stop_order: int = 0
+    """It stops after all parts with a lower number: flows report their end to servers, which store it in databases."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class KeepRunning:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         delay = FIRST_DELAY_SECONDS
-        with _shared_lock(LOCK_FILE) if not self.part.last else contextlib.nullcontext():
+        with _shared_lock(self.part.stop_order):
             while not self._must_stop():
                 started = time.monotonic()
                 code = self._run_once()
@@ -77,10 +77,8 @@ class KeepRunning:
                 _say(f"{self.part.name} ended with exit code {code} and starts again in {delay:g} s")
                 self._wait(delay)
                 delay = min(2 * delay, MAX_DELAY_SECONDS)
-            if not self.part.last:
-                self._end_groups()
-        if self.part.last:
-            _wait_until_free(LOCK_FILE, STOP_SECONDS)
+            for order in range(self.part.stop_order):
+                _wait_until_free(order, STOP_SECONDS)
             self._end_groups()
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
@@ -150,15 +148,15 @@ def request_state(address: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _shared_lock(path: Path) -> Iterator[None]:
-    with _lock_file(path) as file:
+def _shared_lock(order: int) -> Iterator[None]:
+    with _lock_file(order) as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield
 
 
-def _wait_until_free(path: Path, seconds: float) -> None:
+def _wait_until_free(order: int, seconds: float) -> None:
     end = time.monotonic() + seconds
-    with _lock_file(path) as file:
+    with _lock_file(order) as file:
         while time.monotonic() < end:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -168,7 +166,8 @@ def _wait_until_free(path: Path, seconds: float) -> None:
                 return
 
 
-def _lock_file(path: Path) -> IO[str]:
+def _lock_file(order: int) -> IO[str]:
+    path = Path(LOCK_FILE.format(order))
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("a")
 
@@ -213,7 +212,7 @@ def main() -> int:
     parser.add_argument("--check", default="", help="path of a request that succeeds only if the part works")
     parser.add_argument("--keep-children", action="store_true", help="let children of a command that ended go on")
     parser.add_argument("--interrupt", action="store_true", help="stop the command as Ctrl-C does")
-    parser.add_argument("--last", action="store_true", help="stop after the parts without this option")
+    parser.add_argument("--stop-order", type=int, default=0, help="stop after all parts with a lower number")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     KeepRunning(Part(**vars(options))).run()

@@ -94,7 +94,7 @@ def require_free_ports(options: UpOptions) -> None:
 
 @contextlib.contextmanager
 def only_one(path: Path) -> Iterator[None]:
-    """Lock the project against a second `make up` while the block runs.
+    """Lock the project against a second `make up` or `make team-demo` while the block runs.
 
     Raises:
         StoreError: if it is running already.
@@ -104,7 +104,9 @@ def only_one(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StoreError("`make up` is running in this project already. Stop it with Ctrl-C first.") from None
+            raise StoreError(
+                "`make up` or `make team-demo` is running in this project already. Stop it with Ctrl-C first."
+            ) from None
         yield
 
 
@@ -132,8 +134,6 @@ def _run(root: Path) -> int:
     params = load_params(root / "params.yaml")
     options = read_options(os.environ, params)
     require_free_ports(options)
-    # A part has this long to stop, and the servers wait for the other parts.
-    honcho.manager.KILL_WAIT = 2 * STOP_SECONDS + 5
     manager = honcho.manager.Manager()
     environment = part_environment(options, os.environ)
     for name, command in parse_procfile((root / PROCFILE).read_text(encoding="utf-8")).processes.items():
@@ -141,13 +141,20 @@ def _run(root: Path) -> int:
             print(f"MLflow: {_remote_store(params)} (tracking.uri), so no MLflow server is started", flush=True)
             continue
         manager.add_process(name, command, env=environment, cwd=str(root))
-    # A closed terminal stops everything, as Ctrl-C does.
-    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     write_running_servers(root, options.servers())
     try:
-        manager.loop()
+        return run_until_stopped(manager)
     finally:
         (root / SERVERS_FILE).unlink(missing_ok=True)
+
+
+def run_until_stopped(manager: honcho.manager.Manager) -> int:
+    """Run the parts until Ctrl-C or until one of them ends; return the exit code, 0 after Ctrl-C."""
+    # A part has this long to stop, and the servers wait for the other parts.
+    honcho.manager.KILL_WAIT = 2 * STOP_SECONDS + 5
+    # A closed terminal stops everything, as Ctrl-C does.
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    manager.loop()
     stopped_by_user = manager.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     return 0 if stopped_by_user else int(manager.returncode or 0)
 

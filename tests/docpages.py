@@ -154,7 +154,8 @@ def _matched(text: str, template: str) -> float:
 
 def _template(node: ast.AST) -> str:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
+        # {name} is filled in later, by str.format.
+        return re.sub(r"\{\w+\}", GAP, node.value)
     if isinstance(node, ast.JoinedStr):
         return "".join(_template(part) if isinstance(part, ast.Constant) else GAP for part in node.values)
     return ""

@@ -91,6 +91,7 @@ def write_tokens(root: Path, *, classes: int = 2, rows: int = 120) -> None:
     """Write small outputs of the stage `tokenize`."""
     (root / files.TOKENS).mkdir(parents=True, exist_ok=True)
     word_tokenizer().save(str(root / files.TOKENIZER))
+    np.save(root / files.PRETRAINED_VECTORS, np.zeros((0, 0), np.float32))
     names = ", ".join(f'"label-{index}"' for index in range(classes))
     (root / files.LABELS).write_text(f"[{names}]\n")
     for seed, name in enumerate(("train", "validation", "test")):

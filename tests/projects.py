@@ -28,6 +28,7 @@ COPIED = (
 )
 COPIED_TOO = (
     "Procfile",
+    "Procfile.team",
     "prefect.yaml",
     ".dvcignore",
     ".gitignore",

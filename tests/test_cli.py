@@ -43,7 +43,9 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     done = _atnet("--help", folder=tmp_path)
     assert done.returncode == 0
     modules = Path(summary.__file__).parent.glob("*.py")
-    with_command = {path.stem for path in modules if "app = typer.Typer(" in path.read_text(encoding="utf-8")}
+    with_command = {
+        path.stem.replace("_", "-") for path in modules if "app = typer.Typer(" in path.read_text(encoding="utf-8")
+    }
     assert set(COMMANDS) == with_command
     for command in COMMANDS:
         assert command in done.stdout

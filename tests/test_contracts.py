@@ -30,6 +30,8 @@ NOT_IN_DEPS = frozenset(
         "atnet.stages.finished_checkpoint",
         # Adapters: a change in how something is written to disk, MLflow or DVC must not retrain a model.
         "atnet.storage",
+        "atnet.batch_engine",
+        "atnet.spark_engine",
         "atnet.spill",
         "atnet.table_batches",
         "atnet.tracking",

@@ -1,6 +1,7 @@
 """The checks of `atnet doctor`."""
 
 import contextlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -8,8 +9,10 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,8 +21,10 @@ from typer.testing import CliRunner
 from atnet.cli.app import command_line
 from atnet.config import Params
 from atnet.diagnosis import machine, pipeline, services
+from atnet.diagnosis.installed_versions import check_installed_versions, locked_versions
 from atnet.diagnosis.left_over import check_left_over
 from atnet.diagnosis.registry import check_registry
+from atnet.diagnosis.remote import check_remote
 from atnet.diagnosis.schedules import check_prefect
 from atnet.errors import StoreError
 from atnet.git_dvc import run_dvc
@@ -29,8 +34,10 @@ from atnet.schedules.prefect_api import PrefectApi
 from atnet.storage import write_json
 from atnet.tracking.store import open_store
 from atnet.tracking.tags import PROCESS_TAG
-from tests.receiver import http_server
+from tests.projects import ROOT
+from tests.receiver import Answer, http_server
 from tests.registered import registered
+from tests.servers import mlflow_server
 
 ABSENT_PROCESS = 2**22 + 1
 """Above the largest process id of Linux."""
@@ -136,24 +143,47 @@ def _deployment(name: str, status: str, pool: str | None) -> dict[str, object]:
     return {"id": name, "name": name, "status": status, "work_pool_name": pool, "paused": False}
 
 
+def _late_run(deployment: str) -> dict[str, object]:
+    times = {"updated": "2026-11-25T12:00:00Z", "created": "2026-11-25T12:00:00Z"}
+    return {"id": "1", "name": "calm-elk", "deployment_id": deployment, "state_type": "SCHEDULED", **times}
+
+
+def _prefect(answers: dict[str, list[dict[str, object]]], running: Sequence[dict[str, object]] = ()) -> Answer:
+    """Answer like Prefect's server; `running` are the runs that hold a slot."""
+
+    def answer(path: str, body: Any) -> tuple[int, Any]:
+        kind = path.split("/")[2]
+        active = kind == "flow_runs" and "RUNNING" in body["flow_runs"]["state"]["type"]["any_"]
+        return 200, list(running) if active else answers[kind]
+
+    return answer
+
+
 def test_a_deployment_that_no_process_serves_is_named() -> None:
-    late = {"id": "1", "name": "calm-elk", "deployment_id": "training", "state_type": "SCHEDULED"}
-    answers = {
+    answers: dict[str, list[dict[str, object]]] = {
         "deployments": [
             _deployment("training", "NOT_READY", "atnet"),
             _deployment("scoring", "READY", None),
             _deployment("monitoring", "READY", "gpu"),
         ],
-        "flow_runs": [{**late, "updated": "2026-11-25T12:00:00Z", "created": "2026-11-25T12:00:00Z"}],
+        "flow_runs": [_late_run("training")],
         "work_pools": [{"name": "atnet", "status": "NOT_READY"}, {"name": "gpu", "status": "NOT_READY"}],
     }
-    with http_server(lambda path, body: (200, answers[path.split("/")[2]])) as port:
+    with http_server(_prefect(answers)) as port:
         findings = list(check_prefect(PrefectApi(f"http://127.0.0.1:{port}/api"), datetime.now(UTC)))
     messages = [finding.message for finding in findings if finding.level == "fault"]
     assert len(messages) == 3
     assert "prefect worker start --pool atnet" in messages[0]
     assert "--pool gpu" in messages[1]
     assert "1 runs are Late (training)" in messages[2]
+
+
+def test_a_run_that_waits_for_another_one_of_its_deployment_is_not_late() -> None:
+    deployments, late = [_deployment("training", "READY", None)], [_late_run("training")]
+    answers: dict[str, list[dict[str, object]]] = {"deployments": deployments, "flow_runs": late, "work_pools": []}
+    with http_server(_prefect(answers, [{**_late_run("training"), "state_type": "RUNNING"}])) as port:
+        findings = list(check_prefect(PrefectApi(f"http://127.0.0.1:{port}/api"), datetime.now(UTC)))
+    assert [finding.level for finding in findings] == ["ok"]
 
 
 def test_a_missing_prefect_server_is_noted() -> None:
@@ -205,14 +235,110 @@ def test_runs_left_open_by_killed_commands_are_noted(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copy(empty_store, tmp_path / "mlflow.db")
-    assert [finding.level for finding in services.check_store(tmp_path, params.tracking)] == ["ok"]
+    assert [finding.level for finding in services.check_store(tmp_path, params.tracking)] == ["ok", "ok"]
     store = open_store(params.tracking, tmp_path)
     for name, process in (("killed", ABSENT_PROCESS), ("active", os.getppid())):
         tags = {PROCESS_TAG: f"{socket.gethostname()}:{process}"}
         store.client.create_run(store.experiment_id, run_name=name, tags=tags)
-    _, finding = services.check_store(tmp_path, params.tracking)
+    *_, finding = services.check_store(tmp_path, params.tracking)
     assert finding.level == "note"
     assert finding.message.startswith("left open by killed commands: killed. ")
+
+
+def test_an_artifact_location_that_cannot_be_written_is_a_fault(
+    params: Params, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    _, artifacts = services.check_store(tmp_path, params.tracking)
+    folder = tmp_path / params.tracking.artifact_location
+    assert artifacts.message == f"{folder} can be written"
+    assert list(folder.iterdir()) == []
+    if subprocess.run(["chattr", "+i", str(folder)], capture_output=True, check=False).returncode != 0:
+        pytest.skip("folders cannot be made immutable here")
+    try:
+        _, artifacts = services.check_store(tmp_path, params.tracking)
+    finally:
+        subprocess.run(["chattr", "-i", str(folder)], check=False)
+    assert (artifacts.subject, artifacts.level) == ("artifacts", "fault")
+    assert f"{folder} cannot be written: operation not permitted" in artifacts.message
+
+
+@pytest.mark.slow
+def test_the_artifacts_of_a_server_are_written_through_it(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mlflow_server(tmp_path, os.environ) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        _, artifacts = services.check_store(tmp_path, params.tracking)
+        assert artifacts.level == "ok", artifacts.message
+        assert not [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+        shutil.rmtree(tmp_path / "artifacts")
+        (tmp_path / "artifacts").write_text("a file is in the way")
+        _, artifacts = services.check_store(tmp_path, params.tracking)
+    assert artifacts.is_fault
+    assert "cannot be written" in artifacts.message
+
+
+LOCK = """# comment
+numpy==2.4.6 \\
+    --hash=sha256:aa
+    # via keras
+psycopg[binary]==3.2.1 ; sys_platform != 'win32' \\
+    --hash=sha256:bb
+colorama==0.4.6 ; sys_platform == 'win32'
+"""
+
+
+def test_installed_versions_are_compared_with_the_lock(tmp_path: Path) -> None:
+    (tmp_path / "requirements.lock").write_text(LOCK)
+    versions = {"numpy": "2.4.6", "psycopg": "3.2.1"}
+    assert check_installed_versions(tmp_path, versions).message.startswith("2 packages")
+    other = check_installed_versions(tmp_path, {**versions, "numpy": "1.0"})
+    assert (other.level, "numpy 1.0 instead of 2.4.6" in other.message) == ("note", True)
+    missing = check_installed_versions(tmp_path, {"numpy": "2.4.6"})
+    assert missing.is_fault
+    assert missing.message.startswith("not installed: psycopg. ")
+    assert "make install" in missing.message
+
+
+def test_the_locks_of_the_project_are_read_and_compared_with_this_environment() -> None:
+    locked = dict(locked_versions((ROOT / "requirements.lock").read_text()))
+    assert len(locked) > 150
+    assert "tensorflow-cpu" in locked
+    assert "versions" in check_installed_versions(ROOT).subject
+    (installed,) = [name for name in locked if name == "mlflow"]
+    assert locked[installed] == importlib.metadata.version("mlflow")
+
+
+@pytest.mark.slow
+def test_what_a_dvc_remote_lacks_or_has_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
+    root, remote, today = tmp_path / "project", tmp_path / "remote", date(2026, 3, 1)
+    root.mkdir()
+    run_dvc(["init", "--quiet", "--no-scm"], root)
+    stage = {"cmd": f"{sys.executable} -c \"open('out', 'w').write('1')\"", "outs": ["out"]}
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"write": stage}}))
+    (root / "own.csv").write_text("text\n")
+    run_dvc(["repro", "--quiet"], root)
+    run_dvc(["add", "--quiet", "own.csv"], root)
+    assert check_remote(root, today).level == "note"
+    run_dvc(["remote", "add", "--default", "team", "../remote"], root)
+    empty = check_remote(root, today)
+    assert (empty.level, "`dvc push`" in empty.message) == ("fault", True)
+    run_dvc(["push", "--quiet"], root)
+    complete = [check_remote(root, today + timedelta(days=days)).message for days in (0, 1)]
+    assert all(message.startswith("team has all 2 entries") for message in complete)
+    assert {"out", "own.csv.dvc"} == {message.split("; ")[1].split()[0] for message in complete}
+    damaged, lost = sorted(path for path in (remote / "files/md5").rglob("*") if path.is_file())
+    damaged.chmod(0o644)
+    damaged.write_text("other bytes")
+    messages = [check_remote(root, today + timedelta(days=days)).message for days in (0, 1)]
+    assert sum(" is damaged in team" in message for message in messages) == 1
+    lost.unlink()
+    finding = check_remote(root, today)
+    assert finding.is_fault
+    assert finding.message.startswith("team lacks ")
 
 
 @pytest.mark.parametrize("content", ["another program's", "read-only"])

@@ -196,6 +196,7 @@ def test_the_generated_parts_are_up_to_date(tmp_path: Path) -> None:
         "docs, stages = generate.ROOT / 'docs', generate.read_stages()\n"
         "assert (docs / 'stages.svg').read_text() == generate.stage_picture(stages), 'stages.svg: run make docs'\n"
         "assert (docs / 'aliases.svg').read_text() == generate.alias_picture(), 'aliases.svg: run make docs'\n"
+        "assert (docs / 'model-life.svg').read_text() == generate.life_picture(), 'model-life.svg: run make docs'\n"
         "page = (generate.ROOT / 'README.md').read_text()\n"
         "assert generate.with_stage_table(page, stages) == page, 'README.md: run make docs'\n"
     )

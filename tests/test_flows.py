@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,25 @@ def test_a_second_flow_in_the_same_project_is_refused(tmp_path: Path) -> None:
         pass
     with pipeline_lock(tmp_path, timeout_seconds=0.1):
         pass
+
+
+def test_a_run_of_a_deployment_waits_for_the_other_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deployment:
+        id = None
+
+    monkeypatch.setattr(dvc_stage, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(dvc_stage, "deployment", Deployment)
+    (tmp_path / FLOW_LOCK).parent.mkdir()
+    other = FileLock(tmp_path / FLOW_LOCK, thread_local=False)
+    with other, pytest.raises(AtnetError, match="Another flow"), pipeline_lock(tmp_path):
+        pass
+    monkeypatch.setattr(Deployment, "id", "d1")
+    other.acquire()
+    ends = threading.Timer(0.5, other.release)
+    ends.start()
+    with pipeline_lock(tmp_path):
+        assert not other.is_locked
+    ends.join()
 
 
 def test_only_the_task_that_uses_the_network_is_retried() -> None:

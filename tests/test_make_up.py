@@ -20,13 +20,10 @@ from atnet.errors import ConfigurationError
 from atnet.running_servers import RunningServers, running_servers, write_running_servers
 from pipelines import up
 from pipelines.keep_running import request_state
+from tests.makeup import START_SECONDS, answers, get_json, leader, make_up
 from tests.projects import ROOT, Project, make_project
 from tests.receiver import http_server
 from tests.servers import free_port, wait_until
-
-START_SECONDS = 900
-"""On two busy cores Prefect's server needs minutes to create its database."""
-
 
 # Options
 
@@ -131,7 +128,7 @@ def test_a_part_stops_when_make_up_has_gone(tmp_path: Path) -> None:
 def test_a_server_stops_after_the_other_parts(tmp_path: Path) -> None:
     with part(tmp_path, *_sleeper(tmp_path)) as other:
         _pid(tmp_path)
-        with part(tmp_path, "--last", "--", sys.executable, "-c", "import time; time.sleep(600)") as server:
+        with part(tmp_path, "--stop-order", "1", "--", sys.executable, "-c", "import time; time.sleep(600)") as server:
             wait_until(lambda: bool(psutil.Process(server.pid).children()), seconds=60)
             server.send_signal(signal.SIGTERM)
             time.sleep(1)
@@ -152,79 +149,23 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def _processes(root: Path) -> list[psutil.Process]:
-    """Return the processes that work in the project's folder."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.cwd() == str(root) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
-
-
-def _leader(root: Path, words: str) -> psutil.Process | None:
-    """Return the process that a part has started: it leads its own group."""
-    for process in _processes(root):
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            line = " ".join(process.cmdline())
-            if words in line and "keep_running" not in line and os.getpgid(process.pid) == process.pid:
-                return process
-    return None
-
-
-def _get(address: str) -> object:
-    with urllib.request.urlopen(address, timeout=30) as response:
-        return json.load(response)
-
-
-def _answers(address: str) -> bool:
-    return request_state(address) is not None
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_everything_starts_comes_back_after_a_kill_and_stops_without_a_trace(project: Project) -> None:
-    ports = {name: str(free_port()) for name in ("PREFECT_PORT", "MLFLOW_PORT", "SERVE_PORT")}
-    environment = project.environment(**ports)
-    prefect, mlflow, service = (f"http://127.0.0.1:{port}" for port in ports.values())
-    addresses = {
-        "prefect server start": f"{prefect}/api/ready",
-        "mlflow server": f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=1",
-        "atnet.cli serve": f"{service}/ready",
-    }
-    log = project.root / ".up.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.up"],
-            cwd=project.root,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        for address in addresses.values():
-            wait_until(lambda address=address: _answers(address), seconds=START_SECONDS)
-        for line in (f"Prefect: {prefect} answers", f"MLflow: {mlflow} answers", f"service: {service} answers"):
-            wait_until(lambda line=line: line in log.read_text(), seconds=60)
-        assert _get(f"{prefect}/ui-settings")["api_url"] == f"{prefect}/api"  # type: ignore[index]
-        second = project.run(sys.executable, "-m", "pipelines.up", check=False, **ports)
+    with make_up(project) as up_now:
+        up_now.wait_for_servers()
+        for name, address in (("Prefect", up_now.prefect), ("MLflow", up_now.mlflow), ("service", up_now.service)):
+            wait_until(lambda line=f"{name}: {address} answers": line in up_now.log(), seconds=60)
+        assert get_json(f"{up_now.prefect}/ui-settings")["api_url"] == f"{up_now.prefect}/api"
+        second = project.run(sys.executable, "-m", "pipelines.up", check=False, **up_now.ports)
         assert second.returncode == 1
         assert "is running in this project already" in second.stdout
-        wait_until(lambda: "Your deployments are being served" in log.read_text() or _served(prefect), START_SECONDS)
-        for words in (*addresses, "pipelines.deployments", "atnet.cli watch"):
-            _kill_and_wait(project.root, words, addresses.get(words))
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=300) == 0, log.read_text()[-3000:]
-        wait_until(lambda: not _processes(project.root), seconds=30)
-        assert not (project.root / ".atnet" / "up.json").exists()
-        for port in ports.values():
-            with socket.socket() as probe:
-                assert probe.connect_ex(("127.0.0.1", int(port))) != 0
-    finally:
-        for left in _processes(project.root):
-            with contextlib.suppress(psutil.Error):
-                left.kill()
+        wait_until(
+            lambda: "Your deployments are being served" in up_now.log() or _served(up_now.prefect), START_SECONDS
+        )
+        for words in (*up_now.checks, "pipelines.deployments", "atnet.cli watch"):
+            _kill_and_wait(project.root, words, up_now.checks.get(words))
+        up_now.stop()
 
 
 def _served(prefect: str) -> bool:
@@ -237,13 +178,13 @@ def _served(prefect: str) -> bool:
 
 
 def _kill_and_wait(root: Path, words: str, address: str | None) -> None:
-    wait_until(lambda: _leader(root, words) is not None, seconds=START_SECONDS)
-    before = _leader(root, words)
+    wait_until(lambda: leader(root, words) is not None, seconds=START_SECONDS)
+    before = leader(root, words)
     assert before is not None
     before.kill()
 
     def is_back() -> bool:
-        now = _leader(root, words)
-        return now is not None and now.pid != before.pid and (address is None or _answers(address))
+        now = leader(root, words)
+        return now is not None and now.pid != before.pid and (address is None or answers(address))
 
     wait_until(is_back, seconds=START_SECONDS)

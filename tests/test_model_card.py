@@ -158,7 +158,7 @@ def test_the_version_description_contains_whole_sections_and_fits(values: CardVa
 
 def test_the_source_and_license_of_pretrained_vectors_are_shown(values: CardValues) -> None:
     assert "pretrained word vectors" not in card_markdown(values)
-    tags = {"vectors.source": "GloVe 6B, Stanford", "vectors.license": "PDDL"}
+    tags = {"pretrained.source": "GloVe 6B, Stanford", "pretrained.license": "PDDL"}
     params = {**values.contents.params, "vectors.pretrained": "data/01_raw/glove.txt"}
     card = card_markdown(replace(values, contents=replace(values.contents, tags=tags, params=params)))
     assert "`data/01_raw/glove.txt`. Source: GloVe 6B, Stanford. License: PDDL." in card

@@ -80,7 +80,7 @@ def test_the_level_decreases_with_fewer_allowed_alarms_and_with_a_smaller_refere
 def test_only_a_statistic_that_is_significant_and_large_is_drift(params: Params) -> None:
     p = PValues(
         each={"classifier_auc": 0.001, "length_ks": 0.5, "unknown_words": 0.001},
-        adjusted={"classifier_auc": 0.004, "length_ks": 0.9, "unknown_words": 0.004},
+        combined=0.01,
         overall=0.004,
     )
     effects = {"classifier_auc": 0.53, "length_ks": 0.3, "unknown_words": 0.02}
@@ -91,6 +91,12 @@ def test_only_a_statistic_that_is_significant_and_large_is_drift(params: Params)
     assert by_name["length_ks"].is_large
     assert not by_name["length_ks"].significant
     assert [result.statistic for result in results if result.drifted] == ["unknown_words"]
+
+
+def test_without_an_overall_difference_no_statistic_is_significant(params: Params) -> None:
+    p = PValues(each={"unknown_words": 0.04}, combined=0.3, overall=0.12)
+    (result,) = statistic_results({"unknown_words": 0.02}, p, params.monitor.min_effects, 0.05)
+    assert not result.significant
 
 
 @pytest.mark.parametrize(

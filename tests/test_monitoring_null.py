@@ -43,14 +43,23 @@ def test_a_window_beyond_every_draw_has_the_smallest_p_value_in_all_statistics()
     p = p_values(dict.fromkeys(NAMES, 99.0), null)
     assert p.overall == pytest.approx(1 / 100)
     assert set(p.each.values()) == {1 / 100}
-    assert all(p.adjusted[name] >= p.each[name] for name in NAMES)
+    assert p.combined == 1 / 100
 
 
-def test_a_statistic_that_is_not_extreme_is_not_significant_beside_one_that_is() -> None:
+def test_one_extreme_statistic_is_enough_and_the_others_keep_their_own_p_values() -> None:
     null, _ = normal_null(np.random.default_rng(3))
     p = p_values({"unknown_words": 99.0, "length_ks": 0.0, "probability_ks": 0.0}, null)
-    assert p.adjusted["unknown_words"] <= 0.04
-    assert p.adjusted["length_ks"] > 0.3
+    assert p.overall <= 0.05
+    assert p.each["length_ks"] > 0.3
+
+
+def test_a_difference_that_is_moderate_in_every_statistic_is_found_by_the_combination() -> None:
+    rng = np.random.default_rng(6)
+    null = NullDistribution(NAMES, rng.normal(size=(999, 3)), 50, 200)
+    p = p_values(dict.fromkeys(NAMES, 1.5), null)
+    assert min(p.each.values()) > 0.05
+    assert p.combined < 0.02
+    assert p.overall < 0.05
 
 
 def test_ties_with_the_draws_count_against_significance() -> None:
@@ -116,5 +125,5 @@ def test_a_smallest_size_between_the_steps_is_a_step(params: Params) -> None:
 
 def test_a_level_that_no_window_can_reach_is_an_error_with_the_number_of_drawn_windows_needed() -> None:
     check_resolution(0.05, statistics=3, samples=99)
-    with pytest.raises(ConfigurationError, match=r"monitor\.null_samples \(99\).*Set it to 3,000 or more"):
+    with pytest.raises(ConfigurationError, match=r"monitor\.null_samples \(99\).*Set it to 4,000 or more"):
         check_resolution(0.001, statistics=3, samples=99)

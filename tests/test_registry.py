@@ -246,8 +246,24 @@ def as_server(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """Lock with a tag, as in a store that several machines share."""
     monkeypatch.setattr(lock, "SQLITE", "not this one")
     monkeypatch.setattr(lock, "SETTLE_SECONDS", 0.01)
+    # On a busy machine a write is slow.
+    monkeypatch.setattr(lock, "HOLD_SECONDS", 0.5)
     registered(registry, "one")
     return registry
+
+
+def test_a_slow_write_of_the_lock_waits_for_whoever_it_may_have_replaced(
+    as_server: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(lock.time, "sleep", waited.append)
+    monkeypatch.setattr(lock, "WRITE_SECONDS", 10.0)
+    with registry_lock(as_server, wait_seconds=0.1):
+        pass
+    monkeypatch.setattr(lock, "WRITE_SECONDS", 0.0)
+    with registry_lock(as_server, wait_seconds=0.1):
+        pass
+    assert waited == [0.01, lock.HOLD_SECONDS]
 
 
 def test_the_lock_of_a_shared_store_is_a_tag_that_names_its_holder(as_server: Registry) -> None:

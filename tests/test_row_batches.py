@@ -74,14 +74,14 @@ def contents(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 
 
-def run_stages(root: Path) -> dict[str, bytes]:
-    """Write the data, run the stages and return what they wrote."""
+def run_stages(root: Path, **engine: Any) -> dict[str, bytes]:
+    """Write the data, run the stages with an engine and return what they wrote."""
     root.mkdir()
     faulty_rows(600).to_csv(root / "rows.csv", index=False)
     (root / "expectations.yaml").write_text(
         "expectations: [{type: expect_column_values_to_be_between, kwargs: {column: rating, min_value: -1}}]\n"
     )
-    params_file(root, LABELED, CHANGES)
+    params_file(root, LABELED, CHANGES, {"engine": engine})
     for stage in (validate_stage, split_stage, tokenize_stage):
         assert stage.main(["--root", str(root)]) == 0
     return contents(root)

@@ -64,7 +64,7 @@ def test_source_and_license_of_vectors_are_tags_because_parameters_cannot_be_cor
     assert vector_tags(params) == {}
     vectors = {"pretrained": "glove.txt", "pretrained_source": "GloVe 6B"}
     used = params.model_copy(update={"vectors": params.vectors.model_copy(update=vectors)})
-    assert vector_tags(used) == {"vectors.source": "GloVe 6B", "vectors.license": "not recorded"}
+    assert vector_tags(used) == {"pretrained.source": "GloVe 6B", "pretrained.license": "not recorded"}
 
 
 def test_metrics_are_grouped_before_the_slash() -> None:

@@ -1,6 +1,7 @@
 """Stuck and missed runs: what is found, and a real Prefect server on which it is ended."""
 
 import json
+import threading
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,13 +11,15 @@ from typing import Any
 import pytest
 
 from atnet.errors import StoreError
-from atnet.schedules.flow_runs import FlowRun, late_by_an_interval, read_deployments
+from atnet.schedules.flow_runs import FlowRun, HeldSlots, late_by_an_interval, read_deployments
 from atnet.schedules.live_runs import is_run_alive, lock_run
 from atnet.schedules.prefect_api import PrefectApi
-from atnet.schedules.sweep import _dead, _missed, apply_sweep, find_sweep
+from atnet.schedules.sweep import EndRun, Sweep, _dead, _missed, apply_sweep, find_sweep, without_slots
+from pipelines.deployments import sweep_regularly
 from tests.projects import Project, make_project
 from tests.receiver import http_server
-from tests.servers import prefect_server
+from tests.servers import prefect_server, wait_until
+from tests.settings import params_file
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TEN_MINUTES = timedelta(minutes=10)
@@ -73,6 +76,59 @@ def test_a_busy_server_is_asked_again_and_a_missing_one_reported(monkeypatch: py
         read_deployments(PrefectApi("http://127.0.0.1:9/api"))
 
 
+@pytest.fixture
+def project_folder(tmp_path: Path) -> Path:
+    params_file(tmp_path)
+    return tmp_path
+
+
+class FakeServer:
+    """A Prefect server with one deployment and one RUNNING run, whose process has gone."""
+
+    def __init__(self, entrypoint: str) -> None:
+        self.deployment = {"id": "d", "name": "a", "status": "READY", "paused": False, "entrypoint": entrypoint}
+        self.states: list[str] = []
+
+    def answer(self, path: str, body: Any) -> tuple[int, Any]:
+        if path.endswith("/set_state"):
+            self.states.append(body["state"]["type"])
+            return 200, {}
+        if "deployments" in path:
+            return 200, [self.deployment]
+        if "flow_runs" in path and "RUNNING" in body["flow_runs"]["state"]["type"]["any_"] and not self.states:
+            times = {"created": "2026-11-25T12:00:00Z", "updated": "2026-11-25T12:00:00Z"}
+            return 200, [{"id": "r", "name": "calm-elk", "deployment_id": "d", "state_type": "RUNNING", **times}]
+        return 200, []
+
+
+def test_the_runs_of_another_program_on_the_same_server_are_left_alone(tmp_path: Path) -> None:
+    for entrypoint, ended in (("pipelines/a.py:a", 1), ("other.py:a", 0)):
+        with http_server(FakeServer(entrypoint).answer) as port:
+            api = PrefectApi(f"http://127.0.0.1:{port}/api")
+            sweep = find_sweep(api, tmp_path, datetime.now(UTC), max_pending=TEN_MINUTES)
+        assert len(sweep.runs) == ended
+
+
+def test_dead_runs_are_ended_while_the_schedules_run(project_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project_folder)
+    server, stop = FakeServer("pipelines/a.py:a"), threading.Event()
+    with http_server(server.answer) as port:
+        address = f"http://127.0.0.1:{port}/api"
+        sweeper = threading.Thread(
+            target=sweep_regularly, args=(project_folder, address, stop), kwargs={"seconds": 0.01}
+        )
+        sweeper.start()
+        wait_until(lambda: bool(server.states), seconds=30)
+        stop.set()
+        sweeper.join()
+    assert server.states == ["CRASHED"]
+
+
+def test_while_runs_start_no_slot_is_freed() -> None:
+    ends = (EndRun(run("1"), "CRASHED", ""), EndRun(run("2"), "CANCELLED", ""))
+    assert without_slots(Sweep(ends, (HeldSlots("a", "l", 1, 0),))) == Sweep(ends, ())
+
+
 # A real server
 
 
@@ -90,7 +146,8 @@ def api(project: Project) -> Iterator[PrefectApi]:
 def _deployment(api: PrefectApi) -> str:
     """Create a deployment with a limit of one run and return its id."""
     flow = api.post("flows/", {"name": "scoring"})
-    body = {"name": "scoring", "flow_id": flow["id"], "concurrency_limit": 1}
+    entrypoint = "pipelines/scoring.py:scoring"
+    body = {"name": "scoring", "flow_id": flow["id"], "concurrency_limit": 1, "entrypoint": entrypoint}
     return str(api.post("deployments/", body)["id"])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from atnet.config import Params
+from atnet.files import EXPECTATIONS
 from tests.finishedproject import write_finished_project
 from tests.projects import Project, add_own_data, change_params, make_project
 from tests.servers import mlflow_server
@@ -27,7 +28,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Projec
     root = write_finished_project(tmp_path_factory.mktemp("finished"), params)
     project = Project(root)
     # The code comes from the project under test.
-    (root / "src").symlink_to(Path(__file__).resolve().parents[1] / "src")
+    for name in ("src", EXPECTATIONS):
+        (root / name).symlink_to(Path(__file__).resolve().parents[1] / name)
     project.git("init", "--quiet")
     return project
 

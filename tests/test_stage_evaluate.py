@@ -82,6 +82,19 @@ def test_every_additional_column_is_a_slice(inputs: Path) -> None:
     assert sum(values["rows"] for values in slices["domain"].values()) == ROWS
 
 
+def test_a_slice_has_the_confidence_of_its_rows_and_the_calibration_error(inputs: Path) -> None:
+    assert run() == 0
+    slices = json.loads((inputs / EVALUATION / "slices.json").read_text())
+    table = pd.read_parquet(inputs / TEST)
+    scores = pd.Series(Predictor.load(inputs / MODEL).predict(table["text"].tolist()).scores)
+    scored = {name: values for name, values in slices["domain"].items() if "accuracy" in values}
+    assert scored
+    for name, values in scored.items():
+        in_slice = (table["domain"] == name).to_numpy()
+        assert values["confidence"] == pytest.approx(scores[in_slice].mean(), abs=1e-5)
+        assert abs(values["confidence"] - values["accuracy"]["value"]) <= values["calibration_error"] + 1e-5
+
+
 def test_coverage_of_a_model_with_a_reject_option_is_reported(inputs: Path) -> None:
     path = inputs / MODEL / "inference_config.json"
     config = json.loads(path.read_text())

@@ -146,6 +146,14 @@ def test_the_page_escapes_what_users_have_written() -> None:
     assert "http" not in page
 
 
+def test_commands_on_the_page_are_code_and_the_worst_level_colors_the_summary() -> None:
+    items = [StatusItem("backup", "note", "none yet. Run `atnet backup <folder>`."), StatusItem("data", "ok", "read")]
+    page = status_page("atnet", items, [("1", "", "promoted", "2", "1 -> 2", "ana", "")], NOW)
+    assert "Run <code>atnet backup &lt;folder&gt;</code>." in page
+    assert "1 → 2" in page
+    assert 'class="summary note"' in page
+
+
 @pytest.mark.parametrize(
     ("levels", "expected"),
     [

@@ -11,7 +11,7 @@ from atnet.config import Params, TrainConfig
 from atnet.errors import ConfigurationError, DataContractError
 from atnet.network.checkpoint import load_state, save_state, training_key
 from atnet.network.compiled_steps import computation_precision
-from atnet.network.training import Trainer
+from atnet.network.training import Trainer, resolve_embedding
 from atnet.network.training_inputs import TrainingData
 from atnet.network.training_state import Epoch, TrainingState
 from atnet.wide.branch import fit_wide_branch
@@ -79,6 +79,22 @@ def test_the_vectors_set_the_dimension_and_only_fine_tuned_ones_move(
         assert np.array_equal(table, vectors) is not has_moved
     channels = {layer.name for layer in network.layers if "embedding" in layer.name} - {"embedding_dropout"}
     assert channels == set(moved)
+
+
+def test_auto_keeps_pretrained_vectors_and_fine_tunes_those_of_the_training_split(config: TrainConfig) -> None:
+    assert config.embedding == "auto"
+    assert resolve_embedding(config, is_pretrained=True).embedding == "static"
+    assert resolve_embedding(config, is_pretrained=False).embedding == "fine_tuned"
+    tuned = config.model_copy(update={"embedding": "fine_tuned"})
+    assert resolve_embedding(tuned, is_pretrained=True).embedding == "fine_tuned"
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(100, 8), (640, 20), (5000, 128)])
+def test_small_splits_get_smaller_batches(params: Params, rows: int, expected: int) -> None:
+    split = encoded_split(rows, max_tokens=3)
+    trainer = Trainer(params.train, TrainingData(split, split, VOCABULARY, 2, None), precision="float32")
+    assert trainer.batch_size == expected
+    assert trainer.steps >= min(rows // 8, params.train.min_steps)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from atnet.files import DVC_FILE, EXPECTATIONS, PARAMS_FILE, RAW
+from atnet.files import DVC_FILE, EXPECTATIONS, NO_FILE, PARAMS_FILE, RAW
 from atnet.storage import write_text
 from benchmarks.accuracy.datasets import Dataset
 from benchmarks.accuracy.graph import SEEDS_FILE, benchmark_graph, packages_file
@@ -73,7 +73,7 @@ class Workspace:
         write_text(project / EXPECTATIONS, "expectations: []\n")
         write_text(project / SEEDS_FILE, yaml.safe_dump(dict(seeds)))
         write_text(project / DVC_FILE, benchmark_graph((self.snapshot / DVC_FILE).read_text(encoding="utf-8")))
-        write_text(project / EXPECTATIONS, "expectations: []\n")
+        write_text(project / NO_FILE, "")
         write_text(project / ".dvc" / "config", CONFIG.format(cache=self.folder / "cache"))
         for kind, packages in PACKAGES.items():
             write_text(project / packages_file(kind), versions(*packages) + "\n")

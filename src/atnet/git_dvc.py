@@ -101,15 +101,26 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return finished.stdout if finished.returncode == 0 else None
 
 
-def run_dvc(arguments: Sequence[str], root: Path) -> str:
+def run_dvc(arguments: Sequence[str], root: Path, timeout_seconds: float | None = None) -> str:
     """Run a DVC command in the project and return its output.
 
     Raises:
-        StoreError: with DVC's own message, if the command fails.
+        StoreError: with DVC's own message, if the command fails or takes longer than the timeout.
     """
     # Always the DVC of this environment, even if it is not activated.
     command = [sys.executable, "-m", "dvc", *arguments]
-    finished = subprocess.run(command, cwd=root, capture_output=True, text=True, encoding="utf-8", errors="replace")
+    try:
+        finished = subprocess.run(
+            command,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout_seconds,
+        )
+    except subprocess.TimeoutExpired:
+        raise StoreError(f"`dvc {' '.join(arguments)}` did not end within {timeout_seconds:g} s.") from None
     if finished.returncode != 0:
         lines = finished.stderr.splitlines()
         errors = [line for line in lines if line.startswith("ERROR")] or lines
@@ -151,6 +162,18 @@ def cached_copies(root: Path, cache: Path) -> Iterator[tuple[str, Path]]:
             if digest.endswith(".dir") and copy.is_file() and _is_intact(copy):
                 for entry in json.loads(copy.read_text(encoding="utf-8")):
                     yield f"{name}/{entry['relpath']}", cache / entry["md5"][:2] / entry["md5"][2:]
+
+
+def tracked_copies(root: Path, cache: Path) -> Iterator[tuple[str, Path]]:
+    """Yield each `.dvc` file of the project's data, and the cache entry of what it tracks."""
+    for pointer in (*root.glob("*.dvc"), *(root / "data").rglob("*.dvc")):
+        if not pointer.is_file():
+            continue
+        content = parse_yaml(pointer.read_text(encoding="utf-8")) or {}
+        for output in content.get("outs", []):
+            digest = str(output.get("md5", ""))
+            if digest:
+                yield str(pointer.relative_to(root)), cache / digest[:2] / digest[2:]
 
 
 def _is_intact(copy: Path) -> bool:

@@ -17,7 +17,7 @@ BUFFER_BYTES = 1 << 20
 """Bytes of a column that are read at once; without a limit, the whole column of a row group is."""
 GROUP_ROWS = 1 << 20
 """Rows of a row group, as `storage.write_table` writes it."""
-GROUP_BYTES = 1 << 27
+GROUP_BYTES = 1 << 28
 """A row group ends at about this size even if it has fewer rows."""
 
 

@@ -86,6 +86,7 @@ def _data(
         pad_to=tokenizer.truncation["max_length"] if config.attention == "published" else None,
         vectors=vectors,
         wide=fit_wide_branch(config, train=train, validation=validation, words=words, classes=classes),
+        is_pretrained=len(tokenized.pretrained_VD) > 0,
     )
 
 

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from atnet.config.yaml_text import parse_yaml
 from atnet.files import DVC_LOCK, STATE
-from atnet.git_dvc import cached_copies
+from atnet.git_dvc import cached_copies, tracked_copies
 
 DATABASE = "mlflow.db"
 ARTIFACTS, CACHE, PROJECT = "artifacts", "cache", "project"
@@ -30,7 +29,7 @@ def cache_entries(root: Path, cache: Path) -> CacheEntries:
     """Find the cache entries of the outputs in the dvc.lock files and of the data files that DVC tracks."""
     copies: dict[str, Path] = {}
     missing = []
-    for name, copy in (*cached_copies(root, cache), *_tracked(root, cache)):
+    for name, copy in (*cached_copies(root, cache), *tracked_copies(root, cache)):
         if copy.is_file():
             copies[copy.relative_to(cache).as_posix()] = copy
         else:
@@ -66,14 +65,3 @@ def _files(path: Path) -> Iterator[Path]:
     for inner in sorted(path.rglob("*")) if path.is_dir() else ():
         if inner.is_file() and not inner.name.endswith(TEMPORARY_SUFFIXES):
             yield inner
-
-
-def _tracked(root: Path, cache: Path) -> Iterator[tuple[str, Path]]:
-    for pointer in (*root.glob("*.dvc"), *(root / "data").rglob("*.dvc")):
-        if not pointer.is_file():
-            continue
-        content = parse_yaml(pointer.read_text(encoding="utf-8")) or {}
-        for output in content.get("outs", []):
-            digest = str(output.get("md5", ""))
-            if digest:
-                yield str(pointer.relative_to(root)), cache / digest[:2] / digest[2:]

@@ -38,10 +38,11 @@ COMMANDS = {
     "watch": "Notify of failures, releases, drift and faults, once each.",
     "backup": "Write the store, the ledger and the data's cache into one archive, and verify it.",
     "restore": "Restore a backup into a project without a store.",
+    "migrate-store": "Copy runs, versions, aliases and ledger from a SQLite file to an MLflow server.",
     "tune": "Search for better training parameters on the validation split.",
     "analyze": "Analyze the data: learning curve, label issues.",
 }
-"""Command -> help. The command is the module of this name in this package."""
+"""Command -> help. The command is the module of this name in this package, with _ for -."""
 
 
 def command_line(called: str | None) -> typer.Typer:
@@ -59,7 +60,7 @@ def command_line(called: str | None) -> typer.Typer:
     line.callback()(configure_logging)
     for name, description in COMMANDS.items():
         if name == called:
-            line.add_typer(importlib.import_module(f"atnet.cli.{name}").app)
+            line.add_typer(importlib.import_module(f"atnet.cli.{name.replace('-', '_')}").app)
         else:
             line.command(name, help=description)(_not_imported)
     return line

@@ -12,10 +12,12 @@ import typer
 from atnet.cli.console import print_table
 from atnet.config import Params
 from atnet.diagnosis.finding import Finding
+from atnet.diagnosis.installed_versions import check_installed_versions
 from atnet.diagnosis.left_over import check_left_over
-from atnet.diagnosis.machine import check_disk, check_environment, check_packages, check_python
+from atnet.diagnosis.machine import check_disk, check_engine, check_environment, check_packages, check_python
 from atnet.diagnosis.pipeline import check_cache, check_dvc_lock, check_git, check_locks
 from atnet.diagnosis.registry import check_registry
+from atnet.diagnosis.remote import check_remote
 from atnet.diagnosis.schedules import check_prefect, check_sweep
 from atnet.diagnosis.services import check_mlflow_server, check_store
 from atnet.errors import StoreError
@@ -52,15 +54,21 @@ def doctor(
 
 
 def diagnose(params: Params, root: Path, now: datetime) -> Iterator[Finding]:
-    """Run every check; nothing is changed, except that an MLflow store is created if there is none."""
+    """Run every check; nothing is changed, except that an MLflow store is created if there is none.
+
+    The check of the artifacts writes a small file and deletes it.
+    """
     yield check_python()
     yield check_packages()
+    yield check_installed_versions(root)
     yield check_disk(root)
     yield check_environment(root)
+    yield check_engine(params.engine)
     yield check_git(root)
     yield check_locks(root)
     yield from check_dvc_lock(root)
     yield check_cache(root)
+    yield check_remote(root, now.date())
     yield from check_left_over(root, now)
     yield from check_store(root, params.tracking)
     servers = running_servers(root)

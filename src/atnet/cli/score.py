@@ -1,5 +1,6 @@
 """`atnet score`: score a file, a folder of partitions or a SQL table with the champion."""
 
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from atnet.cli.option_fields import takes_fields_of
 from atnet.scoring.options import ScoringOptions, scoring_job
 from atnet.scoring.score import score as score_texts
 
@@ -23,47 +25,49 @@ class Format(StrEnum):
     jsonl = "jsonl"
 
 
-@app.command()
-def score(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="File, folder of partitions, or URL::TABLE.")],
-    target: Annotated[str, typer.Argument(metavar="OUTPUT", help="File, folder (of a folder), or URL::TABLE.")],
-    explain: Annotated[int, typer.Option(min=0, help="Add this many words with the largest contributions.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Score again what has been scored.")] = False,
-    stale: Annotated[bool, typer.Option("--stale", help="Score again what another version has scored.")] = False,
-    first: Annotated[datetime | None, typer.Option("--from", formats=DAY, help="Oldest day to score.")] = None,
-    last: Annotated[datetime | None, typer.Option("--to", formats=DAY, help="Newest day to score.")] = None,
-    with_text: Annotated[bool, typer.Option("--with-text", help="Write the texts to the output.")] = False,
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The arguments and options of the command."""
+
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="File, folder of partitions, or URL::TABLE.")]
+    target: Annotated[str, typer.Argument(metavar="OUTPUT", help="File, folder (of a folder), or URL::TABLE.")]
+    explain: Annotated[int, typer.Option(min=0, help="Add this many words with the largest contributions.")] = 0
+    force: Annotated[bool, typer.Option("--force", help="Score again what has been scored.")] = False
+    stale: Annotated[bool, typer.Option("--stale", help="Score again what another version has scored.")] = False
+    first: Annotated[datetime | None, typer.Option("--from", formats=DAY, help="Oldest day to score.")] = None
+    last: Annotated[datetime | None, typer.Option("--to", formats=DAY, help="Newest day to score.")] = None
+    with_text: Annotated[bool, typer.Option("--with-text", help="Write the texts to the output.")] = False
     keep_rejected: Annotated[
         bool, typer.Option("--keep-rejected", help="Also write rejected rows to the output, without a label.")
-    ] = False,
+    ] = False
     number_duplicates: Annotated[
         bool, typer.Option("--number-duplicates", help="Append #2, #3, ... to repeated ids.")
-    ] = False,
-    number_rows: Annotated[bool, typer.Option("--number-rows", help="Use row numbers as ids.")] = False,
-    text_column: Annotated[str | None, typer.Option(help="Column of the texts; default data.columns.text.")] = None,
-    id_column: Annotated[str | None, typer.Option(help="Column of the ids; default data.columns.id.")] = None,
-    partition_column: Annotated[str | None, typer.Option(help="Column that divides a SQL table.")] = None,
-    output_format: Annotated[Format, typer.Option("--format", help="Of the files of a folder.")] = Format.parquet,
-    alias: Annotated[str, typer.Option(help="Alias of the version that scores.")] = "champion",
-) -> None:
+    ] = False
+    number_rows: Annotated[bool, typer.Option("--number-rows", help="Use row numbers as ids.")] = False
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts; default data.columns.text.")] = None
+    id_column: Annotated[str | None, typer.Option(help="Column of the ids; default data.columns.id.")] = None
+    partition_column: Annotated[str | None, typer.Option(help="Column that divides a SQL table.")] = None
+    output_format: Annotated[Format, typer.Option("--format", help="Of the files of a folder.")] = Format.parquet
+    alias: Annotated[str, typer.Option(help="Alias of the version that scores.")] = "champion"
+
+    def scoring_options(self) -> ScoringOptions:
+        """Return the options of the library."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        own = ("source", "target", "first", "last", "output_format")
+        return ScoringOptions(
+            first=self.first.date() if self.first else None,
+            last=self.last.date() if self.last else None,
+            format=self.output_format.value,
+            **{name: value for name, value in values.items() if name not in own},
+        )
+
+
+@app.command()
+@takes_fields_of(Arguments)
+def score(given: Arguments) -> None:
     """Score texts with the champion; what has been scored is not scored again."""
-    options = ScoringOptions(
-        force=force,
-        stale=stale,
-        first=first.date() if first else None,
-        last=last.date() if last else None,
-        explain=explain,
-        with_text=with_text,
-        keep_rejected=keep_rejected,
-        number_duplicates=number_duplicates,
-        number_rows=number_rows,
-        text_column=text_column,
-        id_column=id_column,
-        partition_column=partition_column,
-        format=output_format.value,
-        alias=alias,
-    )
-    outcome = score_texts(scoring_job(source, target, options, Path.cwd()), now=datetime.now(UTC))
+    job = scoring_job(given.source, given.target, given.scoring_options(), Path.cwd())
+    outcome = score_texts(job, now=datetime.now(UTC))
     print(f"score: {outcome.summary()}")
     if outcome.failed:
         raise typer.Exit(1)

@@ -1,6 +1,7 @@
 """Typed sections of params.yaml: frozen and strict, one per stage or command, without defaults."""
 
 from atnet.config.analyze import AnalyzeConfig
+from atnet.config.engine import EngineConfig
 from atnet.config.monitoring import MinEffectsConfig, MonitorConfig, PersistenceConfig, ReviewConfig
 from atnet.config.operate import OperateConfig
 from atnet.config.params import Params, load_params, parse_params
@@ -54,6 +55,7 @@ __all__ = [
     "ColumnsConfig",
     "DataConfig",
     "Dimension",
+    "EngineConfig",
     "EvaluateConfig",
     "GoldenConfig",
     "LabelFromRatingConfig",

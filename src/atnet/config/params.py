@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
 from atnet.config.analyze import AnalyzeConfig
+from atnet.config.engine import EngineConfig
 from atnet.config.monitoring import MonitorConfig
 from atnet.config.operate import OperateConfig
 from atnet.config.release import ReleaseConfig
@@ -28,6 +29,7 @@ MAX_VOCABULARY = 1_000_000
 class Params(StageParams):
     """All of params.yaml: the sections of the stages, then those of the commands."""
 
+    engine: EngineConfig
     tracking: TrackingConfig
     release: ReleaseConfig
     serve: ServeConfig

@@ -204,7 +204,7 @@ class TrainConfig(Section):
     attention: Literal["published", "rescaled", "pooled"]
     embedding_dimensions: Annotated[int, Field(ge=2)]
     initialize_from_vectors: bool
-    embedding: Literal["fine_tuned", "static", "two_channels"]
+    embedding: Literal["auto", "fine_tuned", "static", "two_channels"]
     embedding_dropout: Annotated[float, Field(ge=0, lt=1)]
     filters: Annotated[int, Field(ge=1)]
     kernel_size: Annotated[int, Field(ge=1)]
@@ -230,10 +230,10 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def _embedding_has_vectors(self) -> "TrainConfig":
         starts_from_vectors = self.initialize_from_vectors and self.attention != "published"
-        if self.embedding != "fine_tuned" and not starts_from_vectors:
+        if self.embedding in ("static", "two_channels") and not starts_from_vectors:
             raise ValueError(
                 f"embedding: {self.embedding} needs word vectors to start from: set initialize_from_vectors to true "
-                "and attention to another value than published, or embedding to fine_tuned"
+                "and attention to another value than published, or embedding to auto"
             )
         return self
 

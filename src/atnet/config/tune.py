@@ -68,6 +68,10 @@ class TuneConfig(Section):
     """Of the sampler."""
     pruning: PruningConfig | None
     """Null: never prune."""
+    storage: str | None
+    """Database of a study that several machines share, without a password; null: a file below .atnet/tune."""
+    worker_timeout_seconds: Annotated[float, Field(ge=2)]
+    """Seconds without a sign of life after which another machine repeats a machine's trials; with storage only."""
     space: Annotated[dict[str, Dimension], Field(min_length=1)]
     """Parameter of section `train` -> its range or choices; the current value is always part of them."""
 

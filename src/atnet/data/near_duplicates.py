@@ -10,7 +10,9 @@ Letters in array names: U distinct texts, K pairs, B bands, R records of a band.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +29,32 @@ PAIR_SHINGLES = 2_000_000
 RECORD = np.dtype([("key", np.uint64), ("text", np.uint32)])
 """One text in one band."""
 SHINGLE_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedTexts:
+    """Normalized texts and their numbers in the whole table."""
+
+    texts: Sequence[str]
+    numbers: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTexts:
+    """The shingles and band keys of numbered texts."""
+
+    numbers: Ints
+    sets: ShingleSets
+    keys_UB: Hashes
+
+
+def sign_texts(texts: NumberedTexts, *, rows: int, minhash_permutations: int) -> SignedTexts:
+    """Compute shingles and band keys.
+
+    Texts of one or two words have no shingles and stay alone: two short texts that differ mean different things.
+    """
+    sets = shingle_sets(texts.texts)
+    return SignedTexts(texts.numbers, sets, band_keys(sets, rows=rows, minhash_permutations=minhash_permutations))
 
 
 class NearDuplicateIndex:
@@ -58,23 +86,28 @@ class NearDuplicateIndex:
     def __exit__(self, *error: object) -> None:
         self._close.close()
 
-    def add(self, texts: Sequence[str], numbers: Ints) -> None:
-        """Write the shingles and band keys of a batch of normalized texts, each number once.
+    @property
+    def signature_function(self) -> Callable[[NumberedTexts], SignedTexts]:
+        """Return the function that computes what `add_signed` writes; it can run in any process."""
+        return partial(sign_texts, rows=self._rows, minhash_permutations=self._permutations)
 
-        Texts of one or two words have no shingles and stay alone: two short texts that differ mean different things.
-        """
-        sets = shingle_sets(texts)
+    def add(self, texts: Sequence[str], numbers: Ints) -> None:
+        """Sign a batch of normalized texts and add them, each number once."""
+        self.add_signed(self.signature_function(NumberedTexts(texts, numbers)))
+
+    def add_signed(self, signed: SignedTexts) -> None:
+        """Write the shingles and band keys of a batch."""
+        sets, numbers = signed.sets, signed.numbers
         self._starts_U[numbers] = sets.starts + self._written
         self._sizes_U[numbers] = sets.sizes
         self._written += len(sets.values)
         shingles, *bands = self._files
         shingles.write(sets.values.data)
         shingled = np.flatnonzero(sets.sizes)
-        keys_UB = band_keys(sets, rows=self._rows, minhash_permutations=self._permutations)[shingled]
         records = np.empty(len(shingled), dtype=RECORD)
         records["text"] = numbers[shingled]
         for band, file in enumerate(bands):
-            records["key"] = keys_UB[:, band]
+            records["key"] = signed.keys_UB[shingled, band]
             file.write(records.data)
 
     def leaders(self) -> NDArray[np.int32]:

@@ -15,7 +15,7 @@ from atnet.data.raw_bytes import GZIP_MAGIC, no_rows_error
 from atnet.data.reader import BATCH_BYTES, READERS, SourceFile, detect_format
 from atnet.data.source_warnings import SourceWarnings
 
-COMPRESSION = 8
+COMPRESSION = 5
 """A compressed file is taken to be at most this many times smaller than its contents."""
 
 
@@ -89,6 +89,8 @@ class _SpillWriter:
         self._start()
         with pa.OSFile(str(self._path), "wb") as file, pa.ipc.new_file(file, self._schema) as writer:
             for batch in batches:
+                if batch.num_rows == 0:
+                    continue
                 writer.write_batch(batch)
                 self.warnings.add(batch.to_pandas())
                 self.rows += batch.num_rows

@@ -22,10 +22,11 @@ class RepeatedIds:
 
     def of(self, index: pd.Index) -> pd.Series:
         """Count, for the rows of a batch, the earlier rows of the table with the same id."""
-        counts = pd.Series(0, index=index)
-        inside = slice(*np.searchsorted(self.rows, [index[0], index[-1] + 1])) if len(index) else slice(0)
-        counts.loc[self.rows[inside]] = self.earlier[inside]
-        return counts
+        counts = np.zeros(len(index), np.int64)
+        if len(index):
+            inside = slice(*np.searchsorted(self.rows, [index[0], index[-1] + 1]))
+            counts[index.get_indexer(pd.Index(self.rows[inside]))] = self.earlier[inside]
+        return pd.Series(counts, index=index)
 
 
 def find_repeated_ids(ids: IdBatches) -> RepeatedIds:

@@ -35,13 +35,13 @@ class ShingleSets:
 
     values: NDArray[np.uint32]
     """Those of all texts, concatenated; ascending within a text."""
-    sizes: Ints
+    sizes: NDArray[np.signedinteger]
     """(U,) shingles per text."""
     starts: Ints
     """(U,) position of each text's first shingle in `values`."""
 
     @classmethod
-    def build(cls, values: NDArray[np.uint32], sizes: Ints) -> "ShingleSets":
+    def build(cls, values: NDArray[np.uint32], sizes: NDArray[np.signedinteger]) -> "ShingleSets":
         """Compute the starts from the sizes."""
         return cls(values=values, sizes=sizes, starts=sizes.cumsum() - sizes)
 

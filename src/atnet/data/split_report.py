@@ -42,7 +42,8 @@ class AssignedRows:
 
     def in_split(self, name: SplitName) -> NDArray[np.bool_]:
         """Mark the rows of a split, without excluded ones."""
-        return (self.split_N == SPLITS.index(name)) & ~self.excluded_N
+        marked: NDArray[np.bool_] = (self.split_N == SPLITS.index(name)) & ~self.excluded_N
+        return marked
 
 
 def split_report(assigned: AssignedRows, source: TableSource) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Letters in array names: N rows, U distinct texts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from atnet.batch_engine import BatchMapper
 from atnet.config import SPLITS, SplitConfig
-from atnet.data.near_duplicates import NearDuplicateIndex
+from atnet.data.near_duplicates import NearDuplicateIndex, NumberedTexts
 from atnet.errors import DataContractError
 from atnet.schema import HARD_LABEL, ID, LABEL, SPLIT, TEXT, normalize_text, text_hash
 from atnet.table_batches import TableSource
@@ -50,26 +51,37 @@ class SplitRows:
         return marked
 
 
-def collect_rows(source: TableSource) -> SplitRows:
+@dataclass(frozen=True, slots=True)
+class _BatchColumns:
+    """What one batch adds to the columns of `SplitRows`."""
+
+    hashes: NDArray[np.uint64]
+    labels: list[str]
+    label_positions: NDArray[np.int64]
+    hard: NDArray[np.bool_]
+    official: NDArray[np.int8] | None
+    invalid_rows: int
+    first_invalid: str
+
+
+def collect_rows(source: TableSource, mapper: BatchMapper = map) -> SplitRows:
     """Read the columns.
 
     Raises:
         DataContractError: if a row has no valid official split, or none is in train.
     """
     columns = [ID, TEXT, LABEL, *(name for name in (SPLIT, HARD_LABEL) if name in source.columns)]
-    hashes, label_codes, official, hard = [], [], [], []
     codes: dict[str, int] = {}
-    invalid = _InvalidSplits()
-    for batch in source.batches(columns):
-        hashes.append(np.array([int(text_hash(text), 16) for text in batch[TEXT]], dtype=np.uint64))
-        positions, names = pd.factorize(batch[LABEL])
-        coded = np.array([codes.setdefault(str(name), len(codes)) for name in names], dtype=np.int32)
-        label_codes.append(coded[positions])
-        hard.append(batch[HARD_LABEL].to_numpy(bool) if HARD_LABEL in batch else np.ones(len(batch), dtype=bool))
-        if SPLIT in batch:
-            official.append(pd.Index(SPLITS).get_indexer(pd.Index(batch[SPLIT])).astype(np.int8))
-            invalid.add(batch, official[-1])
-    invalid.require_none()
+    hashes, label_codes, official, hard, invalid = [], [], [], [], []
+    for part in mapper(_batch_columns, source.batches(columns)):
+        coded = np.array([codes.setdefault(name, len(codes)) for name in part.labels], dtype=np.int32)
+        hashes.append(part.hashes)
+        label_codes.append(coded[part.label_positions])
+        hard.append(part.hard)
+        if part.official is not None:
+            official.append(part.official)
+        invalid.append((part.invalid_rows, part.first_invalid))
+    _require_valid(invalid)
     names_U, first_U, text_N = np.unique(np.concatenate(hashes), return_index=True, return_inverse=True)
     official_N = np.concatenate(official) if official else None
     if official_N is not None and not (official_N == SPLITS.index("train")).any():
@@ -87,8 +99,44 @@ def collect_rows(source: TableSource) -> SplitRows:
     )
 
 
+def _batch_columns(batch: pd.DataFrame) -> _BatchColumns:
+    positions, names = pd.factorize(batch[LABEL])
+    official, invalid, first = None, 0, ""
+    if SPLIT in batch:
+        official = pd.Index(SPLITS).get_indexer(pd.Index(batch[SPLIT])).astype(np.int8)
+        rows = np.flatnonzero(official == NO_OFFICIAL_SPLIT)
+        invalid = len(rows)
+        if invalid:
+            value = batch[SPLIT].iloc[rows[0]]
+            first = f"id {batch[ID].iloc[rows[0]]} with {None if pd.isna(value) else value!r}"
+    return _BatchColumns(
+        hashes=np.array([int(text_hash(text), 16) for text in batch[TEXT]], dtype=np.uint64),
+        labels=[str(name) for name in names],
+        label_positions=positions,
+        hard=batch[HARD_LABEL].to_numpy(bool) if HARD_LABEL in batch else np.ones(len(batch), dtype=bool),
+        official=official,
+        invalid_rows=invalid,
+        first_invalid=first,
+    )
+
+
+def _require_valid(invalid: Sequence[tuple[int, str]]) -> None:
+    rows = sum(count for count, _ in invalid)
+    if rows:
+        first = next(described for count, described in invalid if count)
+        raise DataContractError(
+            f"{rows} rows have no valid split in the split column, first: {first}. Set each row to one "
+            f"of {', '.join(SPLITS)}, or set data.columns.split to null."
+        )
+
+
 def group_texts(
-    source: TableSource, rows: SplitRows, among_U: NDArray[np.bool_], config: SplitConfig, folder: Path
+    source: TableSource,
+    rows: SplitRows,
+    among_U: NDArray[np.bool_],
+    config: SplitConfig,
+    folder: Path,
+    mapper: BatchMapper = map,
 ) -> NDArray[np.int32]:
     """Return the lowest text in the group of each distinct text, (U,).
 
@@ -107,46 +155,31 @@ def group_texts(
         similarity=config.near_duplicate_similarity,
         minhash_permutations=config.minhash_permutations,
     )
+    with index:
+        for signed in mapper(index.signature_function, _first_texts(source, rows, among_U)):
+            index.add_signed(signed)
+        return index.leaders()
+
+
+def _first_texts(source: TableSource, rows: SplitRows, among_U: NDArray[np.bool_]) -> Iterator[NumberedTexts]:
+    """Yield each distinct text among the marked ones once, normalized."""
     is_first_N = np.zeros(len(rows), dtype=bool)
     is_first_N[rows.first_U[among_U]] = True
     start = 0
-    with index:
-        for batch in source.batches([TEXT]):
-            first = np.flatnonzero(is_first_N[start : start + len(batch)])
-            texts = [normalize_text(text) for text in batch[TEXT].iloc[first]]
-            index.add(texts, rows.text_N[first + start].astype(np.int64))
-            start += len(batch)
-        return index.leaders()
+    for batch in source.batches([TEXT]):
+        first = np.flatnonzero(is_first_N[start : start + len(batch)])
+        texts = [normalize_text(text) for text in batch[TEXT].iloc[first]]
+        yield NumberedTexts(texts, rows.text_N[first + start].astype(np.int64))
+        start += len(batch)
 
 
 def ids_of(source: TableSource, rows: Sequence[int]) -> dict[int, str]:
     """Return the ids of a few rows."""
-    wanted, found, start = np.unique(np.array(rows, dtype=np.int64)), {}, 0
+    wanted, start = np.unique(np.array(rows, dtype=np.int64)), 0
+    found: dict[int, str] = {}
     if len(wanted):
         for batch in source.batches([ID]):
             inside = wanted[(wanted >= start) & (wanted < start + len(batch))]
             found |= dict(zip(inside.tolist(), map(str, batch[ID].iloc[inside - start]), strict=True))
             start += len(batch)
     return found
-
-
-class _InvalidSplits:
-    """Counts rows whose official split is not one of SPLITS, and keeps the first."""
-
-    def __init__(self) -> None:
-        self._rows, self._first = 0, ""
-
-    def add(self, batch: pd.DataFrame, official: NDArray[np.int8]) -> None:
-        invalid = np.flatnonzero(official == NO_OFFICIAL_SPLIT)
-        if len(invalid) and self._rows == 0:
-            row = batch.iloc[invalid[0]]
-            value = None if pd.isna(row[SPLIT]) else row[SPLIT]
-            self._first = f"id {row[ID]} with {value!r}"
-        self._rows += len(invalid)
-
-    def require_none(self) -> None:
-        if self._rows:
-            raise DataContractError(
-                f"{self._rows} rows have no valid split in the split column, first: {self._first}. Set each row to one "
-                f"of {', '.join(SPLITS)}, or set data.columns.split to null."
-            )

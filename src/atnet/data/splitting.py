@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from atnet.batch_engine import BatchMapper
 from atnet.config import SPLITS, SplitConfig, SplitName
 from atnet.data.near_duplicates import spilled_bytes
 from atnet.data.split_report import MAX_EXAMPLES, AssignedRows, hash_name, split_report
@@ -73,7 +74,7 @@ class SplitPlan:
         return {name: frame[(split == position) & used] for position, name in enumerate(SPLITS)}
 
 
-def plan_split(source: TableSource, config: SplitConfig, folder: Path) -> SplitPlan:
+def plan_split(source: TableSource, config: SplitConfig, folder: Path, mapper: BatchMapper = map) -> SplitPlan:
     """Assign a group, a text hash and a split to every row.
 
     Rows with an official split keep it; official splits that are missing are taken from train, by group.
@@ -82,16 +83,17 @@ def plan_split(source: TableSource, config: SplitConfig, folder: Path) -> SplitP
         source: the validated table.
         config: shares, and what a near duplicate is.
         folder: an empty folder for signatures.
+        mapper: calls the functions of single batches.
 
     Raises:
         DataContractError: if there are no rows, or the official split cannot be used.
     """
-    rows = collect_rows(source)
+    rows = collect_rows(source, mapper)
     if len(rows) == 0:
         raise DataContractError("The validated table has no rows. See quarantine.parquet of the validate stage.")
     group_U = np.arange(len(rows.names_U), dtype=np.int32)
     if config.near_duplicates:
-        group_U = group_texts(source, rows, rows.hard_U, config, folder)
+        group_U = group_texts(source, rows, rows.hard_U, config, folder, mapper)
     official_N = np.full(len(rows), TRAIN, dtype=np.int8) if rows.official_N is None else rows.official_N
     official_N = np.where(rows.hard_N, official_N, np.int8(NO_OFFICIAL_SPLIT))
     group_N = group_U[rows.text_N]

@@ -7,10 +7,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from atnet.config import EngineConfig
 from atnet.diagnosis.finding import Finding
 from atnet.environment import environment_notes
+from atnet.errors import ConfigurationError
 from atnet.file_system import file_system_message, is_file_system_error
 from atnet.files import STATE
+from atnet.spark_engine import require_spark
 
 TESTED_PYTHON = (3, 11)
 PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "mlflow", "dvc", "prefect", "great-expectations", "onnxruntime")
@@ -53,6 +56,17 @@ def check_environment(root: Path) -> Finding:
     if notes:
         return Finding("settings", "note", "; ".join(notes))
     return Finding("settings", "ok", "no variable of another project or tool is set")
+
+
+def check_engine(config: EngineConfig) -> Finding:
+    """Check that what the engine needs is installed."""
+    if config.kind == "local":
+        return Finding("engine", "ok", "local")
+    try:
+        require_spark()
+    except ConfigurationError as error:
+        return Finding("engine", "fault", str(error))
+    return Finding("engine", "ok", f"Spark at {config.master or 'the master of its own configuration'}")
 
 
 def _version(package: str) -> str | None:

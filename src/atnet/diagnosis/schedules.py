@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from atnet.diagnosis.finding import Finding
 from atnet.errors import StoreError
-from atnet.schedules.flow_runs import Deployment, read_deployments, read_due_runs
+from atnet.schedules.flow_runs import Deployment, read_active_runs, read_deployments, read_due_runs
 from atnet.schedules.prefect_api import PrefectApi, shown_address
 from atnet.schedules.sweep import Sweep
 
@@ -18,7 +18,9 @@ def check_prefect(api: PrefectApi, now: datetime) -> Iterator[Finding]:
     try:
         deployments = read_deployments(api)
         pools = api.filter("work_pools", {})
-        late = read_due_runs(api, deployments, now - LATE)
+        busy = {run.deployment_id for run in read_active_runs(api, deployments)}
+        # A run that waits for another one of its deployment is picked up when that has ended.
+        late = [run for run in read_due_runs(api, deployments, now - LATE) if run.deployment_id not in busy]
     except StoreError:
         message = f"no server at {shown_address(api)}; schedules run only while `make up` or `make schedule` runs"
         yield Finding("Prefect", "note", message)

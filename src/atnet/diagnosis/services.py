@@ -8,8 +8,9 @@ from pathlib import Path
 from atnet.config import TrackingConfig
 from atnet.diagnosis.finding import Finding
 from atnet.errors import StoreError
+from atnet.tracking.artifact_check import check_artifacts_writable
 from atnet.tracking.orphaned_runs import orphaned_runs
-from atnet.tracking.store import open_store, store_faults
+from atnet.tracking.store import TrackingStore, open_store, store_faults
 from atnet.tracking.store_errors import readable
 
 TIMEOUT_SECONDS = 5
@@ -26,10 +27,19 @@ def check_store(root: Path, tracking: TrackingConfig) -> Iterator[Finding]:
         yield Finding("MLflow", "fault", str(error))
         return
     yield Finding("MLflow", "ok", f"{readable(store.uri)} answers")
+    yield _artifacts(store)
     if orphaned:
         names = ", ".join(run.info.run_name for run in orphaned)
         message = f"left open by killed commands: {names}. The next training or `atnet publish` closes them."
         yield Finding("runs", "note", message)
+
+
+def _artifacts(store: TrackingStore) -> Finding:
+    try:
+        location = check_artifacts_writable(store)
+    except StoreError as error:
+        return Finding("artifacts", "fault", f"{error} No model can be published until it can.")
+    return Finding("artifacts", "ok", f"{location} can be written")
 
 
 def check_mlflow_server(address: str) -> Finding:

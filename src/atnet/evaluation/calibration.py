@@ -26,6 +26,11 @@ class Reliability:
         return float((self.rows * abs(self.confidence - self.accuracy)).sum() / max(1, self.rows.sum()))
 
     @property
+    def mean_confidence(self) -> float:
+        """Mean confidence of all rows."""
+        return float((self.rows * self.confidence).sum() / max(1, self.rows.sum()))
+
+    @property
     def bin_centers(self) -> Floats:
         """Center of each bin, shape (K,)."""
         return np.asarray((np.arange(len(self.rows)) + 0.5) / len(self.rows))

@@ -4,7 +4,7 @@ Letters in array names: N rows, C classes, B resamples.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -177,11 +177,22 @@ def _slice_scores(
     config: EvaluateConfig,
     rng: np.random.Generator,
 ) -> tuple[SliceScore, ...]:
-    classes = len(predictions.labels)
-    return tuple(
-        score_slice(part, predictions.actual, predictions.predicted, reference_N, classes, config=config, rng=rng)
+    classes, actual_N = len(predictions.labels), predictions.actual
+    scores = (
+        score_slice(part, actual_N, predictions.predicted, reference_N, classes, config=config, rng=rng)
         for part in parts
     )
+    return tuple(
+        slice_score
+        if slice_score.accuracy is None
+        else replace(slice_score, calibration=_slice_reliability(part, predictions, config))
+        for part, slice_score in zip(parts, scores, strict=True)
+    )
+
+
+def _slice_reliability(part: Slice, predictions: SplitPredictions, config: EvaluateConfig) -> Reliability:
+    actual, probabilities = predictions.actual[part.rows_N], predictions.probabilities[part.rows_N]
+    return reliability(actual, probabilities, config.calibration_bins)
 
 
 def _soft_scores(

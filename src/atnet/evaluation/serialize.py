@@ -179,6 +179,13 @@ def _selective(scores: SelectiveScores) -> dict[str, Any]:
 
 def _slice(slice_score: SliceScore) -> Mapping[str, Any]:
     metrics = {"accuracy": slice_score.accuracy, "macro_f1": slice_score.macro_f1, "lead": slice_score.lead}
-    return {"rows": slice_score.rows} | {
-        name: _interval(interval) for name, interval in metrics.items() if interval is not None
+    values = {name: _interval(interval) for name, interval in metrics.items() if interval is not None}
+    calibration = slice_score.calibration
+    if calibration is None:
+        return {"rows": slice_score.rows, **values}
+    return {
+        "rows": slice_score.rows,
+        **values,
+        "confidence": _number(calibration.mean_confidence),
+        "calibration_error": _number(calibration.expected_error),
     }

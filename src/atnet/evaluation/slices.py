@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from atnet.config import EvaluateConfig
 from atnet.evaluation.bootstrap import Interval, compare, score
+from atnet.evaluation.calibration import Reliability
 from atnet.evaluation.metrics import Floats, Ints
 from atnet.schema import BUILT_IN_SLICES
 
@@ -45,6 +46,8 @@ class SliceScore:
     macro_f1: Interval | None
     lead: Interval | None
     """Accuracy of the model minus accuracy of the reference on the same rows."""
+    calibration: Reliability | None = None
+    """Confidence and accuracy of the rows."""
 
 
 def column_slices(table: pd.DataFrame, column: str) -> list[Slice]:

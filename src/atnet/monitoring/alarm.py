@@ -32,9 +32,8 @@ class StatisticResult:
     min_effect: float
     """Smallest effect that counts as drift."""
     p_value: float
-    adjusted_p: float
-    """Adjusted for the number of statistics."""
     significant: bool
+    """Whether the test of all statistics together is significant, and this one by itself."""
 
     @property
     def is_large(self) -> bool:
@@ -102,15 +101,17 @@ def is_alarm(drifted: Sequence[bool], persistence: PersistenceConfig) -> bool:
 def statistic_results(
     effect_sizes: Mapping[str, float], p: PValues, min_effects: MinEffectsConfig, level: float
 ) -> list[StatisticResult]:
-    """Compare each statistic's adjusted p-value with the level and its effect with the smallest that counts."""
+    """Compare the p-values with the level and each effect with the smallest that counts.
+
+    The test of all statistics together keeps the level; only if it is significant are they looked at one by one.
+    """
     return [
         StatisticResult(
             statistic=name,
             effect=effect_sizes[name],
             min_effect=getattr(min_effects, name),
             p_value=p.each[name],
-            adjusted_p=p.adjusted[name],
-            significant=p.adjusted[name] <= level,
+            significant=p.overall <= level and p.each[name] <= level,
         )
         for name in p.each
     ]

@@ -151,7 +151,7 @@ def make_record(
         p_value=comparison.p_value if comparison else None,
         effects={result.statistic: result.effect for result in results},
         min_effects={result.statistic: result.min_effect for result in results},
-        adjusted_p_values={result.statistic: result.adjusted_p for result in results},
+        p_values={result.statistic: result.p_value for result in results},
         estimates={} if measured.impact is None else asdict(measured.impact.whole),
         rows_by_day=inputs.window.rows_by_day,
         new_labeled_rows=new_labeled_rows,

@@ -49,10 +49,10 @@ class PValues:
 
     each: Mapping[str, float]
     """Each statistic by itself."""
-    adjusted: Mapping[str, float]
-    """Adjusted for the number of statistics (Westfall & Young 1993, single step, min-p)."""
+    combined: float
+    """Of Fisher's combination of all statistics, which finds a difference that is moderate in several of them."""
     overall: float
-    """Of the smallest p-value: the probability of such a result in any statistic if nothing has changed."""
+    """Of the smallest of these p-values: the probability of such a smallest one if nothing has changed."""
 
 
 def compared_rows(distinct: int, reference_rows: int, config: MonitorConfig) -> int:
@@ -84,7 +84,7 @@ def draw_null(
 
 
 def p_values(observed: Mapping[str, float], null: NullDistribution) -> PValues:
-    """Compare a window's statistics with those of the drawn windows.
+    """Compare a window's statistics with those of the drawn windows (min-p; Westfall & Young 1993).
 
     The window counts as one more draw: no p-value is 0, and the level of the overall one is exact if the window and
     the draws are exchangeable.
@@ -95,11 +95,12 @@ def p_values(observed: Mapping[str, float], null: NullDistribution) -> PValues:
     all_BS = np.vstack([null.values, [observed[name] for name in null.names]])
     draws = len(all_BS)
     p_BS = np.column_stack([_at_least(column) for column in all_BS.T]) / draws
-    smallest_B = p_BS.min(axis=1)
-    adjusted = [float((smallest_B <= p).mean()) for p in p_BS[-1]]
+    # The statistics are correlated, so the combination gets its p-value from the draws, not from its distribution.
+    combined_B = _at_least(-np.log(p_BS).sum(axis=1)) / draws
+    smallest_B = np.minimum(p_BS.min(axis=1), combined_B)
     return PValues(
         each=dict(zip(null.names, p_BS[-1].tolist(), strict=True)),
-        adjusted=dict(zip(null.names, adjusted, strict=True)),
+        combined=float(combined_B[-1]),
         overall=float((smallest_B <= smallest_B[-1]).mean()),
     )
 

@@ -160,7 +160,8 @@ def check_resolution(level: float, *, statistics: int, samples: int) -> None:
     Raises:
         ConfigurationError: with the number of drawn windows that is needed.
     """
-    needed = int(np.ceil(statistics / level))
+    # One more for the combination of all statistics.
+    needed = int(np.ceil((statistics + 1) / level))
     if samples < needed:
         raise ConfigurationError(
             f"monitor.null_samples ({samples:,}) is too small for a significance level of {level:.4f}, which "

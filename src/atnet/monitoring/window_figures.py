@@ -92,7 +92,8 @@ def _draw_statistic(axes: Any, name: str, windows: Sequence[WindowRecord]) -> No
     counted = np.array(
         [
             record.level is not None
-            and record.adjusted_p_values[name] <= record.level
+            and record.p_value is not None
+            and max(record.p_value, record.p_values[name]) <= record.level
             and record.effects[name] >= record.min_effects[name]
             for record in shown
         ]

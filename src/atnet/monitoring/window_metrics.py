@@ -38,7 +38,7 @@ def window_metrics(step: int, record: WindowRecord) -> WindowMetrics:
         "state/alarm": record.state == "alarm",
         "state/drift": record.drifted,
         **{f"effect/{name}": value for name, value in record.effects.items()},
-        **{f"adjusted_p/{name}": value for name, value in record.adjusted_p_values.items()},
+        **{f"p_value/{name}": value for name, value in record.p_values.items()},
     }
     if record.p_value is not None and record.level is not None:
         metrics |= {"drift/p_value": record.p_value, "drift/level": record.level}

@@ -50,7 +50,8 @@ class WindowRecord:
     """Of all statistics together."""
     effects: Mapping[str, float] = field(default_factory=dict)
     min_effects: Mapping[str, float] = field(default_factory=dict)
-    adjusted_p_values: Mapping[str, float] = field(default_factory=dict)
+    p_values: Mapping[str, float] = field(default_factory=dict)
+    """Of each statistic by itself."""
     estimates: Mapping[str, Any] = field(default_factory=dict)
     """Accuracy and label shares, estimated or measured."""
     rows_by_day: Mapping[str, int] = field(default_factory=dict)

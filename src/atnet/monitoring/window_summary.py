@@ -60,7 +60,7 @@ def statistic_line(result: StatisticResult) -> str:
     mark = "drift" if result.drifted else "small" if result.significant else "-"
     return (
         f"{TITLES[result.statistic]:<23} {result.effect:6.3f}  counts from {result.min_effect:<5g}  "
-        f"adjusted p {result.adjusted_p:.3f}  {mark}"
+        f"p {result.p_value:.3f}  {mark}"
     )
 
 

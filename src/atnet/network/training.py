@@ -50,7 +50,7 @@ class Trainer:
             DataContractError: if a split is empty or train has fewer than two labels.
         """
         check_splits(data.train, data.validation)
-        self.config, self.data = config, data
+        self.config, self.data = resolve_embedding(config, is_pretrained=data.is_pretrained), data
         targets, self.row_weights = self._targets(data.train)
         self.targets = targets.values
         self._validation_targets = self._targets(data.validation)
@@ -184,6 +184,13 @@ class Trainer:
     def _variables(self) -> list[keras.Variable]:
         # Not model.weights: only model.variables contains the state of dropout's random numbers.
         return list(self.model.variables)
+
+
+def resolve_embedding(config: TrainConfig, *, is_pretrained: bool) -> TrainConfig:
+    """Replace `embedding: auto`: pretrained vectors stay as they are, those of the training split are fine-tuned."""
+    if config.embedding != "auto":
+        return config
+    return config.model_copy(update={"embedding": "static" if is_pretrained else "fine_tuned"})
 
 
 def _values(variables: list[keras.Variable]) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from atnet.config import TrainConfig
 from atnet.config.yaml_text import parse_yaml
-from atnet.files import DVC_FILE, LABELS, TOKENIZER, WORD_VECTORS, encoded_split
+from atnet.files import DVC_FILE, LABELS, PRETRAINED_VECTORS, TOKENIZER, WORD_VECTORS, encoded_split
 from atnet.storage import read_array, read_json, reading
 from atnet.text.encoded_split import EncodedSplit
 from atnet.wide.branch import FitCallback, WideBranch, fit_wide_branch, ignore_fit
@@ -24,7 +24,14 @@ WIDE_SETTINGS = (
     "class_weights",
 )
 """The parameters of section train on which the wide branch depends."""
-INPUT_FILES = (TOKENIZER, LABELS, encoded_split("train"), encoded_split("validation"), WORD_VECTORS)
+INPUT_FILES = (
+    TOKENIZER,
+    LABELS,
+    PRETRAINED_VECTORS,
+    encoded_split("train"),
+    encoded_split("validation"),
+    WORD_VECTORS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class TrainingData:
     tokens as the unknown word. None: an embedding of all tokens, randomly initialized."""
     wide: WideBranch | None = None
     """The fitted wide branch to combine with the network."""
+    is_pretrained: bool = False
+    """Whether the vectors come from a file of the user's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,8 @@ class TrainingInputs:
     labels: list[str]
     vectors: np.ndarray
     """(V, D) word vectors of the V most frequent tokens."""
+    is_pretrained: bool
+    """Whether the vectors come from a file of the user's."""
     _wide_cache: dict[str, WideBranch | None] = field(default_factory=dict, repr=False)
     """The last fitted wide branch, by its settings: most trials of a search share them."""
 
@@ -73,6 +84,7 @@ class TrainingInputs:
             tokenizer=tokenizer,
             labels=read_json(root / LABELS),
             vectors=read_array(root / WORD_VECTORS),
+            is_pretrained=len(read_array(root / PRETRAINED_VECTORS)) > 0,
         )
 
     def training_data(self, config: TrainConfig, on_fit: FitCallback = ignore_fit) -> TrainingData:
@@ -85,6 +97,7 @@ class TrainingInputs:
             pad_to=_max_length(self.tokenizer) if config.attention == "published" else None,
             vectors=self.vectors,
             wide=self._wide_branch(config, on_fit),
+            is_pretrained=self.is_pretrained,
         )
 
     def _wide_branch(self, config: TrainConfig, on_fit: FitCallback) -> WideBranch | None:

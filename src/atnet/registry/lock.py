@@ -22,10 +22,12 @@ from atnet.tracking.store_errors import SQLITE, readable
 
 LOCK_TAG = "release.lock"
 WAIT_SECONDS = 20.0
-STALE = timedelta(seconds=60)
-"""An older lock was left by a process that was killed: no command holds it for so long."""
-SETTLE_SECONDS = 0.5
-"""Longer than the time between reading the tag and writing it, in any process that read it as free."""
+HOLD_SECONDS = 60.0
+"""No command holds the lock for so long."""
+STALE = timedelta(seconds=3 * HOLD_SECONDS)
+"""An older lock was left by a process that was killed."""
+WRITE_SECONDS, SETTLE_SECONDS = 0.4, 0.5
+"""Who took no longer from reading the tag as free to writing it is noticed by one who waits for SETTLE_SECONDS."""
 
 
 @contextlib.contextmanager
@@ -67,11 +69,13 @@ def _acquire(registry: Registry, wait_seconds: float) -> str:
     """Acquire the lock that is a tag: MLflow has no compare-and-set, so write, wait, and read who won."""
     end = time.monotonic() + wait_seconds
     while True:
+        began = time.monotonic()
         holder = model_tags(registry).get(LOCK_TAG)
         if holder is None or _is_stale(holder):
             token = _new_token()
             set_model_tag(registry, LOCK_TAG, token)
-            time.sleep(SETTLE_SECONDS)
+            # A slow write may have replaced the token of a process that had made sure of its lock: let it finish.
+            time.sleep(SETTLE_SECONDS if time.monotonic() - began < WRITE_SECONDS else HOLD_SECONDS)
             holder = model_tags(registry).get(LOCK_TAG)
             if holder == token:
                 return token
@@ -85,7 +89,10 @@ def _acquire(registry: Registry, wait_seconds: float) -> str:
 
 
 def this_user() -> str:
-    """Return who runs this process, as user@machine."""
+    """Return who runs this process, as user@machine; the user of MLflow's server, if it asks for one."""
+    account = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if account:
+        return f"{account}@{socket.gethostname()}"
     # The user of a container may have no name.
     try:
         name = getpass.getuser()

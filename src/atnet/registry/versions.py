@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ STATE_TAG = "release.state"
 LINK_TAG = "mlflow.modelVersions"
 """MLflow's page of a logged model links to its version through this tag."""
 REDACTED = "REDACTED-RUN-ID"
+DUPLICATE_ROW = re.compile(r"UNIQUE constraint failed|UniqueViolation|duplicate key")
+"""How SQLite and PostgreSQL report that a row was inserted twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +261,13 @@ def model_tags(registry: Registry) -> dict[str, str]:
 def set_model_tag(registry: Registry, name: str, value: str | None) -> None:
     """Write a tag of the registered model; None removes it."""
     if value is not None:
-        registry.store.client.set_registered_model_tag(registry.model, name, value)
+        try:
+            registry.store.client.set_registered_model_tag(registry.model, name, value)
+        except MlflowException as error:
+            # Another process has written the first value of this tag at the same time; now there is one to replace.
+            if not DUPLICATE_ROW.search(str(error)):
+                raise
+            registry.store.client.set_registered_model_tag(registry.model, name, value)
     elif name in model_tags(registry):
         registry.store.client.delete_registered_model_tag(registry.model, name)
 

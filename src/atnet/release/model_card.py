@@ -70,12 +70,12 @@ class CardValues:
     def vectors(self) -> Mapping[str, str] | None:
         """File, source and license of the pretrained word vectors; None without them."""
         tags, params = self.contents.tags, self.contents.params
-        if "vectors.source" not in tags:
+        if "pretrained.source" not in tags:
             return None
         return {
             "file": params["vectors.pretrained"],
-            "source": tags["vectors.source"],
-            "license": tags["vectors.license"],
+            "source": tags["pretrained.source"],
+            "license": tags["pretrained.license"],
         }
 
     @property

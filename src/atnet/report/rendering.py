@@ -1,17 +1,26 @@
 """The templates of reports, model cards and analyses, and how they write numbers."""
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 
 import jinja2
+import markupsafe
 
 from atnet.formatting import count, fixed, interval, p_value, percent, points, signed, with_interval
 from atnet.report.sentences import display_name
+
+CODE_SPAN = re.compile(r"`([^`]+)`")
 
 
 def _with_minus(form: Callable[[float], str]) -> Callable[[float], str]:
     """Write a real minus sign in place of the hyphen, which is hard to see in a page."""
     return lambda value: form(value).replace("-", "−")
+
+
+def code_spans(text: str) -> markupsafe.Markup:
+    """Return text as HTML in which `commands` between backticks are code; everything else is escaped."""
+    return markupsafe.Markup(CODE_SPAN.sub(r"<code>\1</code>", str(markupsafe.escape(text))))
 
 
 FORMATS = {"percent": percent, "fixed": fixed, "points": _with_minus(points), "signed": _with_minus(signed)}
@@ -20,6 +29,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "count": count,
     "p_value": p_value,
     "display_name": display_name,
+    "code_spans": code_spans,
     # {{ value | number("percent") }}: the format as an argument.
     "number": lambda value, form: FORMATS[form](value),
     # {{ score | interval("percent") }} writes '81.5% to 84.9%'.

@@ -9,6 +9,8 @@ from atnet.schedules.prefect_api import PrefectApi
 
 ACTIVE = ("PENDING", "RUNNING", "CANCELLING")
 """States in which a run holds the slot of its deployment."""
+FLOW_FOLDER = "pipelines/"
+"""Where the flows of this project are; another program's deployments may be on the same server."""
 LIMIT_NAME = "deployment:"
 """Prefect names the limit of a deployment `deployment:ID`."""
 
@@ -23,6 +25,13 @@ class Deployment:
     """Whether a process has asked for its runs lately."""
     work_pool: str | None
     paused: bool
+    entrypoint: str
+    """File and name of the flow."""
+
+    @property
+    def is_served_here(self) -> bool:
+        """Whether it is one of this project's, served without a work pool."""
+        return self.work_pool is None and self.entrypoint.startswith(FLOW_FOLDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +131,14 @@ def _runs(api: PrefectApi, deployments: dict[str, Deployment], body: dict[str, A
 
 
 def _deployment(row: dict[str, Any]) -> Deployment:
-    return Deployment(row["id"], row["name"], row.get("status") == "READY", row.get("work_pool_name"), row["paused"])
+    return Deployment(
+        id=row["id"],
+        name=row["name"],
+        ready=row.get("status") == "READY",
+        work_pool=row.get("work_pool_name"),
+        paused=row["paused"],
+        entrypoint=row.get("entrypoint") or "",
+    )
 
 
 def _run(row: dict[str, Any], deployments: dict[str, Deployment]) -> FlowRun:

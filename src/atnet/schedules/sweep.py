@@ -75,8 +75,8 @@ def find_sweep(
         StoreError: if the server does not answer.
     """
     deployments = read_deployments(api)
-    # Deployments of a work pool run elsewhere, and their worker looks after them.
-    own = {key: deployment for key, deployment in deployments.items() if deployment.work_pool is None}
+    # Deployments of a work pool run elsewhere, and their worker looks after them. Those of other programs lock no file.
+    own = {key: deployment for key, deployment in deployments.items() if deployment.is_served_here}
     active = [run for run in read_active_runs(api, own) if not is_run_alive(root, run.id)]
     due = [run for run in read_due_runs(api, own, now) if run.deployment not in keep_missed]
     ends = (*_dead(active, now, max_pending), *_missed(due))
@@ -94,6 +94,11 @@ def find_project_sweep(api: PrefectApi, params: Params, root: Path, now: datetim
     return find_sweep(
         api, root, now, max_pending=timedelta(minutes=params.operate.max_pending_minutes), keep_missed=keep
     )
+
+
+def without_slots(sweep: Sweep) -> Sweep:
+    """Return the part of a sweep that is safe while runs start: a slot may be taken before its run is seen."""
+    return Sweep(sweep.runs, ())
 
 
 def apply_sweep(api: PrefectApi, root: Path, sweep: Sweep) -> None:

@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from atnet.config import DataConfig, ScoreConfig, TrackingConfig, ValidateConfig
+from atnet.config import DataConfig, EngineConfig, ScoreConfig, TrackingConfig, ValidateConfig
 from atnet.data.data_checks import DataCheck, row_checks
 from atnet.files import PARAMS_FILE
 from atnet.storage import load_params
@@ -68,6 +68,7 @@ class ScoringJob:
     checks: tuple[DataCheck, ...]
     """What a text must satisfy to be scored."""
     score: ScoreConfig
+    engine: EngineConfig
     tracking: TrackingConfig
     options: ScoringOptions
 
@@ -125,6 +126,7 @@ def scoring_job(source: str, target: str, options: ScoringOptions, root: Path) -
         data=text_columns(params.data, options),
         checks=text_checks(params.validate_),
         score=params.score,
+        engine=params.engine,
         tracking=params.tracking,
         options=options,
     )

@@ -4,9 +4,10 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +21,6 @@ from atnet.scoring.options import ScoringJob
 from atnet.scoring.partitions import Partition, PartitionInput
 from atnet.scoring.repeated_ids import InputFacts, check_input
 from atnet.scoring.scored_rows import REJECTED
-from atnet.scoring.scoring_pool import ScoringPool
 from atnet.scoring.text_batches import chunked, stream_texts
 
 
@@ -33,6 +33,13 @@ class RowCounts:
     by_reason: Counter[str] = field(default_factory=Counter)
 
 
+class ChunkScorer(Protocol):
+    """Scores chunks: the scoring processes, or Spark."""
+
+    def score(self, chunks: Iterable[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
+        """Score chunks and yield the results in the order of the chunks."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionScorer:
     """Scores the partitions of a run, one after the other."""
@@ -40,7 +47,7 @@ class PartitionScorer:
     job: ScoringJob
     endpoints: Endpoints
     model: ScoringModel
-    pool: ScoringPool
+    pool: ChunkScorer
     code: CodeVersion
     now: datetime
     started: float

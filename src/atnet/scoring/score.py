@@ -1,11 +1,16 @@
 """Score a file, a folder of partitions or a SQL table: find what is pending, fetch the model, score, write."""
 
+import contextlib
 import logging
+import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from atnet.batch_engine import open_engine, shared_root
 from atnet.errors import DataContractError, DataError
 from atnet.files import STATE
 from atnet.schema import TEXT
@@ -14,10 +19,12 @@ from atnet.scoring.fetch_model import fetch_model
 from atnet.scoring.manifest import Manifest, ScoringModel, code_version, pending_reason
 from atnet.scoring.options import ScoringJob
 from atnet.scoring.outcome import FailedPartition, PendingPartition, ScoringOutcome, ScoringPlan
-from atnet.scoring.partition_scorer import PartitionScorer
+from atnet.scoring.partition_scorer import ChunkScorer, PartitionScorer
 from atnet.scoring.partitions import Partition, select_days
 from atnet.scoring.score_worker import WorkerJob
 from atnet.scoring.scoring_pool import scoring_pool
+from atnet.scoring.spark_pool import SparkPool
+from atnet.spill import spill_folder
 from atnet.storage import exclusive_lock
 
 logger = logging.getLogger(__name__)
@@ -96,7 +103,7 @@ def score_pending(job: ScoringJob, plan: ScoringPlan, model: ScoringModel, *, no
     message = f"Another `atnet score` is writing to {target}. Wait until it has ended. (Lock: {{path}})"
     with (
         exclusive_lock(job.root / STATE / endpoints.lock_name, message),
-        scoring_pool(job.score.workers, worker_job(job, model, now)) as pool,
+        _chunk_scorer(job, model, now) as pool,
     ):
         scorer = PartitionScorer(job, endpoints, model, pool, code_version(job.root), now, started)
         for pending in plan.pending:
@@ -109,6 +116,19 @@ def score_pending(job: ScoringJob, plan: ScoringPlan, model: ScoringModel, *, no
                 scored.append(manifest)
                 logger.info(_describe(manifest, pending.reason))
     return ScoringOutcome(plan, scored, failed, time.monotonic() - started, model.sha256)
+
+
+@contextlib.contextmanager
+def _chunk_scorer(job: ScoringJob, model: ScoringModel, now: datetime) -> Iterator[ChunkScorer]:
+    if job.engine.kind == "local":
+        with scoring_pool(job.score.workers, worker_job(job, model, now)) as pool:
+            yield pool
+        return
+    with spill_folder(shared_root(job.engine, job.root), "model") as folder:
+        # Every worker loads the model from here.
+        shipped = replace(model, folder=Path(shutil.copytree(model.folder, folder / "files")).resolve())
+        with open_engine(job.engine, job.root) as mapper:
+            yield SparkPool(worker_job(job, shipped, now), mapper)
 
 
 def worker_job(job: ScoringJob, model: ScoringModel, now: datetime) -> WorkerJob:

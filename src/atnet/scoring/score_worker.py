@@ -48,6 +48,11 @@ class WorkerJob:
         """Return it as a command's argument."""
         return json.dumps(asdict(self))
 
+    @classmethod
+    def from_json(cls, text: str) -> "WorkerJob":
+        """Read a command's argument."""
+        return cls(**json.loads(text))
+
 
 class Scorer:
     """Scores chunks of texts with one version."""
@@ -135,7 +140,7 @@ class BlockPandas(importlib.abc.MetaPathFinder):
 def main() -> None:
     """Score chunks until the parent closes the input."""
     sys.meta_path.insert(0, BlockPandas())
-    job = WorkerJob(**json.loads(sys.argv[1]))
+    job = WorkerJob.from_json(sys.argv[1])
     # Standard output is for batches only: what libraries print goes to standard error.
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from atnet.batch_engine import open_engine
 from atnet.config import SPLITS, Params
 from atnet.data.splitting import SplitPlan, check_splits, needed_disk, plan_split, summarize
 from atnet.files import SPLIT_REPORT, VALIDATED_TABLE
@@ -25,8 +26,8 @@ def split(params: Params, root: Path) -> str:
     needed = needed_disk(shape.rows, shape.bytes, params.split, has_teacher=HARD_LABEL in shape.columns)
     require_free_disk(root, needed, f"stage split of {shape.rows:,} rows")
     source = TableSource.at(path)
-    with spill_folder(root, "split") as folder:
-        plan = plan_split(source, params.split, folder)
+    with spill_folder(root, "split") as folder, open_engine(params.engine, root) as mapper:
+        plan = plan_split(source, params.split, folder, mapper)
     write_json(root / SPLIT_REPORT, plan.report)
     check_splits(plan.report)
     _write_tables(plan, source, root)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from atnet.batch_engine import open_engine
 from atnet.config import SPLITS, Params
 from atnet.files import (
     LABELS,
@@ -30,9 +31,9 @@ def tokenize(params: Params, root: Path) -> str:
     require_free_disk(root, needed_disk(rows, size), f"stage tokenize of {rows:,} rows")
     path = optional_file(params.vectors.pretrained)
     pretrained = None if path is None else Pretrained(open_vectors(root / path), params.vectors)
-    with spill_folder(root, "tokenize") as folder:
+    with spill_folder(root, "tokenize") as folder, open_engine(params.engine, root) as mapper:
         sources = {name: TableSource.at(split) for name, split in paths.items()}
-        tokenized = tokenize_batches(sources, params.tokenize, folder, pretrained)
+        tokenized = tokenize_batches(sources, params.tokenize, folder, pretrained, mapper)
         write_array(root / PRETRAINED_VECTORS, tokenized.pretrained_VD)
         write_text(root / TOKENIZER, tokenized.tokenizer.to_str(pretty=True) + "\n")
         write_json(root / LABELS, tokenized.labels)

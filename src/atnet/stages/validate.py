@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from atnet.batch_engine import open_engine
 from atnet.config import Params
 from atnet.data.checked_rows import CheckedRows
 from atnet.data.expectations import ExpectationRunner
@@ -13,7 +14,7 @@ from atnet.data.quality_report import quality_report, require_passed, summarize
 from atnet.data.raw_table import needed_disk, spill_raw_columns
 from atnet.data.reader import SourceFile
 from atnet.data.teacher import check_teacher_labels
-from atnet.data.validate_file import validate_file
+from atnet.data.validate_file import DataFile, validate_file
 from atnet.data.validation import ValidationResult
 from atnet.files import DATA_DOCS, DATA_DOCS_PAGES, QUARANTINE, VALIDATED_TABLE, VALIDATION_PAGE, VALIDATION_REPORT
 from atnet.report.data_docs import render_data_docs
@@ -41,7 +42,9 @@ def validate(params: Params, root: Path) -> str:
                 valid.write(rows.valid)
                 quarantine.write(rows.quarantine)
 
-            result = validate_file(raw, data_path, params.data, params.validate_, runner, write)
+            file = DataFile(data_path, params.data, raw)
+            with open_engine(params.engine, root) as mapper:
+                result = validate_file(file, params.validate_, runner, write, mapper)
         _write_reports(root, result, raw.source, params, runner)
         require_passed(result, VALIDATION_REPORT)
         check_teacher_labels(result.statistics.labels, params.data.columns.teacher)

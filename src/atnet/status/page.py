@@ -5,7 +5,10 @@ from datetime import datetime
 
 from atnet.registry.ledger import COLUMNS
 from atnet.report.rendering import page_template
-from atnet.status.item import StatusItem
+from atnet.status.item import Level, StatusItem
+
+LEVELS: tuple[Level, ...] = ("ok", "note", "fault")
+"""From the best to the worst."""
 
 
 def status_page(model: str, items: Sequence[StatusItem], releases: Sequence[tuple[str, ...]], time: datetime) -> str:
@@ -21,10 +24,16 @@ def status_page(model: str, items: Sequence[StatusItem], releases: Sequence[tupl
         model=model,
         time=f"{time:%Y-%m-%d %H:%M}",
         summary=summary_line(items),
+        level=worst_level(items),
         items=items,
         columns=COLUMNS,
         releases=releases,
     )
+
+
+def worst_level(items: Sequence[StatusItem]) -> Level:
+    """Return the level of the part that needs attention most."""
+    return max((item.level for item in items), key=LEVELS.index, default="ok")
 
 
 def summary_line(items: Sequence[StatusItem]) -> str:

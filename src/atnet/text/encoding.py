@@ -4,6 +4,7 @@ Letters in array names: N texts.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -37,13 +38,53 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> pa.ListArray:
     return pa.concat_arrays([_encode_batch(tokenizer, batch) for batch in batches] or [_lists([])])
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedBatch:
+    """The rows of a batch with their token ids before truncation."""
+
+    tokens: NDArray[np.int32]
+    """Of all texts, concatenated."""
+    lengths: NDArray[np.int32]
+    strings: dict[str, pa.StringArray]
+    labels: pa.Array
+    optional: dict[str, pa.Array]
+    """Columns that not every split has."""
+    unseen_labels: set[str]
+    """Labels that are not among the given ones."""
+
+
+def encode_rows(batch: pd.DataFrame, *, tokenizer: Tokenizer, labels: Sequence[str]) -> EncodedBatch:
+    """Encode the rows of a batch."""
+    tokens = encode(tokenizer, batch[TEXT].tolist())
+    class_ids = pd.Index(labels).get_indexer(pd.Index(batch[LABEL]))
+    return EncodedBatch(
+        tokens=tokens.flatten().to_numpy(),
+        lengths=np.diff(tokens.offsets.to_numpy()),
+        strings={name: pa.array(batch[name].tolist(), pa.string()) for name in (ID, TEXT_HASH)},
+        labels=pa.array(class_ids, pa.int32()),
+        optional=_optional_columns(batch, labels),
+        unseen_labels=set(batch[LABEL][class_ids < 0]),
+    )
+
+
+def _optional_columns(batch: pd.DataFrame, labels: Sequence[str]) -> dict[str, pa.Array]:
+    columns = {
+        name: pa.array(batch[name], pa.float32(), from_pandas=True) for name in (RATING, WEIGHT) if name in batch
+    }
+    if HARD_LABEL in batch:
+        probability_NC = batch[[teacher_column(label) for label in labels]].to_numpy(np.float32)
+        columns[HARD_LABEL] = pa.array(batch[HARD_LABEL], pa.bool_())
+        columns[TEACHER] = pa.FixedSizeListArray.from_arrays(pa.array(probability_NC.ravel()), len(labels))
+    return columns
+
+
 class EncodedRows:
-    """The rows of a split with their token ids before truncation."""
+    """The encoded rows of a split, on disk."""
 
     def __init__(self, folder: Path) -> None:
         """Start to write to a new folder."""
         folder.mkdir()
-        self.tokens = SpilledLists(folder / "tokens", np.int32)
+        self._tokens = SpilledLists(folder / "tokens", np.int32)
         self._strings = {name: SpilledLists(folder / name, np.uint8) for name in (ID, TEXT_HASH)}
         self._labels: list[pa.Array] = []
         self._optional: dict[str, list[pa.Array]] = {}
@@ -51,50 +92,37 @@ class EncodedRows:
         self.unseen_labels: set[str] = set()
 
     @classmethod
-    def collect(
-        cls, batches: Iterable[pd.DataFrame], tokenizer: Tokenizer, labels: Sequence[str], folder: Path
-    ) -> "EncodedRows":
-        """Encode the batches of a split; labels that are not among the given ones are collected."""
-        rows, classes = cls(folder), pd.Index(labels)
+    def collect(cls, batches: Iterable[EncodedBatch], folder: Path) -> "EncodedRows":
+        """Write the batches of a split."""
+        rows = cls(folder)
         for batch in batches:
-            rows.add(batch, tokenizer, classes)
-        for spilled in (rows.tokens, *rows._strings.values()):
+            rows.add(batch)
+        for spilled in (rows._tokens, *rows._strings.values()):
             spilled.close()
         return rows
 
-    def add(self, batch: pd.DataFrame, tokenizer: Tokenizer, classes: pd.Index) -> None:
-        """Encode the rows of a batch."""
-        tokens = encode(tokenizer, batch[TEXT].tolist())
-        values = tokens.flatten().to_numpy()
-        self.unknown_tokens += int(np.count_nonzero(values == UNKNOWN_ID))
-        self.tokens.append(values, np.diff(tokens.offsets.to_numpy()))
+    def add(self, batch: EncodedBatch) -> None:
+        """Write a batch."""
+        self.unknown_tokens += int(np.count_nonzero(batch.tokens == UNKNOWN_ID))
+        self.unseen_labels |= batch.unseen_labels
+        self._tokens.append(batch.tokens, batch.lengths)
         for name, spilled in self._strings.items():
-            spilled.append_strings(pa.array(batch[name].tolist(), pa.string()))
-        class_ids = classes.get_indexer(pd.Index(batch[LABEL]))
-        self.unseen_labels |= set(batch[LABEL][class_ids < 0])
-        self._labels.append(pa.array(class_ids, pa.int32()))
-        for name in (RATING, WEIGHT):
-            if name in batch:
-                self._add(name, pa.array(batch[name], pa.float32(), from_pandas=True))
-        if HARD_LABEL in batch:
-            self._add(HARD_LABEL, pa.array(batch[HARD_LABEL], pa.bool_()))
-            probability_NC = batch[[teacher_column(label) for label in classes]].to_numpy(np.float32)
-            self._add(TEACHER, pa.FixedSizeListArray.from_arrays(pa.array(probability_NC.ravel()), len(classes)))
-
-    def _add(self, name: str, values: pa.Array) -> None:
-        self._optional.setdefault(name, []).append(values)
+            spilled.append_strings(batch.strings[name])
+        self._labels.append(batch.labels)
+        for name, values in batch.optional.items():
+            self._optional.setdefault(name, []).append(values)
 
     @property
     def lengths_N(self) -> NDArray[np.int64]:
         """Return the tokens of each text."""
-        return self.tokens.lengths_N.astype(np.int64)
+        return self._tokens.lengths_N.astype(np.int64)
 
     def table(self, max_length: int) -> pa.Table:
         """Return the rows, their tokens cut to the maximum length; long columns are mapped from the folder."""
         return pa.table(
             {
                 ID: self._strings[ID].string_array(),
-                "tokens": self.tokens.truncated(max_length).list_array(),
+                "tokens": self._tokens.truncated(max_length).list_array(),
                 LABEL: pa.concat_arrays(self._labels),
                 TEXT_HASH: self._strings[TEXT_HASH].string_array(),
                 **{name: pa.concat_arrays(arrays) for name, arrays in self._optional.items()},

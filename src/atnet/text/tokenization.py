@@ -4,8 +4,9 @@ Ids: 0 padding, 1 unknown, then by frequency (word), merge order (bpe) or likeli
 Letters in array names: N texts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,11 +18,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import Model, WordLevel
 
+from atnet.batch_engine import BatchMapper
 from atnet.config import SplitName, TokenizeConfig, VectorsConfig
 from atnet.errors import DataContractError
 from atnet.schema import HARD_LABEL, LABEL, TEXT, labeled_rows, teacher_labels
 from atnet.table_batches import TableSource
-from atnet.text.encoding import EncodedRows, encoded_columns
+from atnet.text.encoding import EncodedBatch, EncodedRows, encode_rows, encoded_columns
 from atnet.text.pretrained import summarize as summarize_pretrained
 from atnet.text.pretrained import widen_tokenizer
 from atnet.text.subwords import bpe_model, frequent_characters, subword_normalizer, subword_splitter, unigram_model
@@ -31,7 +33,8 @@ from atnet.text.word_splitting import (
     PADDING_ID,
     UNKNOWN,
     UNKNOWN_ID,
-    count_batches,
+    count_chunks,
+    merge_counts,
     text_normalizer,
     word_splitter,
 )
@@ -75,6 +78,7 @@ def tokenize_batches(
     config: TokenizeConfig,
     folder: Path,
     pretrained: Pretrained | None = None,
+    mapper: BatchMapper = map,
 ) -> TokenizedSplits:
     """Fit the tokenizer and choose the maximum length on train, then encode all splits.
 
@@ -83,6 +87,7 @@ def tokenize_batches(
         config: kind and size of the vocabulary, and the maximum length.
         folder: an empty folder for the encoded rows, from which the long columns of the tables are mapped.
         pretrained: word vectors by whose words the vocabulary is widened.
+        mapper: calls the functions of single batches.
 
     Raises:
         DataContractError: if no word of train is frequent enough, a label never occurs in train, the teacher has other
@@ -90,33 +95,33 @@ def tokenize_batches(
         DataFileError: if the file of the pretrained vectors is damaged.
     """
     train = splits["train"]
-    tokenizer = fit_tokenizer_to(train, config)
-    vectors_VD, extra = np.zeros((0, 0), np.float32), {}
-    if pretrained is not None:
-        counts = count_batches(_texts(train), tokenizer.normalizer, tokenizer.pre_tokenizer)
-        widened = widen_tokenizer(tokenizer, counts, pretrained.stream, pretrained.config)
-        vectors_VD, extra = widened.vectors_VD, {"pretrained": widened.report}
-    labels = _labels(train)
-    rows = {}
-    for name, split in splits.items():
-        batches = split.batches(encoded_columns(split.columns))
-        rows[name] = EncodedRows.collect(batches, tokenizer, labels, folder / name)
-        _require_seen(rows[name].unseen_labels)
+    tokenizer = fit_tokenizer_to(train, config, mapper)
+    vectors_VD, extra = _add_pretrained(tokenizer, train, pretrained, mapper)
+    labels = _distinct_labels(train)
+    encoding = partial(encode_rows, tokenizer=tokenizer, labels=labels)
+    rows = {name: _encode_split(split, encoding, folder / name, mapper) for name, split in splits.items()}
     max_length = choose_max_length(rows["train"].lengths_N, config)
     tokenizer.enable_truncation(max_length=max_length)
-    return TokenizedSplits(
-        tokenizer=tokenizer,
-        labels=labels,
-        tables={name: encoded.table(max_length) for name, encoded in rows.items()},
-        report={
-            "kind": config.kind,
-            "vocabulary_size": tokenizer.get_vocab_size(),
-            "max_length": max_length,
-            "splits": {name: _describe(encoded, max_length) for name, encoded in rows.items()},
-            **extra,
-        },
-        pretrained_VD=vectors_VD,
-    )
+    report = {
+        "kind": config.kind,
+        "vocabulary_size": tokenizer.get_vocab_size(),
+        "max_length": max_length,
+        "splits": {name: _describe(encoded, max_length) for name, encoded in rows.items()},
+        **extra,
+    }
+    tables = {name: encoded.table(max_length) for name, encoded in rows.items()}
+    return TokenizedSplits(tokenizer, labels, tables, report, vectors_VD)
+
+
+def _add_pretrained(
+    tokenizer: Tokenizer, train: TableSource, pretrained: Pretrained | None, mapper: BatchMapper
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Widen the tokenizer by the words of the user's vectors; return those (V, D) and what to add to the report."""
+    if pretrained is None:
+        return np.zeros((0, 0), np.float32), {}
+    counts = merge_counts(mapper(count_chunks, _texts(train)), tokenizer.normalizer, tokenizer.pre_tokenizer)
+    widened = widen_tokenizer(tokenizer, counts, pretrained.stream, pretrained.config)
+    return widened.vectors_VD, {"pretrained": widened.report}
 
 
 def fit_tokenizer(texts: Sequence[str], config: TokenizeConfig) -> Tokenizer:
@@ -124,14 +129,14 @@ def fit_tokenizer(texts: Sequence[str], config: TokenizeConfig) -> Tokenizer:
     return fit_tokenizer_to(TableSource.of(pd.DataFrame({TEXT: texts})), config)
 
 
-def fit_tokenizer_to(train: TableSource, config: TokenizeConfig) -> Tokenizer:
+def fit_tokenizer_to(train: TableSource, config: TokenizeConfig, mapper: BatchMapper = map) -> Tokenizer:
     """Fit a vocabulary to the training texts; the same texts give the same bytes in any process.
 
     Raises:
         DataContractError: if no word is frequent enough.
     """
     tokenizer = new_tokenizer(config)
-    tokenizer.model = _fit_model(tokenizer, train, config)
+    tokenizer.model = _fit_model(tokenizer, train, config, mapper)
     if tokenizer.get_vocab_size() <= UNKNOWN_ID + 1:
         texts = sum(len(batch) for batch in train.batches([TEXT]))
         raise DataContractError(
@@ -175,9 +180,9 @@ def summarize(tokenized: TokenizedSplits) -> str:
     return f"{line}; {summarize_pretrained(report['pretrained'])}" if "pretrained" in report else line
 
 
-def _fit_model(tokenizer: Tokenizer, train: TableSource, config: TokenizeConfig) -> Model:
+def _fit_model(tokenizer: Tokenizer, train: TableSource, config: TokenizeConfig, mapper: BatchMapper) -> Model:
     size = config.vocabulary_size
-    words = count_batches(_texts(train), tokenizer.normalizer, tokenizer.pre_tokenizer)
+    words = merge_counts(mapper(count_chunks, _texts(train)), tokenizer.normalizer, tokenizer.pre_tokenizer)
     if config.kind == "word":
         frequent = (word for word, count in words.items() if count >= config.min_frequency)
         ordered = sorted(frequent, key=lambda word: (-words[word], word))[: size - 2]
@@ -195,7 +200,7 @@ def _texts(source: TableSource) -> Iterable[list[str]]:
     return (batch[TEXT].tolist() for batch in source.batches([TEXT]))
 
 
-def _labels(train: TableSource) -> list[str]:
+def _distinct_labels(train: TableSource) -> list[str]:
     """Return the labels of train, sorted, without those that only a teacher gives."""
     known = teacher_labels(train.columns)
     columns = [LABEL, *([HARD_LABEL] if HARD_LABEL in train.columns else [])]
@@ -208,11 +213,16 @@ def _labels(train: TableSource) -> list[str]:
     return labels
 
 
-def _require_seen(unseen: set[str]) -> None:
-    if unseen:
+def _encode_split(
+    split: TableSource, encoding: Callable[[pd.DataFrame], EncodedBatch], folder: Path, mapper: BatchMapper
+) -> EncodedRows:
+    batches = split.batches(encoded_columns(split.columns))
+    rows = EncodedRows.collect(mapper(encoding, batches), folder)
+    if unseen := rows.unseen_labels:
         raise DataContractError(
             f"Labels that never occur in train: {', '.join(sorted(unseen))}. Run `dvc repro` to split the rows again."
         )
+    return rows
 
 
 def _describe(rows: EncodedRows, max_length: int) -> dict[str, Any]:

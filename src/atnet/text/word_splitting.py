@@ -5,7 +5,7 @@ are the words of its chunks between spaces, and each distinct chunk of a data se
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,19 +49,24 @@ def word_splitter() -> PreTokenizer:
 
 
 def count_words(texts: Sequence[str], normalizer: Normalizer, splitter: PreTokenizer) -> Counter[str]:
-    """Count the words of texts in memory, see `count_batches`."""
+    """Count the words of texts; counts of batches add up to those of all texts."""
     batches = (texts[start : start + BATCH_TEXTS] for start in range(0, len(texts), BATCH_TEXTS))
-    return count_batches(batches, normalizer, splitter)
+    return merge_counts(map(count_chunks, batches), normalizer, splitter)
 
 
-def count_batches(batches: Iterable[Sequence[str]], normalizer: Normalizer, splitter: PreTokenizer) -> Counter[str]:
-    """Count the words of batches of texts; counts of batches add up to those of all texts."""
+def count_chunks(texts: Sequence[str]) -> dict[str, int]:
+    """Count the chunks between spaces of a batch of texts."""
+    split = pc.split_pattern(pa.array(texts, pa.large_string()), " ")
+    counts = pc.value_counts(split.flatten())
+    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
+
+
+def merge_counts(batches: Iterable[Mapping[str, int]], normalizer: Normalizer, splitter: PreTokenizer) -> Counter[str]:
+    """Return the words of all batches from the counts of their chunks."""
     chunks: Counter[str] = Counter()
     words: Counter[str] = Counter()
-    for texts in batches:
-        split = pc.split_pattern(pa.array(texts, pa.large_string()), " ")
-        counts = pc.value_counts(split.flatten())
-        chunks.update(dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)))
+    for counts in batches:
+        chunks.update(counts)
         if len(chunks) > MAX_CHUNKS:
             _add_words(words, chunks, normalizer, splitter)
             chunks.clear()

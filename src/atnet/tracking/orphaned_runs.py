@@ -53,7 +53,7 @@ def wait_for_other_process(store: TrackingStore, run: Run) -> Run:
     """
     end = time.monotonic() + TAKEOVER_SECONDS
     waiting = False
-    while _is_written_elsewhere(run) and time.monotonic() < end:
+    while is_written_elsewhere(run) and time.monotonic() < end:
         if not waiting:
             logger.info("Waiting for %s, which is writing the same run.", run.data.tags[PROCESS_TAG].partition(":")[0])
             waiting = True
@@ -75,7 +75,7 @@ def is_active(run: Run) -> bool:
     return is_alive(process)
 
 
-def _is_written_elsewhere(run: Run) -> bool:
+def is_written_elsewhere(run: Run) -> bool:
     """Return whether a process of another machine, or a live one of this machine, has the run open."""
     if run.info.status != "RUNNING" or PROCESS_TAG not in run.data.tags:
         return False

@@ -91,8 +91,8 @@ def vector_tags(params: Params) -> dict[str, str]:
     if optional_file(vectors.pretrained) is None:
         return {}
     return {
-        "vectors.source": vectors.pretrained_source or NOT_RECORDED,
-        "vectors.license": vectors.pretrained_license or NOT_RECORDED,
+        "pretrained.source": vectors.pretrained_source or NOT_RECORDED,
+        "pretrained.license": vectors.pretrained_license or NOT_RECORDED,
     }
 
 

@@ -15,7 +15,7 @@ from mlflow.entities import Metric, Run, RunTag
 from atnet.errors import StoreError
 from atnet.git_dvc import git_state
 from atnet.redaction import redact
-from atnet.tracking.orphaned_runs import this_process
+from atnet.tracking.orphaned_runs import is_written_elsewhere, this_process
 from atnet.tracking.run_contents import curve_points
 from atnet.tracking.store import TrackingStore, store_faults
 from atnet.tracking.tags import NOTE_TAG, PROCESS_TAG, milliseconds, origin_tags, write_absent_params
@@ -37,13 +37,19 @@ logger = logging.getLogger(__name__)
 class TuningRun:
     """The parent run of a search. A store that fails midway costs a warning, never the search: see `error`."""
 
-    def __init__(self, store: TrackingStore, key: str, root: Path) -> None:
+    def __init__(self, store: TrackingStore, key: str, root: Path, *, shared: bool = False) -> None:
         """Create the run of the search, or continue the one it has.
+
+        Args:
+            store: where the runs are.
+            key: of the search.
+            root: the project folder.
+            shared: whether other processes search at the same time; their runs are left alone.
 
         Raises:
             StoreError: if the run cannot be opened.
         """
-        self._store, self._key, self._root = store, key, root
+        self._store, self._key, self._root, self._shared = store, key, root, shared
         self._run_ids: dict[int, str] = {}
         self.error: StoreError | None = None
         """Why MLflow is incomplete; None: it is complete."""
@@ -82,8 +88,11 @@ class TuningRun:
         self._guarded(lambda: self._end_trial(self._run_ids[number], number, status, metrics, note))
 
     def interrupt_trial(self, number: int) -> None:
-        """End the run of a trial that was interrupted."""
-        self.end_trial(number, "interrupted", {}, INTERRUPTED_NOTE)
+        """End the run of a trial that was interrupted, also if another process has started it."""
+        if number in self._run_ids:
+            self.end_trial(number, "interrupted", {}, INTERRUPTED_NOTE)
+        else:
+            self._guarded(lambda: self._end_running_trials(number))
 
     def log_best(self, step: int, metrics: Mapping[str, float]) -> None:
         """Add a point to the curves of the parent run."""
@@ -144,11 +153,12 @@ class TuningRun:
         client.set_tag(run_id, STATUS_TAG, status)
         client.delete_tag(run_id, PROCESS_TAG)
 
-    def _end_running_trials(self) -> None:
-        """End the runs of trials that a kill or an interrupt left open."""
+    def _end_running_trials(self, only: int | None = None) -> None:
+        """End the runs of trials that a kill or an interrupt left open, or that of one trial."""
         for run in self._trial_runs():
-            if run.data.tags[STATUS_TAG] == "running":
-                number = int(run.data.tags[NUMBER_TAG])
+            number = int(run.data.tags[NUMBER_TAG])
+            active = self._shared and is_written_elsewhere(run)
+            if run.data.tags[STATUS_TAG] == "running" and (not active if only is None else number == only):
                 self._end_trial(run.info.run_id, number, "interrupted", {}, INTERRUPTED_NOTE)
 
     def _finish(self, status: str, note: str, files: Mapping[str, bytes]) -> None:

@@ -16,6 +16,8 @@ from atnet.tuning.worker_pool import WorkerMessage, WorkerPool
 
 MAX_CONSECUTIVE_FAILURES = 3
 """After so many, the cause is not the settings."""
+POLL_SECONDS = 1.0
+"""Between two looks at a shared study while only other processes run trials."""
 MAX_CONSECUTIVE_REPEATS = 20
 """After so many samples of settings that were tried before, hardly anything is left to try."""
 
@@ -77,20 +79,39 @@ class Search:
         end = None if budget.minutes is None else self._clock() + 60 * budget.minutes
         try:
             while True:
+                self._take_over()
                 self._start_trials(budget.trials, end)
-                if not self._running:
+                if not self._running and not self._waits_for_others(budget.trials):
                     return
-                message = self._pool.wait(None if end is None else max(0.0, end - self._clock()))
-                if message is None:
+                message = self._pool.wait(self._wait_seconds(end))
+                if message is not None:
+                    self._handle(message)
+                elif end is not None and self._clock() >= end:
                     return
-                self._handle(message)
         finally:
             self._interrupt_running()
+
+    def _take_over(self) -> None:
+        for number in self._study.take_over():
+            self._callback.on_trial_interrupt(number)
+
+    def _waits_for_others(self, trials: int | None) -> bool:
+        """Return whether a trial of another process may still have to be repeated here."""
+        if trials is None or self._counted_trials() >= trials or self._repeats >= MAX_CONSECUTIVE_REPEATS:
+            return False
+        return self._study.running_elsewhere() > 0
+
+    def _wait_seconds(self, end: float | None) -> float | None:
+        remaining = None if end is None else max(0.0, end - self._clock())
+        if self._running and not self._study.is_shared:
+            return remaining
+        return POLL_SECONDS if remaining is None else min(POLL_SECONDS, remaining)
 
     def _start_trials(self, trials: int | None, end: float | None) -> None:
         for worker in range(self._pool.size):
             while worker not in self._running:
-                if trials is not None and self._counted_trials() + len(self._running) >= trials:
+                started = self._counted_trials() + len(self._running) + self._study.running_elsewhere()
+                if trials is not None and started >= trials:
                     return
                 if self._repeats >= MAX_CONSECUTIVE_REPEATS or (end is not None and self._clock() >= end):
                     return

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from atnet.tracking.tuning_run import TuningRun
 from atnet.tuning.callbacks import CallbackList, MlflowCallback, ProgressCallback
 from atnet.tuning.plots import plot_trials
 from atnet.tuning.search import Budget, Search
+from atnet.tuning.shared_study import configured_database, database_errors
 from atnet.tuning.space import Settings, current_settings, distributions
 from atnet.tuning.study import Study, study_key
 from atnet.tuning.trial_tables import best_trials_table, format_value, search_note, summarize_trials, trials_frame
@@ -87,13 +88,18 @@ def tune(params: Params, root: Path, options: TuningOptions) -> TuningOutcome:
     space = distributions(params.tune.space, current)
     key = _search_key(params, root)
     path = project_root(root) / STUDIES / f"{key}.db"
-    with _exclusive(path):
-        study = Study(path, params.tune, space, current)
+    database = configured_database(params.tune)
+    with (
+        _exclusive(path) if database is None else nullcontext(),
+        database_errors(database),
+        closing(Study(path, params.tune, space, current, database)) as study,
+    ):
         if options.trials == 0 and not study.results():
             raise AtnetError(
                 "There are no trials for the current section train on these tokens. Run `atnet tune` first."
             )
-        run = TuningRun(open_store(params.tracking, project_root(root)), key, root)
+        store = open_store(params.tracking, project_root(root))
+        run = TuningRun(store, key, root, shared=database is not None)
         return _search(_Session(params, root, study, run, current), options)
 
 
@@ -193,7 +199,7 @@ def _run_params(params: Params) -> dict[str, str]:
 
 def _search_key(params: Params, root: Path) -> str:
     """Return the key of the search: its data, its settings and the code that trains, but not its budget."""
-    config = params.tune.model_dump(exclude={"trials", "minutes"})
+    config = params.tune.model_dump(exclude={"trials", "minutes", "storage", "worker_timeout_seconds"})
     settings = json.dumps({"tune": config, "train": params.train.model_dump()}, sort_keys=True)
     for path in training_inputs(root):
         with reading(path):

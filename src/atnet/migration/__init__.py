@@ -1,0 +1,1 @@
+"""Moving a project's MLflow store to a server."""
