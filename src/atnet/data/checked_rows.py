@@ -102,7 +102,6 @@ def check_batch(batch: pd.DataFrame, config: ValidateConfig, facts: BatchFacts) 
     A row that fails a critical row check is quarantined with all its reasons, even if a rule excludes it as well.
 
     Args:
-        batch: the rows as they were read.
         config: the settings, labels folded.
         facts: what the batch needs to know of the whole table.
     """
@@ -127,9 +126,7 @@ def check_batch(batch: pd.DataFrame, config: ValidateConfig, facts: BatchFacts) 
         cut=Counter(cut.by_split if SPLIT in batch else {"": cut.rows}),
         folded=_folded(labeled.folded),
         tallies=checked.tallies,
-        examples={
-            check.name: rows_as_read(batch[rows].head(MAX_EXAMPLES)) for check, rows in failing.items() if rows.any()
-        },
+        examples=_examples(batch, failing),
     )
     return CheckedRows(
         valid=valid,
@@ -139,6 +136,10 @@ def check_batch(batch: pd.DataFrame, config: ValidateConfig, facts: BatchFacts) 
         lengths=measured.loc[is_valid, ["characters", "words"]].astype("int32"),
         keys=text_keys(valid_labeled).to_numpy(),
     )
+
+
+def _examples(batch: pd.DataFrame, failing: Mapping[DataCheck, pd.Series]) -> dict[str, pd.DataFrame]:
+    return {check.name: rows_as_read(batch[rows].head(MAX_EXAMPLES)) for check, rows in failing.items() if rows.any()}
 
 
 def quarantine_reasons(failing: Mapping[DataCheck, pd.Series], index: pd.Index) -> pd.Series:

@@ -99,8 +99,7 @@ def to_canonical(raw: pd.DataFrame, columns: ColumnsConfig, *, first_row: int = 
         first_row: position of the first row, if `raw` is a later batch of a file.
 
     Raises:
-        InvalidColumnsError: if a rating or weight is not a number, a split name is unknown, or a teacher's values are
-            not probabilities; with all such columns.
+        InvalidColumnsError: with all columns in which a value is not a number, a split or a probability of a teacher.
     """
     rows = pd.RangeIndex(first_row, first_row + len(raw))
     raw = raw.set_axis(rows, axis="index")

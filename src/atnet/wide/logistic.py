@@ -87,12 +87,8 @@ def fit_logistic(
         return loss, np.concatenate([weight_gradient.ravel(), gradients.sum(axis=0)])
 
     optimum = (_minimize if binary else _minimize_many)(objective, _initial(prior_scale_FK, start))
-    unscaled_FK = optimum[: count * columns].reshape(count, columns)
-    return LogisticFit(
-        weights_FK=(unscaled_FK * prior_scale_FK).astype(np.float32),
-        intercept_K=optimum[count * columns :].astype(np.float32),
-        unscaled_FK=unscaled_FK,
-    )
+    unscaled_FK, intercept_K = optimum[: count * columns].reshape(count, columns), optimum[count * columns :]
+    return LogisticFit((unscaled_FK * prior_scale_FK).astype(np.float32), intercept_K.astype(np.float32), unscaled_FK)
 
 
 def _row_loss(targets_NC: np.ndarray, binary: bool) -> RowLoss:
