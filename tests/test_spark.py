@@ -112,7 +112,7 @@ def standalone_cluster(folder: Path) -> Iterator[str]:
     address = f"spark://127.0.0.1:{(port := free_port())}"
     environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
     master = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0"]
-    worker = ["org.apache.spark.deploy.worker.Worker", "--cores", "1", "--memory", "512m", "--webui-port", "0"]
+    worker = ["org.apache.spark.deploy.worker.Worker", "--cores", "1", "--memory", "1200m", "--webui-port", "0"]
     log = (folder / "master.log").open("wb")
     with contextlib.ExitStack() as stack:
         stack.callback(log.close)
