@@ -14,7 +14,7 @@ from benchmarks.convert_wink_vectors import text_lines
 from benchmarks.learning_curve.cells import ALL, Cell, SplitData, cells
 from benchmarks.learning_curve.curve import curve_table, draw_curve, score_cells
 from benchmarks.learning_curve.models import ATNET, AVERAGED, FASTTEXT, MODELS, Setting, fit_averaged
-from tests.texts import labeled_texts
+from tests.texts import SENTIMENT, labeled_texts
 
 BY_NAME = {model.name: model for model in MODELS}
 
@@ -81,10 +81,11 @@ def test_the_table_shows_complete_cells_and_the_plot_is_drawn(data: SplitData, t
 
 
 def test_averaged_vectors_learn(data: SplitData, tmp_path: Path) -> None:
-    words = sorted({word for text in data.tables["train"][TEXT] for word in text.lower().split()})
-    rng = np.random.default_rng(0)
-    lines = (f"{word} {' '.join(f'{value:.3f}' for value in rng.normal(size=40))}\n" for word in words)
-    (tmp_path / "v.txt").write_text("".join(lines), encoding="utf-8")
+    sentiment = {
+        word: sign for sign, key in ((-1, "negative"), (1, "positive")) for word in SENTIMENT["en"][key].split()
+    }
+    words = {word: sentiment.get(word, 0) for text in data.tables["train"][TEXT] for word in text.lower().split()}
+    (tmp_path / "v.txt").write_text("".join(f"{word} {sign} 0.5 0.{len(word)}\n" for word, sign in words.items()))
     vectors = data.params.vectors.model_copy(update={"pretrained": str(tmp_path / "v.txt")})
     params = data.params.model_copy(update={"vectors": vectors})
     task: Task = Cell(data, 500, 0, BY_NAME[AVERAGED]).task()
