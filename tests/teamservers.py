@@ -23,7 +23,7 @@ from pipelines.team_demo.settings import FOLDER, SEAWEEDFS_PORTS, Demo, Ports, l
 from tests.projects import Project
 from tests.servers import free_port, wait_until
 
-START_SECONDS = 600
+START_SECONDS = 1800
 STOP_SECONDS = 200
 PRIVATE_FILES = ("alice.env", "bob.env", "basic_auth.ini", "s3.json", "secrets.json")
 """The only files that may hold a credential."""

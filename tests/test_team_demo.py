@@ -20,7 +20,7 @@ from mlflow.entities import Run
 
 from pipelines.team_demo.postgresql import require_programs
 from pipelines.team_demo.settings import ARTIFACT_BUCKET, DATA_BUCKET
-from tests.projects import OWN_DATA, Project, change_params, make_project
+from tests.projects import OWN_DATA, SMALL, Project, change_params, make_project
 from tests.servers import wait_until
 from tests.teamservers import PRIVATE_FILES, TeamServers, require_team_packages, team_servers
 from tests.texts import labeled_texts
@@ -31,9 +31,12 @@ boto3 = pytest.importorskip("boto3")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 T = TypeVar("T")
-ROWS = 900
+ROWS = 600
+STAGES = ("validate", "split", "tokenize", "vectors", "baseline")
+"""What the clones get from S3 and need not run."""
 SETTINGS = {
     "tracking": {"timeout_seconds": 120},
+    "train": {**SMALL["train"], "epochs": 2},
     # Two seeds of one network on one table: neither is significantly better.
     "release": {"rule": "non_inferiority", "non_inferiority_margin": 0.5, "min_compared_rows": 20},
     "release.min_scores": {"accuracy": 0.3, "macro_f1": 0.3},
@@ -115,7 +118,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 
 
 def _import_data(member: Member) -> None:
-    """Bring the table in from PostgreSQL and push it to S3, as docs/team.md says."""
+    """Bring the table in from PostgreSQL, run the stages before training, and push all to S3, as docs/team.md says."""
     servers, project = member.servers, member.project
     with servers.database("texts") as connection:
         connection.execute("create table reviews (id text primary key, text text, label text)")
@@ -127,7 +130,8 @@ def _import_data(member: Member) -> None:
     member.python("dvc", "remote", "add", "--default", "team", f"s3://{DATA_BUCKET}/atnet")
     query = "select id, text, label from reviews order by id"
     member.python("dvc", "import-db", "--quiet", "--sql", query, "--conn", "texts", "--out", OWN_DATA)
-    member.python("dvc", "push")
+    member.python("dvc", "repro", *STAGES)
+    member.python("dvc", "push", f"{OWN_DATA}.dvc", *STAGES)
     project.commit()
 
 
@@ -146,7 +150,7 @@ def user_of_the_test(team: Team) -> Iterator[None]:
 
 def test_both_clones_get_the_table_of_the_database_from_s3(team: Team) -> None:
     for member in team.members:
-        member.python("dvc", "pull", f"{OWN_DATA}.dvc")
+        member.python("dvc", "pull", f"{OWN_DATA}.dvc", *STAGES)
         assert len((member.project.root / OWN_DATA).read_text(encoding="utf-8").splitlines()) == ROWS + 1
     with team.servers.database("texts") as connection:
         connection.execute("insert into reviews values ('new-1', 'a lovely story', 'positive')")

@@ -63,6 +63,9 @@ def part_environments(demo: Demo) -> dict[str, dict[str, str]]:
     ports = {"MLFLOW_PORT": str(demo.ports.mlflow), "PREFECT_PORT": str(demo.ports.prefect)}
     prefect = {
         "PREFECT_API_DATABASE_CONNECTION_URL": demo.database_url("prefect", "postgresql+asyncpg"),
+        # The defaults of 5 and 10 s are too short for a busy machine.
+        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "PREFECT_SERVER_API_AUTH_STRING": demo.passwords["prefect"],
         "PREFECT_API_AUTH_STRING": demo.passwords["prefect"],
         "PREFECT_API_URL": demo.prefect_url,
