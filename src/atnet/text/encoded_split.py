@@ -11,8 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from atnet.errors import DataContractError, DataFileError
-from atnet.schema import HARD_LABEL
-from atnet.text.encoding import TEACHER
 
 BUCKET_BATCHES = 64
 """Texts are sorted by length within windows of this many batches, so that the order stays nearly random."""
@@ -76,7 +74,7 @@ class EncodedSplit:
             text_hashes=table["text_hash"].to_pylist(),
             ratings=_optional(table, "rating"),
             weights=_optional(table, "weight"),
-            hard_labels=_optional(table, HARD_LABEL),
+            hard_labels=_optional(table, "hard_label"),
             teacher=_teacher(table),
         )
 
@@ -198,9 +196,9 @@ def _class_with_higher_ratings(labels: np.ndarray, ratings: np.ndarray) -> int:
 
 
 def _teacher(table: pa.Table) -> np.ndarray | None:
-    if TEACHER not in table.column_names:
+    if "teacher" not in table.column_names:
         return None
-    column = table[TEACHER].combine_chunks() if table[TEACHER].num_chunks != 1 else table[TEACHER].chunk(0)
+    column = table["teacher"].combine_chunks() if table["teacher"].num_chunks != 1 else table["teacher"].chunk(0)
     values: np.ndarray = column.flatten().to_numpy()
     return values.reshape(len(table), -1)
 
