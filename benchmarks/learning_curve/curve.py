@@ -84,11 +84,15 @@ def draw_curve(curve: Curve, rows: Mapping[str, int], path: Path) -> None:
         columns = min(2, len(datasets))
         lines = -(-len(datasets) // columns)
         figure, panels = pyplot.subplots(lines, columns, figsize=(5.2 * columns, 3.8 * lines), layout="constrained")
+        for axes in np.atleast_1d(panels).ravel()[len(datasets) :]:
+            axes.set_axis_off()
         for axes, dataset in zip(np.atleast_1d(panels).ravel(), datasets, strict=False):
             sizes = {size or rows[dataset]: scores for (name, size), scores in curve.items() if name == dataset}
             for name in TITLES:
                 _draw_model(axes, name, {size: scores[name] for size, scores in sizes.items() if name in scores})
             axes.set(title=dataset, xscale="log", xlabel="training rows", ylabel="test accuracy (%)")
+            axes.set_xticks(list(sizes), [f"{size:,}" for size in sizes], minor=False)
+            axes.minorticks_off()
             axes.spines[["top", "right"]].set_visible(False)
         handles, titles = np.atleast_1d(panels).ravel()[0].get_legend_handles_labels()
         figure.legend(handles, titles, loc="outside lower center", ncols=2, frameon=False)
