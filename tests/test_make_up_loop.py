@@ -130,8 +130,11 @@ def shorten_schedules(project: Project) -> None:
 
 
 def test_the_loop_runs_by_its_schedules_and_survives_killed_flows(loop: Loop) -> None:
+    # A day that is monitored before its texts are there is not monitored again by itself.
+    pause(loop, "monitoring", paused=True)
     wait_for_version(loop, 1)
     yesterday = predict_yesterday(loop)
+    pause(loop, "monitoring", paused=False)
     loop.wait(lambda: [record.name for record in windows(loop)] == [str(yesterday)], "the scheduled monitoring")
     assert [(record.model_version, record.rows) for record in windows(loop)] == [(1, SENT_TEXTS)]
 
@@ -144,6 +147,18 @@ def test_the_loop_runs_by_its_schedules_and_survives_killed_flows(loop: Loop) ->
     loop.wait(lambda: loop.faults() == [], "doctor has no fault")
     assert_one_story(loop, yesterday)
     loop.up.stop()
+
+
+def pause(loop: Loop, deployment: str, *, paused: bool) -> None:
+    """Pause the schedule of a deployment, or let it go on."""
+    api = f"{loop.up.prefect}/api"
+
+    def is_set() -> bool:
+        ids = {entry["name"]: entry["id"] for entry in ask(api, "deployments/filter", {})}
+        return httpx.patch(f"{api}/deployments/{ids[deployment]}", json={"paused": paused}).is_success
+
+    loop.wait(lambda: deployment in {entry["name"] for entry in ask(api, "deployments/filter", {})}, deployment)
+    loop.wait(is_set, f"the schedule of {deployment}")
 
 
 def windows(loop: Loop) -> list[Any]:
