@@ -23,7 +23,7 @@ MODEL_DESCRIPTION = """Managed by `atnet release`. The aliases say what each ver
 - `challenger` is being judged, or has passed the gate and waits for approval.
 - `previous` is what `atnet rollback` goes back to.
 
-The tag `release.state` of a version tells how it fared, its description is its model card, and its run holds the \
+The tag `release.state` of a version shows what was decided, its description is its model card, and its run holds the \
 gate's result under `{folder}/`. Move aliases only with `atnet release`, `approve`, `reject` and `rollback`: they keep \
 the ledger (`atnet history`).
 """
