@@ -84,11 +84,11 @@ class Loop:
         answer = httpx.post(f"{self.up.service}/v1/predict", json={"texts": ["A lovely film."]}, timeout=30)
         return int(answer.json()["model"]["version"]) if answer.status_code == 200 else None
 
-    def runs(self, deployment: str, *states: str) -> list[dict[str, Any]]:
-        """Return the runs of a deployment in one of the states (names), oldest first."""
+    def runs(self, deployment: str, *states: str, kind: str = "name") -> list[dict[str, Any]]:
+        """Return the runs of a deployment whose state has one of these names or types, oldest first."""
         body = {
             "deployments": {"name": {"any_": [deployment]}},
-            "flow_runs": {"state": {"name": {"any_": list(states)}}},
+            "flow_runs": {"state": {kind: {"any_": list(states)}}},
             "sort": "EXPECTED_START_TIME_ASC",
         }
         return list(ask(f"{self.up.prefect}/api", "flow_runs/filter", body))
@@ -110,8 +110,15 @@ class Loop:
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Iterator[Loop]:
-    project = make_project(tmp_path, SETTINGS)
-    (tmp_path / "behavior" / "generated.yaml").write_text(yaml.safe_dump(SUITE))
+    with running(tmp_path, SETTINGS) as loop:
+        yield loop
+
+
+@contextlib.contextmanager
+def running(root: Path, settings: dict[str, dict[str, Any]]) -> Iterator[Loop]:
+    """Run a project with own data and short schedules under `make up`."""
+    project = make_project(root, settings)
+    (root / "behavior" / "generated.yaml").write_text(yaml.safe_dump(SUITE))
     shorten_schedules(project)
     add_own_data(project, labeled_texts(ROWS))
     with make_up(project) as up:
@@ -130,7 +137,7 @@ def shorten_schedules(project: Project) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def test_the_loop_runs_by_its_schedules_and_survives_killed_flows(loop: Loop) -> None:
+def test_the_loop_runs_by_its_schedules_and_survives_a_killed_training(loop: Loop) -> None:
     # A day that is monitored before its texts are there is not monitored again by itself.
     pause(loop, "monitoring", paused=True)
     wait_for_version(loop, 1)
@@ -141,13 +148,21 @@ def test_the_loop_runs_by_its_schedules_and_survives_killed_flows(loop: Loop) ->
 
     write_rows(loop, MORE_ROWS)
     # The training on the new rows is killed: the next one of the schedule does its work.
-    kill_while(loop, "training", "Running", "Its process has ended without a result")
+    kill_while(loop, "training", "RUNNING", "Its process has ended without a result")
     wait_for_version(loop, 2)
     assert loop.project.json("data/02_validated/report.json")["rows"]["read"] == MORE_ROWS
-    kill_while(loop, "monitoring", "Pending", "It was PENDING for more than 5 minutes")
     loop.wait(lambda: loop.faults() == [], "doctor has no fault")
     assert_one_story(loop, yesterday)
     loop.up.stop()
+
+
+def test_a_run_that_is_killed_while_pending_is_ended_and_the_next_one_runs(tmp_path: Path) -> None:
+    operate = {"operate": {"poll_seconds": 10.0, "max_pending_minutes": 2.0}}
+    with running(tmp_path, SETTINGS | operate) as loop:
+        kill_while(loop, "training", "PENDING", "It was PENDING for more than 2 minutes")
+        wait_for_version(loop, 1)
+        loop.wait(lambda: loop.faults() == [], "doctor has no fault")
+        loop.up.stop()
 
 
 def pause(loop: Loop, deployment: str, *, paused: bool) -> None:
@@ -235,7 +250,8 @@ def catch(loop: Loop, deployment: str, state: str) -> tuple[dict[str, Any], psut
             # Suspended first: a run is PENDING only while its process imports its packages.
             process.suspend()
             try:
-                wanted = {run["id"]: run for run in loop.runs(deployment, state) if run["auto_scheduled"]}
+                # By type: the name of a PENDING run's state is Pending or Submitting.
+                wanted = {run["id"]: run for run in loop.runs(deployment, state, kind="type") if run["auto_scheduled"]}
                 if run_id in wanted:
                     caught.append((wanted[run_id], process))
                     return True
