@@ -242,7 +242,10 @@ def graph() -> dict[str, Any]:
 def test_the_stages_before_train_are_the_projects_own() -> None:
     project = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     stages = graph()
-    assert {name: stages[name] for name in BEFORE_TRAIN} == {name: project[name] for name in BEFORE_TRAIN}
+    assert "persist" not in json.dumps(stages)
+    for name in BEFORE_TRAIN:
+        outs = [next(iter(out)) if isinstance(out, dict) else out for out in project[name]["outs"]]
+        assert stages[name] == {**project[name], "outs": outs}
     assert set(project["train"]["deps"]) < set(stages["train"]["deps"])
     assert stages["train"]["params"] == project["train"]["params"]
 
@@ -522,7 +525,8 @@ def test_the_tables_show_points_intervals_and_whether_the_model_is_better() -> N
         "| trec | **AtNet, default** | 90.5 | 89.0 to 92.0 | 90.0 | 88.0 to 91.0 | 0.021 | 12.3 | 1,234,567 | 2 |"
         in tables.models_table([ROW])
     )
-    assert "| trec | NB-SVM(1,2) | +1.1 | -0.2 to +2.5 | not shown |" in tables.baseline_table([ROW])
+    title = TITLES[ATNET]
+    assert f"| trec | {title} | NB-SVM(1,2) | +1.1 | -0.2 to +2.5 | not shown |" in tables.baseline_table([ROW])
     better = replace(ROW, against=BaselineComparison("nb_svm", Interval(0.02, 0.001, 0.04)))
     assert "| +0.1 to +4.0 | yes |" in tables.baseline_table([better])
 

@@ -66,6 +66,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("--sets", nargs="+", choices=NAMES, help="datasets (default: all that are there)")
     parser.add_argument("--models", nargs="+", choices=models.TITLES, default=list(models.TITLES), help="default: all")
+    parser.add_argument("--vectors", type=Path, metavar="FILE", help="word vectors; without them that model is skipped")
     parser.add_argument("--seeds", type=_positive, default=5, help="of AtNet and fastText (default: 5)")
     parser.add_argument("--published-seeds", type=_positive, help="of AtNet as published (default: --seeds)")
     parser.add_argument("--jobs", type=_positive, default=1, help="parallel processes, one core each (default: 1)")
@@ -86,7 +87,11 @@ def _parts(benchmark: Benchmark, arguments: argparse.Namespace, *, first_seed: i
         return ablate(benchmark, variants)
     published = arguments.published_seeds or arguments.seeds
     wanted = models.compared_models(
-        arguments.models, first_seed=first_seed, seeds=arguments.seeds, published_seeds=published
+        arguments.models,
+        first_seed=first_seed,
+        seeds=arguments.seeds,
+        published_seeds=published,
+        vectors=arguments.vectors,
     )
     available = [model for model in wanted if is_installed(model.kind)]
     if arguments.test:

@@ -30,7 +30,7 @@ Stage = dict[str, Any]
 def benchmark_graph(project_graph: str) -> str:
     """Return the dvc.yaml of a copy, given that of the project."""
     project: dict[str, Stage] = yaml.safe_load(project_graph)["stages"]
-    stages = {name: project[name] for name in BEFORE_TRAIN}
+    stages = {name: _cacheable(project[name]) for name in BEFORE_TRAIN}
     stages["train"] = _timed(project["train"])
     for split in ("validation", "test"):
         stages[target("atnet", split)] = _predict_atnet(split)
@@ -48,6 +48,14 @@ def target(kind: Kind, split: str) -> str:
 def packages_file(kind: Kind) -> Path:
     """Return the file that lists the package versions a model depends on."""
     return Path("packages") / f"{kind}.txt"
+
+
+def _cacheable(stage: Stage) -> Stage:
+    """Remove `persist`: DVC restores no stage from its cache of runs that has such an output."""
+    outs = [
+        next(iter(out)) if isinstance(out, dict) and set(*out.values()) == {"persist"} else out for out in stage["outs"]
+    ]
+    return {**stage, "outs": outs}
 
 
 def _timed(train: Stage) -> Stage:

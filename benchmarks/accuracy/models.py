@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-ATNET, ATNET_PUBLISHED, FASTTEXT = "atnet", "atnet_published", "fasttext"
-LINEAR = ("majority", "tfidf_logistic_regression", "nb_svm", "linear_svm")
+ATNET, ATNET_PRETRAINED, ATNET_PUBLISHED = "atnet", "atnet_pretrained", "atnet_published"
+FASTTEXT, LINEAR_SVM = "fasttext", "linear_svm"
+LINEAR = ("majority", "tfidf_logistic_regression", "nb_svm", LINEAR_SVM)
 BASELINES = (*LINEAR, FASTTEXT)
 TITLES = {
     "majority": "majority class",
     "tfidf_logistic_regression": "TF-IDF(1,2) + logistic regression",
     "nb_svm": "NB-SVM(1,2)",
-    "linear_svm": "linear SVM, words(1,2) + characters(2,5)",
+    LINEAR_SVM: "linear SVM, words(1,2) + characters(2,5)",
     FASTTEXT: "fastText",
     ATNET_PUBLISHED: "AtNet, as published",
     ATNET: "**AtNet, default**",
+    ATNET_PRETRAINED: "**AtNet, from pretrained vectors**",
 }
 
 AS_PUBLISHED: dict[str, Any] = {
@@ -64,8 +67,18 @@ class ModelSpec:
         return TITLES.get(self.name, self.name)
 
 
-def compared_models(names: Sequence[str], *, first_seed: int, seeds: int, published_seeds: int) -> list[ModelSpec]:
-    """Return the models with their seeds, in the order of the table."""
+def compared_models(
+    names: Sequence[str], *, first_seed: int, seeds: int, published_seeds: int, vectors: Path | None = None
+) -> list[ModelSpec]:
+    """Return the models with their seeds, in the order of the table.
+
+    Args:
+        names: the models wanted.
+        first_seed: of the trainings; the others follow it.
+        seeds: how many.
+        published_seeds: how many of AtNet as published.
+        vectors: a file of word vectors; without it the model that starts from them is left out.
+    """
     all_seeds = tuple(range(first_seed, first_seed + seeds))
     models = {
         **{name: ModelSpec(name, "linear", (first_seed,)) for name in LINEAR},
@@ -73,6 +86,9 @@ def compared_models(names: Sequence[str], *, first_seed: int, seeds: int, publis
         ATNET_PUBLISHED: ModelSpec(ATNET_PUBLISHED, "atnet", all_seeds[:published_seeds], AS_PUBLISHED),
         ATNET: ModelSpec(ATNET, "atnet", all_seeds),
     }
+    if vectors is not None:
+        overrides = {"vectors.pretrained": str(vectors.resolve())}
+        models[ATNET_PRETRAINED] = ModelSpec(ATNET_PRETRAINED, "atnet", all_seeds, overrides)
     return [model for name, model in models.items() if name in names]
 
 
