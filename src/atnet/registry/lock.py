@@ -6,6 +6,7 @@ Running the gate takes minutes and does not hold this lock, so a rollback never 
 import contextlib
 import getpass
 import json
+import logging
 import os
 import secrets
 import socket
@@ -21,18 +22,25 @@ from atnet.registry.versions import Registry, is_registered, model_tags, set_mod
 from atnet.tracking.store_errors import SQLITE, readable
 
 LOCK_TAG = "release.lock"
-WAIT_SECONDS = 20.0
+FILE_WAIT_SECONDS = 20.0
 HOLD_SECONDS = 60.0
 """No command holds the lock for so long."""
 STALE = timedelta(seconds=3 * HOLD_SECONDS)
 """An older lock was left by a process that was killed."""
+SERVER_WAIT_SECONDS = STALE.total_seconds() + HOLD_SECONDS
+"""A lock that a killed process has left on a server is taken over before a command gives up."""
 WRITE_SECONDS, SETTLE_SECONDS = 0.4, 0.5
 """Who took no longer from reading the tag as free to writing it is noticed by one who waits for SETTLE_SECONDS."""
+logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def registry_lock(registry: Registry, *, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+def registry_lock(registry: Registry, *, wait_seconds: float | None = None) -> Iterator[None]:
     """Lock the registered model for a transaction.
+
+    Args:
+        registry: of the model.
+        wait_seconds: for another process that holds the lock; None: longer than a killed process can hold it.
 
     Raises:
         ReleaseError: if another process holds the lock for too long, or nothing is registered yet.
@@ -40,10 +48,10 @@ def registry_lock(registry: Registry, *, wait_seconds: float = WAIT_SECONDS) -> 
     if not is_registered(registry):
         raise ReleaseError(f"{registry.model} has no released version yet. Run `atnet release` first.")
     if registry.store.uri.startswith(SQLITE):
-        with _file_lock(registry, wait_seconds):
+        with _file_lock(registry, FILE_WAIT_SECONDS if wait_seconds is None else wait_seconds):
             yield
         return
-    token = _acquire(registry, wait_seconds)
+    token = _acquire(registry, SERVER_WAIT_SECONDS if wait_seconds is None else wait_seconds)
     try:
         yield
     finally:
@@ -68,6 +76,7 @@ def _file_lock(registry: Registry, wait_seconds: float) -> Iterator[None]:
 def _acquire(registry: Registry, wait_seconds: float) -> str:
     """Acquire the lock that is a tag: MLflow has no compare-and-set, so write, wait, and read who won."""
     end = time.monotonic() + wait_seconds
+    waiting_for = None
     while True:
         began = time.monotonic()
         holder = model_tags(registry).get(LOCK_TAG)
@@ -79,8 +88,11 @@ def _acquire(registry: Registry, wait_seconds: float) -> str:
             holder = model_tags(registry).get(LOCK_TAG)
             if holder == token:
                 return token
+        user = json.loads(holder)["user"] if holder else "another process"
+        if user != waiting_for:
+            waiting_for = user
+            logger.info("Waiting for %s, who is moving aliases of %s.", user, registry.model)
         if time.monotonic() > end:
-            user = json.loads(holder)["user"] if holder else "another process"
             raise ReleaseError(
                 f"{user} is moving aliases of {registry.model}. Run this command again in a minute: "
                 f"a lock left by a killed process expires after {STALE.seconds} s."
