@@ -26,6 +26,8 @@ prepare_process()
 
 # A shell may start background processes, and so their children, with SIGINT ignored; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Tests that are ended from outside stop the servers that they have started.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 
