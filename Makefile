@@ -31,7 +31,7 @@ UV_INSTALL = UV_HTTP_CONNECT_TIMEOUT=5 $(1)/bin/uv pip install --quiet --python 
 # $(call create_environment,FOLDER,LOCK FILE,DURATION)
 define create_environment
 	@"$(or $(PYTHON),none)" -c '$(SUPPORTED)' >/dev/null 2>&1 || { \
-		echo "Python 3.11, 3.12 or 3.13 is needed (3.11 is what is tested); found: $(or $(PYTHON),$$(python3 --version 2>&1))." >&2; \
+		echo "Python 3.11, 3.12 or 3.13 is needed; found: $(or $(PYTHON),$$(python3 --version 2>&1))." >&2; \
 		echo "Install it, or name it: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "$(PYTHON) cannot create virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }

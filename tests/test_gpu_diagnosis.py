@@ -15,7 +15,7 @@ DRIVER = """
 int cuInit(unsigned flags) { return STATUS; }
 int cuDeviceGetCount(int *count) { *count = 2; return 0; }
 int cuDeviceGet(int *device, int index) { *device = index + 10; return 0; }
-int cuDeviceGetName(char *name, int size, int device) { strncpy(name, device == 10 ? "First" : "Second", size); return 0; }
+int cuDeviceGetName(char *name, int size, int device) { strcpy(name, device == 10 ? "First" : "Second"); return 0; }
 int cuDeviceGetAttribute(int *value, int attribute, int device) { *value = attribute == 75 ? 8 : 6; return 0; }
 """
 """The five functions of NVIDIA's driver that the check calls, with two GPUs."""

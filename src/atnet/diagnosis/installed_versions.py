@@ -30,9 +30,10 @@ def check_installed_versions(root: Path, installed: Mapping[str, str | None] | N
         return Finding("versions", "note", f"{LOCK_FILE} is missing. Restore it with `git checkout {LOCK_FILE}`.")
     version = _version if installed is None else installed.get
     locked = dict(locked_versions(path.read_text(encoding="utf-8")))
-    gpu_path = root / GPU_LOCK_FILE
+    files, gpu_path = LOCK_FILE, root / GPU_LOCK_FILE
     if CPU_BUILD in locked and version(CPU_BUILD) is None and version(GPU_BUILD) is not None and gpu_path.is_file():
         del locked[CPU_BUILD]
+        files = f"{LOCK_FILE} and {GPU_LOCK_FILE}"
         locked |= locked_versions(gpu_path.read_text(encoding="utf-8"))
     versions = {name: version(name) for name in locked}
     missing = [name for name in locked if versions[name] is None]
@@ -45,7 +46,7 @@ def check_installed_versions(root: Path, installed: Mapping[str, str | None] | N
         return Finding("versions", "fault", f"not installed: {_listed(missing)}. {REINSTALL}")
     if others:
         return Finding("versions", "note", f"not the tested versions: {_listed(others)}. {REINSTALL}")
-    return Finding("versions", "ok", f"{len(locked)} packages have the versions of {LOCK_FILE}")
+    return Finding("versions", "ok", f"{len(locked)} packages have the versions of {files}")
 
 
 def locked_versions(text: str) -> Iterator[tuple[str, str]]:
