@@ -133,10 +133,10 @@ schedule: install ## run the flows at the times that prefect.yaml declares
 	@$(BIN)/python -m pipelines.deployments
 
 test: install ## the fast tests
-	@$(BIN)/python -m pytest -m "not slow" -n auto -q
+	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -m "not slow" -n auto -q
 
 test-all: install ## all tests, the slow ones too: real DVC, Prefect and MLflow
-	@$(BIN)/python -m pytest -n auto --dist loadscope -q
+	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -n auto --dist loadscope -q
 
 # PySpark is an extra: it is added to the locked packages in an environment of its own. Fails without Java.
 SPARK := .venv-spark

@@ -131,14 +131,16 @@ def part_of(root: Path, words: str) -> psutil.Process | None:
     return None
 
 
-def process_of_run(root: Path, run_id: str) -> psutil.Process | None:
-    """Return the process in which Prefect executes a flow run."""
+def processes_of_runs(root: Path) -> dict[str, psutil.Process]:
+    """Return the processes in which Prefect executes flow runs, by the id of the run."""
+    found = {}
     for process in processes(root):
         with contextlib.suppress(psutil.Error):
             engine = "prefect.engine" in " ".join(process.cmdline())
-            if engine and process.environ().get("PREFECT__FLOW_RUN_ID") == run_id:
-                return process
-    return None
+            run_id = process.environ().get("PREFECT__FLOW_RUN_ID") if engine else None
+            if run_id is not None:
+                found[run_id] = process
+    return found
 
 
 def answers(address: str) -> bool:

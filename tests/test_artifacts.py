@@ -76,6 +76,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 """File of a version -> how it is damaged, and how the message describes it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGE)
 def test_damaged_files_are_refused_by_name_until_they_are_published_again(
     registry: Registry, params: Params, name: str
@@ -99,6 +100,7 @@ def test_a_damaged_challenger_is_an_error_and_not_a_finding_about_the_model(regi
         collect_gate_inputs(params.release, registry.root, registry, Candidate(version, None), IsolationOptions())
 
 
+@pytest.mark.slow
 def test_a_damaged_champion_is_named_with_the_way_out(registry: Registry, params: Params) -> None:
     champion, challenger = _published(registry, params), _published(registry, params, scale=2.0)
     _truncate(_stored_file(registry, champion, ONNX))

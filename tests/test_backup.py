@@ -103,6 +103,7 @@ def test_a_store_that_exists_is_not_replaced(backed_up: tuple[ServedProject, Bac
     assert (project.root / "mlflow.db").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut short", "a changed byte", "another tar", "a path outside"])
 def test_a_damaged_archive_is_refused_and_restores_nothing(
     damage: str, backed_up: tuple[ServedProject, Backup], empty_machine: Path, tmp_path: Path

@@ -165,6 +165,7 @@ WHAT_VALIDATE_REFUSES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", WHAT_VALIDATE_REFUSES)
 def test_check_refuses_what_validate_refuses(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     contents, values, expected = WHAT_VALIDATE_REFUSES[case]

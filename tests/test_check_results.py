@@ -26,6 +26,7 @@ def outcomes(results: list[DataCheckResult]) -> list[tuple[str, bool, float, lis
     return [(result.check.name, result.passed, result.observed, list(result.failing_rows)) for result in results]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rows",
     [

@@ -56,6 +56,7 @@ CASES = [
 """Mode, labels, words of the longest n-gram (0: no wide branch), kernel size."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "classes", "max_n", "kernel_size"), CASES)
 def test_every_exported_output_equals_keras(
     networks: NetworkFactory, mode: str, classes: int, max_n: int, kernel_size: int

@@ -18,6 +18,7 @@ import pytest
 
 from atnet.files import BASELINE, MODEL, SPLITS, TOKENS, VALIDATED, VECTORS
 from atnet.git_dvc import damaged_in_cache
+from atnet.partial_files import partial_path
 from atnet.storage import read_table, write_arrow, write_json, write_table, write_text
 from tests.projects import Project, add_own_data, change_params, make_project, stages_run
 from tests.texts import labeled_texts
@@ -51,7 +52,7 @@ OUTPUT_FOLDERS = {
 def test_a_full_disk_keeps_the_previous_file(write: Callable[[Path], None], tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_text("previous")
-    (tmp_path / f".file.{os.getpid()}.part").symlink_to("/dev/full")
+    partial_path(target).symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left") as raised:
         write(target)
     assert raised.value.errno == errno.ENOSPC

@@ -283,6 +283,7 @@ def test_the_same_inputs_give_the_same_result_which_can_be_read_back(config: Rel
     assert "| champion | passed |" in result.to_markdown()
 
 
+@pytest.mark.slow
 def test_without_a_true_difference_superiority_promotes_in_at_most_5_percent_of_400_trials() -> None:
     assert promotions(Scenario(rows=2000), 400, samples=500) <= 20
 

@@ -23,6 +23,7 @@ WORKERS = {
 """Message -> what the model's process does in place of loading the model."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", WORKERS)
 def test_a_process_that_was_interrupted_gives_no_gate_result_and_no_ledger_line(
     message: str,

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from atnet.cli.init import run_commands
+from tests.file_kills import changes_of, files_of, run_killed
 from tests.projects import Project, copy_project
 from tests.texts import labeled_texts
 
@@ -27,7 +28,11 @@ def template(tmp_path_factory: pytest.TempPathFactory, dvc_installed: None) -> P
 
 @pytest.fixture
 def project(template: Project, tmp_path: Path) -> Project:
-    project = Project(tmp_path / "project")
+    return clone(template, tmp_path / "project")
+
+
+def clone(template: Project, folder: Path) -> Project:
+    project = Project(folder)
     template.git("clone", "--quiet", str(template.root), str(project.root))
     return project
 
@@ -59,6 +64,22 @@ def test_with_yes_everything_is_written_added_and_checked(project: Project, tmp_
     assert (project.root / "data/01_raw/avaliações.csv.dvc").is_file()
     assert (tmp_path / "avaliações.csv").is_file(), "the user's file stays where it is"
     assert project.atnet("check").startswith("check: data/01_raw/avaliações.csv: 200 rows")
+
+
+@pytest.mark.slow
+def test_killed_before_any_change_and_typed_again_it_leaves_the_same_files(template: Project, tmp_path: Path) -> None:
+    command = ("init", str(reviews(tmp_path / "avaliações.csv")), "--yes")
+    whole = clone(template, tmp_path / "whole")
+    finished = run_killed(whole, 0, *command)
+    expected, changes = files_of(whole), changes_of(finished)
+    assert {"data/01_raw/avaliações.csv", "data/01_raw/avaliações.csv.dvc"} <= set(expected)
+    assert changes >= 4, "the changes are counted"
+    for change in range(1, changes + 1):
+        project = clone(template, tmp_path / str(change))
+        moment = run_killed(project, change, *command).stderr.rpartition("killed ")[2]
+        printed = project.atnet(*command)
+        assert "avaliações.csv: 200 rows, 2 labels" in printed, moment
+        assert files_of(project) == expected, moment
 
 
 @pytest.mark.slow

@@ -200,6 +200,7 @@ def training_model(case: LayerCase) -> tuple[keras.Model, list[np.ndarray]]:
     return model, [*case.inputs, *([MASK] if case.masked else [])]
 
 
+@pytest.mark.slow
 @every_layer
 def test_one_training_step_changes_every_trained_weight_and_no_other(case: LayerCase) -> None:
     model, inputs = training_model(case)
@@ -212,6 +213,7 @@ def test_one_training_step_changes_every_trained_weight_and_no_other(case: Layer
     assert set(case.trained) <= changed <= trainable
 
 
+@pytest.mark.slow
 @every_layer
 def test_a_model_with_the_layer_overfits_one_batch(case: LayerCase) -> None:
     model, inputs = training_model(case)

@@ -23,7 +23,7 @@ from atnet.monitoring.logged_predictions import count_rows
 from atnet.monitoring.window_records import read_windows
 from atnet.serving.prediction_files import DAY_FOLDER
 from atnet.storage import load_params
-from tests.makeup import RunningUp, make_up, part_of, process_of_run
+from tests.makeup import RunningUp, make_up, part_of, processes_of_runs
 from tests.projects import OWN_DATA, Project, add_own_data, make_project
 from tests.servers import ask
 from tests.texts import labeled_texts
@@ -93,17 +93,17 @@ class Loop:
         }
         return list(ask(f"{self.up.prefect}/api", "flow_runs/filter", body))
 
-    def wait(self, reached: Callable[[], object], what: str) -> None:
+    def wait(self, reached: Callable[[], object], what: str, *, poll_seconds: float = POLL_SECONDS) -> None:
         """Wait for a step of the loop; a failure names it and shows the end of the log."""
         end = time.monotonic() + STEP_SECONDS
         while not self._is(reached):
             assert time.monotonic() < end, f"not reached in {STEP_SECONDS} s: {what}\n{self.up.log()[-6000:]}"
-            time.sleep(POLL_SECONDS)
+            time.sleep(poll_seconds)
 
     @staticmethod
     def _is(reached: Callable[[], object]) -> bool:
         # A server of a busy machine may not answer in time: it is asked again.
-        with contextlib.suppress(OSError, MlflowException, httpx.TransportError):
+        with contextlib.suppress(OSError, MlflowException, httpx.TransportError, psutil.NoSuchProcess):
             return bool(reached())
         return False
 
@@ -227,22 +227,24 @@ def kill_while(loop: Loop, deployment: str, state: str, reason: str) -> None:
 
 
 def catch(loop: Loop, deployment: str, state: str) -> tuple[dict[str, Any], psutil.Process]:
-    """Wait for a scheduled run that is in this state and has a process; stop the process and return both."""
+    """Wait for a scheduled run that is in this state and has a process; suspend the process and return both."""
     caught: list[tuple[dict[str, Any], psutil.Process]] = []
 
     def is_caught() -> bool:
-        for run in loop.runs(deployment, state):
-            process = process_of_run(loop.root, run["id"])
-            if process is None or not run["auto_scheduled"]:
-                continue
+        for run_id, process in processes_of_runs(loop.root).items():
+            # Suspended first: a run is PENDING only while its process imports its packages.
             process.suspend()
-            if state_of(loop, run["id"]) == state:
-                caught.append((run, process))
-                return True
-            process.resume()
+            try:
+                wanted = {run["id"]: run for run in loop.runs(deployment, state) if run["auto_scheduled"]}
+                if run_id in wanted:
+                    caught.append((wanted[run_id], process))
+                    return True
+            finally:
+                if not caught:
+                    process.resume()
         return False
 
-    loop.wait(is_caught, f"a run of {deployment} in {state}")
+    loop.wait(is_caught, f"a run of {deployment} in {state}", poll_seconds=0.2)
     return caught[0]
 
 

@@ -95,6 +95,7 @@ def test_the_architecture_does_not_say_in_which_module_a_layer_is_defined(config
     assert '"atnet.' not in architecture
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_network_overfits_one_batch(config: TrainConfig, mode: Any, classes: int) -> None:

@@ -138,6 +138,7 @@ def random_texts(rng: np.random.Generator, texts: int) -> list[str]:
     return [str(text) for text in rng.permutation(list(dict.fromkeys(made)))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("similarity", "batch"), [(0.8, 97), (0.5, 1000), (0.9, 5000)])
 def test_the_groups_are_those_of_the_implementation_that_keeps_everything_in_memory(

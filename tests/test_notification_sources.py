@@ -126,6 +126,7 @@ def phone() -> Iterator[Receiver]:
         yield started
 
 
+@pytest.mark.slow
 def test_every_kind_arrives_once_and_none_twice(
     tmp_path: Path, params: Params, registry: Registry, phone: Receiver
 ) -> None:

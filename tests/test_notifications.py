@@ -164,6 +164,7 @@ class Killed(BaseException):
     """Ends the process as a SIGKILL would: nothing catches it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
 @pytest.mark.parametrize("write", range(1, 8))
 def test_a_kill_at_any_write_loses_nothing_and_repeats_nothing_unmarked(

@@ -134,6 +134,7 @@ def test_quoted_line_breaks_commas_and_quotes_are_still_read(tmp_path: Path) -> 
     assert texts.source.quoting == "standard"
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     rows=st.lists(st.tuples(CELLS, CELLS, st.sampled_from("xy")), min_size=1, max_size=6),

@@ -278,6 +278,7 @@ def test_the_lock_of_a_shared_store_is_a_tag_that_names_its_holder(as_server: Re
     assert LOCK_TAG not in versions.model_tags(as_server)
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_on_a_shared_store_take_turns(
     as_server: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,7 @@ def test_an_error_fails_the_flow_with_its_message(flow_run: FlowRun) -> None:
     assert state.message == "The champion changed."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("result", "code"), [("promoted", 0), ("unchanged", 0), ("rejected", 3), ("pending_approval", 4), ("failed", 1)]
 )

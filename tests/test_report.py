@@ -141,6 +141,7 @@ def page(params: Params) -> Callable[[int], str]:
     return render
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 6, 77])
 def test_the_page_stands_alone_for_any_number_of_labels(classes: int, page: Callable[[int], str]) -> None:
     html = page(classes)

@@ -87,6 +87,7 @@ def run_stages(root: Path, **engine: Any) -> dict[str, bytes]:
     return contents(root)
 
 
+@pytest.mark.slow
 def test_small_batches_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run_stages(tmp_path / "whole")
     monkeypatch.setattr(delimited, "BLOCK_BYTES", 3000)

@@ -54,6 +54,7 @@ def test_results_come_in_the_order_of_the_chunks_from_two_processes(pool: Scorin
     assert pool.process_ids() == before
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_reported_and_none_is_left_behind(pool: ScoringPool) -> None:
     results = pool.score(chunked([rows(1000)], 10))
     next(results)

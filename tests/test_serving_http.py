@@ -20,6 +20,8 @@ from atnet.serving.prediction_files import read_predictions
 from tests.service import RunningService, ServedProject, make_project, running_service, wait_for
 from tests.tinymodel import write_tiny_model
 
+pytestmark = pytest.mark.slow
+
 STACK_OR_PATH = re.compile(r"Traceback|\.py\b|site-packages|/[a-z]+/[a-z]+")
 
 
@@ -81,7 +83,6 @@ def test_an_explanation_has_each_word_with_its_place_and_contribution(service: R
         assert text[word["start"] : word["end"]] == word["word"]
 
 
-@pytest.mark.slow
 def test_a_model_with_a_reject_option_says_where_it_abstains(tmp_path: Path, empty_store: Path) -> None:
     project = make_project(tmp_path, empty_store)
     folder = write_tiny_model(project.root / "models" / "abstains")

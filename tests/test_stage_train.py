@@ -77,6 +77,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.slow
 def test_the_model_folder_is_enough_for_inference(trained: Path) -> None:
     predictor = Predictor.load(trained)
     predictions = predictor.predict(["w2 w20 w21", "w3", "never seen"])
@@ -88,6 +89,7 @@ def test_the_model_folder_is_enough_for_inference(trained: Path) -> None:
     assert sum(explanation.attention) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_published_mode_always_pads_to_the_maximum_length(workspace: Path, project: Path) -> None:
     write_params(workspace, project, attention="published", epochs=1)
     assert train() == 0
@@ -95,6 +97,7 @@ def test_published_mode_always_pads_to_the_maximum_length(workspace: Path, proje
     assert Predictor.load(workspace / MODEL).predict(["w2 w20"]).probabilities.shape == (1, 2)
 
 
+@pytest.mark.slow
 def test_a_target_accuracy_changes_only_the_inference_configuration(
     trained: Path, workspace: Path, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,6 +116,7 @@ def test_a_target_accuracy_changes_only_the_inference_configuration(
     assert Predictor.load(workspace / MODEL).min_confidence == option["min_confidence"]
 
 
+@pytest.mark.slow
 def test_two_trainings_write_the_same_bytes(trained: Path, workspace: Path) -> None:
     assert train() == 0
     first = digests(trained)
@@ -120,6 +124,7 @@ def test_two_trainings_write_the_same_bytes(trained: Path, workspace: Path) -> N
     assert {*MODEL_FILES, "train_hashes.txt", "history.csv"} == set(first)
 
 
+@pytest.mark.slow
 def test_a_changed_source_file_starts_a_new_training(
     workspace: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +199,7 @@ def test_a_killed_training_ends_with_the_same_bytes(workspace: Path, project: Pa
     assert not list(workspace.glob(".atnet/checkpoints/*.npz"))
 
 
+@pytest.mark.slow
 def test_a_finished_training_that_dvc_did_not_record_is_not_repeated(workspace, monkeypatch):
     import atnet.stages.train as stage
 

@@ -69,6 +69,7 @@ def test_batches_of_parquet_have_the_rows_of_the_whole_file(tmp_path: Path) -> N
     assert streamed(path, data, batch_bytes=700) == read_raw_columns(path, data)[0].to_dict("records")
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     rows=st.lists(st.tuples(st.text("ab", max_size=3), CELLS, st.sampled_from("xy")), min_size=1, max_size=8),

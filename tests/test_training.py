@@ -54,6 +54,7 @@ def uninterrupted(params: Params) -> TrainingState:
     return run(params.train.model_copy(update={**SMALL, "soft_target_slope": None}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("embedding", "moved"),
     [
@@ -97,12 +98,14 @@ def test_small_splits_get_smaller_batches(params: Params, rows: int, expected: i
     assert trainer.steps >= min(rows // 8, params.train.min_steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_it_learns(config: TrainConfig, classes: int) -> None:
     config = config.model_copy(update={"epochs": 12, "patience": 12, "embedding_dropout": 0.0, "dropout": 0.0})
     assert run(config, classes=classes).best.validation_accuracy > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_bits(config: TrainConfig, precision: str) -> None:
     config = config.model_copy(update={"epochs": 2})
@@ -113,6 +116,7 @@ def test_the_same_seed_gives_the_same_bits(config: TrainConfig, precision: str) 
     assert not equal(first.best_weights, other.best_weights)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_same_bits(
     config: TrainConfig, uninterrupted: TrainingState, tmp_path: Path
 ) -> None:
@@ -193,6 +197,7 @@ def test_published_mode_pads_every_text_to_the_same_length(config: TrainConfig) 
     assert run(config, pad_to=20).history
 
 
+@pytest.mark.slow
 def test_the_cosine_schedule_decays_to_zero(config: TrainConfig) -> None:
     config = config.model_copy(update={"schedule": "cosine", "patience": 9})
     rates = [epoch.learning_rate for epoch in run(config).history]

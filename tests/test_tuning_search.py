@@ -146,6 +146,7 @@ def results_of(trials: list[TrialResult]) -> list[tuple[Settings, str, EpochHist
     return [(trial.settings, trial.status, trial.history) for trial in trials]
 
 
+@pytest.mark.slow
 def test_the_search_starts_from_the_current_values_and_never_ends_below_them(new: NewStudy) -> None:
     trials, current, _ = search(new(), 12)
     assert trials[0].settings == current
@@ -158,6 +159,7 @@ def test_the_search_starts_from_the_current_values_and_never_ends_below_them(new
     assert abs(dropout - 0.2) < 0.1
 
 
+@pytest.mark.slow
 def test_trials_worse_than_the_median_are_pruned(new: NewStudy) -> None:
     trials, _, _ = search(new(), TRIALS, pruning={"startup_trials": 3, "warmup_epochs": 2})
     pruned = [trial for trial in trials if trial.status == "pruned"]
@@ -237,6 +239,7 @@ def test_the_search_stops_if_the_current_values_cannot_be_trained(new: NewStudy)
         search(new(), 4, FakePool(failing={0}))
 
 
+@pytest.mark.slow
 def test_settings_tried_before_are_not_trained_again(new: NewStudy) -> None:
     space = {"train.filters": {"choices": [8, 16]}, "train.wide": {"choices": [True, False]}}
     pool = FakePool()

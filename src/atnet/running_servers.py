@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from atnet.files import STATE
+from atnet.partial_files import partial_path, remove_abandoned
 from atnet.subprocesses import is_alive
 
 SERVERS_FILE = STATE / "up.json"
@@ -27,7 +28,8 @@ def write_running_servers(root: Path, servers: RunningServers) -> None:
     path = root / SERVERS_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not atnet.storage: it imports pandas, and `make up` stays in memory.
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    remove_abandoned(path)
+    part = partial_path(path)
     part.write_text(json.dumps(asdict(servers)), encoding="utf-8")
     os.replace(part, path)
 

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from atnet.config import load_params as load_params
 from atnet.errors import AtnetError, DataFileError, StoreError
 from atnet.formatting import defuse_formula
+from atnet.partial_files import partial_path, remove_abandoned
 
 EXPERIMENT_COPIES = (".dvc", "tmp", "exps")
 """Where DVC puts the temporary copies of `dvc exp run --temp` and `--queue`."""
@@ -58,7 +59,8 @@ def cpu_flags() -> set[str]:
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder to write to; it is renamed to `path` only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    remove_abandoned(path)
+    partial = partial_path(path)
     try:
         yield partial
         os.replace(partial, path)

@@ -93,6 +93,7 @@ class ScoringPool:
             ProcessInterrupted: if a process was killed or ran out of memory.
         """
         sent: deque[ScoreWorker] = deque()
+        finished = False
         try:
             for chunk in chunks:
                 worker = self._free_worker()
@@ -102,9 +103,10 @@ class ScoringPool:
                     yield sent.popleft().receive()
             while sent:
                 yield sent.popleft().receive()
+            finished = True
         finally:
-            if sent:
-                # Abandoned results must not be mistaken for those of the next partition.
+            if not finished:
+                # The next partition gets neither abandoned results nor a process that has ended.
                 self.kill()
 
     def kill(self) -> None:

@@ -5,11 +5,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from atnet.partial_files import partial_path, remove_abandoned
+
 
 def write_state(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees either the old or the new content, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    remove_abandoned(path)
+    part = partial_path(path)
     try:
         with part.open("w", encoding="utf-8") as file:
             json.dump(value, file)

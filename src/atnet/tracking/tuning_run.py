@@ -73,6 +73,20 @@ class TuningRun:
         """Return the trials that have no run, for example because the store did not answer when they ended."""
         return [number for number in numbers if number not in self._run_ids]
 
+    def claim_open_trials(self, numbers: Iterable[int]) -> list[int]:
+        """Return those of the given trials whose run is open, whichever process has created it, to be ended here."""
+        wanted, claimed = set(numbers), dict[int, str]()
+
+        def search() -> None:
+            for run in self._trial_runs():
+                number = int(run.data.tags[NUMBER_TAG])
+                if run.data.tags[STATUS_TAG] == "running" and number in wanted:
+                    claimed[number] = run.info.run_id
+
+        self._guarded(search)
+        self._run_ids.update(claimed)
+        return sorted(claimed)
+
     def start_trial(self, number: int, params: Mapping[str, str]) -> None:
         """Create the run of a trial."""
         self._guarded(lambda: self._create_trial_run(number, params))

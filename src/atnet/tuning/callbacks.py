@@ -100,6 +100,12 @@ class MlflowCallback:
         """End the trial's run as interrupted."""
         self._run.interrupt_trial(number)
 
+    def on_search_end(self, ended: Sequence[TrialResult]) -> None:
+        """End the runs of ended trials whose process was killed between storing the result and ending the run."""
+        by_number = {trial.number: trial for trial in ended}
+        for number in self._run.claim_open_trials(by_number):
+            self.on_trial_end(by_number[number])
+
     def _log_ended_trial(self, trial: TrialResult) -> None:
         self.on_trial_begin(trial.number, trial.settings)
         for epoch in trial.history:

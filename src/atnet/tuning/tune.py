@@ -126,15 +126,16 @@ def _search(session: _Session, options: TuningOptions) -> TuningOutcome:
         worker_pool(options.jobs, session.root, threads=threads_per_worker(options.jobs)) as pool,
         ProgressCallback(results, objective, budget.trials) as progress,
     ):
-        callbacks = CallbackList([progress, MlflowCallback(session.run, results, objective)])
+        tracking = MlflowCallback(session.run, results, objective)
         try:
             with pool.interruptible():
-                Search(session.study, params.train, pool, callbacks).run(budget)
+                Search(session.study, params.train, pool, CallbackList([progress, tracking])).run(budget)
         except KeyboardInterrupt:
             interrupted = True
         except AtnetError:
             _finish_run(session, "FAILED", "")
             raise
+    tracking.on_search_end(session.study.results())
     return _outcome(session, options, interrupted)
 
 
