@@ -31,7 +31,7 @@ UV_INSTALL = UV_HTTP_CONNECT_TIMEOUT=5 $(1)/bin/uv pip install --quiet --python 
 # $(call create_environment,FOLDER,LOCK FILE,DURATION)
 define create_environment
 	@"$(or $(PYTHON),none)" -c '$(SUPPORTED)' >/dev/null 2>&1 || { \
-		echo "Python 3.11, 3.12 or 3.13 is needed (3.11 is what is tested); found: $(or $(PYTHON),$$(python3 --version 2>&1))." >&2; \
+		echo "Python 3.11, 3.12 or 3.13 is needed; found: $(or $(PYTHON),$$(python3 --version 2>&1))." >&2; \
 		echo "Install it, or name it: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "$(PYTHON) cannot create virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
@@ -63,6 +63,29 @@ $(TEAM_STAMP): $(LINKED) requirements-team.lock
 
 ifdef TEAM
 install: $(TEAM_STAMP)
+endif
+
+# TensorFlow for NVIDIA GPUs in place of the CPU build. The choice lasts, also when a changed lock makes a new
+# environment; GPU=0 makes one with the CPU build. Both builds write the same files, so one is removed before the other
+# comes; until that is done there is no STAMP, and an interrupted installation starts again from an empty environment.
+GPU_STAMP := $(VENV)/.gpu
+GPU ?= $(if $(wildcard $(GPU_STAMP)),1)
+
+$(GPU_STAMP): $(LINKED) requirements-gpu.lock
+	@[ "$$(uname -s)" = Linux ] || { echo "TensorFlow has a GPU build for Linux only: make install" >&2; exit 1; }
+	@echo "Installing TensorFlow for NVIDIA GPUs into $(VENV) (once; a download of 3.5 GB, 6 GB on disk)."
+	@mv $(STAMP) $(STAMP).replaced
+	@$(BIN)/python -m pip uninstall --quiet --yes tensorflow-cpu
+	@$(call UV_INSTALL,$(VENV)) --require-hashes -r requirements-gpu.lock || \
+		$(BIN)/python -m pip install --quiet --require-hashes -r requirements-gpu.lock
+	@mv $(STAMP).replaced $(STAMP)
+	@touch $@
+
+ifeq ($(GPU),1)
+install: $(GPU_STAMP)
+else ifneq ($(wildcard $(GPU_STAMP)),)
+.PHONY: cpu-build
+$(STAMP): cpu-build
 endif
 
 pipeline: install ## train, evaluate and publish a model with DVC, then print a summary
@@ -151,6 +174,7 @@ lock: install ## resolve the packages again and write the lock files
 	@$(BIN)/uv pip compile $(LOCKED) --extra dev pyproject.toml -o requirements.lock
 	@echo uv | $(BIN)/uv pip compile $(LOCKED) -c requirements.lock - -o requirements-uv.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-benchmarks.in -o requirements-benchmarks.lock
+	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-gpu.in -o requirements-gpu.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-serving.in -o requirements-serving.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-spark.in -o requirements-spark.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-team.in -o requirements-team.lock

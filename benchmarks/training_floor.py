@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("project", type=Path)
     arguments = parser.parse_args()
     from atnet.files import PARAMS_FILE
-    from atnet.network.compiled_steps import computation_precision
-    from atnet.storage import cpu_flags, load_params
+    from atnet.network.device import choose_device
+    from atnet.storage import load_params
 
     config = load_params(arguments.project / PARAMS_FILE).train
     rows, width = config.batch_size * TOKENS, config.kernel_size * config.embedding_dimensions
@@ -54,7 +54,7 @@ def main() -> None:
             {
                 "products": rates(shapes, seconds),
                 "compared": [CONVOLUTION, LARGEST],
-                "precision": "bfloat16" if "bfloat16" in computation_precision(config, cpu_flags()) else "float32",
+                "precision": "bfloat16" if "bfloat16" in choose_device().precision(config) else "float32",
             }
         )
     )

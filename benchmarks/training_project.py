@@ -25,18 +25,18 @@ def main() -> None:
     import numpy as np
 
     from atnet.files import PARAMS_FILE
-    from atnet.network.compiled_steps import computation_precision
+    from atnet.network.device import choose_device
     from atnet.network.training import Trainer
     from atnet.network.training_inputs import TrainingInputs
     from atnet.network.training_state import TrainingState
-    from atnet.storage import cpu_flags, load_params
+    from atnet.storage import load_params
     from atnet.text.encoded_split import training_batches
 
     config = load_params(arguments.project / PARAMS_FILE).train.model_copy(update={"epochs": arguments.epochs})
     loaded = time.perf_counter()
     inputs = TrainingInputs.load(arguments.project)
     data = inputs.training_data(config)
-    trainer = Trainer(config, data, precision=computation_precision(config, cpu_flags()))
+    trainer = Trainer(config, data, precision=choose_device().precision(config))
     setup = time.perf_counter() - loaded
     timer = EpochTimer()
     trainer.run(TrainingState(), on_epoch=timer.on_epoch, on_step=timer.on_step)

@@ -302,6 +302,19 @@ def test_installed_versions_are_compared_with_the_lock(tmp_path: Path) -> None:
     assert "make install" in missing.message
 
 
+def test_the_gpu_build_is_compared_with_its_own_lock(tmp_path: Path) -> None:
+    (tmp_path / "requirements.lock").write_text("numpy==2.4.6\ntensorflow-cpu==2.21.0\n")
+    (tmp_path / "requirements-gpu.lock").write_text("numpy==2.4.6\nnvidia-cudnn-cu12==9.1\ntensorflow==2.21.0\n")
+    versions = {"numpy": "2.4.6", "tensorflow": "2.21.0", "nvidia-cudnn-cu12": "9.1"}
+    assert check_installed_versions(tmp_path, versions).message.startswith("3 packages")
+    assert (
+        "nvidia-cudnn-cu12 9.0" in check_installed_versions(tmp_path, {**versions, "nvidia-cudnn-cu12": "9.0"}).message
+    )
+    without_libraries = check_installed_versions(tmp_path, {"numpy": "2.4.6", "tensorflow": "2.21.0"})
+    assert without_libraries.message.startswith("not installed: nvidia-cudnn-cu12. ")
+    assert check_installed_versions(tmp_path, {"numpy": "2.4.6"}).message.startswith("not installed: tensorflow-cpu. ")
+
+
 def test_the_locks_of_the_project_are_read_and_compared_with_this_environment() -> None:
     locked = dict(locked_versions((ROOT / "requirements.lock").read_text()))
     assert len(locked) > 150

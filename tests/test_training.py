@@ -10,7 +10,7 @@ import pytest
 from atnet.config import Params, TrainConfig
 from atnet.errors import ConfigurationError, DataContractError
 from atnet.network.checkpoint import load_state, save_state, training_key
-from atnet.network.compiled_steps import computation_precision
+from atnet.network.device import cpu_device, gpu_device
 from atnet.network.training import Trainer, resolve_embedding
 from atnet.network.training_inputs import TrainingData
 from atnet.network.training_state import Epoch, TrainingState
@@ -205,10 +205,12 @@ def test_the_cosine_schedule_decays_to_zero(config: TrainConfig) -> None:
     assert rates[-1] == pytest.approx(0, abs=1e-6)
 
 
-def test_bfloat16_is_used_only_where_the_cpu_has_it(config: TrainConfig) -> None:
-    assert computation_precision(config, {"avx2"}) == "float32"
-    assert computation_precision(config, {"avx512_bf16"}) == "mixed_bfloat16"
-    assert computation_precision(config.model_copy(update={"precision": "float32"}), {"amx_bf16"}) == "float32"
+def test_bfloat16_is_used_only_where_the_device_has_it(config: TrainConfig) -> None:
+    assert cpu_device({"avx2"}).precision(config) == "float32"
+    assert cpu_device({"avx512_bf16"}).precision(config) == "mixed_bfloat16"
+    assert cpu_device({"amx_bf16"}).precision(config.model_copy(update={"precision": "float32"})) == "float32"
+    assert gpu_device("Tesla T4", (7, 5)).precision(config) == "float32"
+    assert gpu_device("NVIDIA H100", (9, 0)).precision(config) == "mixed_bfloat16"
 
 
 def test_a_training_split_with_a_single_label_is_refused(config: TrainConfig) -> None:

@@ -30,7 +30,7 @@ IGNORED = re.compile(
 """Variables that would send runs, models or commits elsewhere, or change training, charts or logging."""
 IN_EFFECT = re.compile(
     r"MLFLOW_TRACKING_URI|PREFECT_\w+|(HTTPS?|ALL)_PROXY|XLA_FLAGS|TF_XLA_FLAGS|TF_ENABLE_ONEDNN_OPTS"
-    r"|TF_DETERMINISTIC_OPS|CUDA_VISIBLE_DEVICES|OMP_NUM_THREADS|PIP_INDEX_URL|PIP_EXTRA_INDEX_URL|DVC_\w+",
+    r"|TF_DETERMINISTIC_OPS|TF_FORCE_GPU_ALLOW_GROWTH|NVIDIA_TF32_OVERRIDE|CUDA_VISIBLE_DEVICES|OMP_NUM_THREADS|PIP_INDEX_URL|PIP_EXTRA_INDEX_URL|DVC_\w+",
     re.IGNORECASE,
 )
 """Variables that take effect and that a user may have set on purpose."""

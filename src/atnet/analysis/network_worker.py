@@ -15,12 +15,12 @@ from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.files import optional_file
 from atnet.inference import softmax
-from atnet.network.compiled_steps import computation_precision
+from atnet.network.device import choose_device, on_cpu
 from atnet.network.training import Trainer
 from atnet.network.training_inputs import TrainingData, vocabulary
 from atnet.network.training_state import TrainingState
 from atnet.schema import TEXT
-from atnet.storage import cpu_flags, load_params, read_table, whole_file, write_arrow
+from atnet.storage import load_params, read_table, whole_file, write_arrow
 from atnet.subprocesses import JsonLineChannel
 from atnet.text.encoded_split import EncodedSplit, ordered_batches
 from atnet.text.encoding import encode
@@ -92,7 +92,7 @@ def _data(
 
 def _trainer(params: Params, seed: int, data: TrainingData) -> Trainer:
     config = params.train.model_copy(update={"seed": seed})
-    return Trainer(config, data, precision=computation_precision(config, cpu_flags()))
+    return Trainer(config, data, precision=choose_device().precision(config))
 
 
 def _predict(trainer: Trainer, encoded: EncodedSplit) -> np.ndarray:
@@ -103,7 +103,8 @@ def _predict(trainer: Trainer, encoded: EncodedSplit) -> np.ndarray:
     def logits(split: EncodedSplit) -> np.ndarray:
         logits_NC = np.zeros((len(split), trainer.data.classes), np.float32)
         for rows in ordered_batches(split.lengths, BATCH_TEXTS):
-            logits_NC[rows] = network(split.padded(rows, trainer.data.pad_to), training=False)["logits"]
+            with on_cpu():
+                logits_NC[rows] = network(split.padded(rows, trainer.data.pad_to), training=False)["logits"]
         return logits_NC
 
     temperature = fit_temperature(logits(trainer.data.validation), trainer.data.validation.labels)

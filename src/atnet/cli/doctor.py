@@ -12,6 +12,7 @@ import typer
 from atnet.cli.console import print_table
 from atnet.config import Params
 from atnet.diagnosis.finding import Finding
+from atnet.diagnosis.gpu import check_gpu
 from atnet.diagnosis.installed_versions import check_installed_versions
 from atnet.diagnosis.left_over import check_left_over
 from atnet.diagnosis.machine import check_disk, check_engine, check_environment, check_packages, check_python
@@ -61,6 +62,7 @@ def diagnose(params: Params, root: Path, now: datetime) -> Iterator[Finding]:
     yield check_python()
     yield check_packages()
     yield check_installed_versions(root)
+    yield check_gpu()
     yield check_disk(root)
     yield check_environment(root)
     yield check_engine(params.engine)

@@ -1,4 +1,7 @@
-"""Compare the installed packages with requirements.lock, the versions that are tested together."""
+"""Compare the installed packages with requirements.lock, the versions that are tested together.
+
+With the GPU build of TensorFlow, requirements-gpu.lock replaces the CPU build.
+"""
 
 import importlib.metadata
 from collections.abc import Iterator, Mapping
@@ -9,6 +12,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from atnet.diagnosis.finding import Finding
 
 LOCK_FILE = "requirements.lock"
+GPU_LOCK_FILE = "requirements-gpu.lock"
+CPU_BUILD, GPU_BUILD = "tensorflow-cpu", "tensorflow"
 MAX_LISTED = 5
 REINSTALL = "`rm -rf .venv && make install` installs the locked versions."
 
@@ -23,9 +28,15 @@ def check_installed_versions(root: Path, installed: Mapping[str, str | None] | N
     path = root / LOCK_FILE
     if not path.is_file():
         return Finding("versions", "note", f"{LOCK_FILE} is missing. Restore it with `git checkout {LOCK_FILE}`.")
+    version = _version if installed is None else installed.get
     locked = dict(locked_versions(path.read_text(encoding="utf-8")))
-    versions = {name: _version(name) for name in locked} if installed is None else installed
-    missing = [name for name in locked if versions.get(name) is None]
+    files, gpu_path = LOCK_FILE, root / GPU_LOCK_FILE
+    if CPU_BUILD in locked and version(CPU_BUILD) is None and version(GPU_BUILD) is not None and gpu_path.is_file():
+        del locked[CPU_BUILD]
+        files = f"{LOCK_FILE} and {GPU_LOCK_FILE}"
+        locked |= locked_versions(gpu_path.read_text(encoding="utf-8"))
+    versions = {name: version(name) for name in locked}
+    missing = [name for name in locked if versions[name] is None]
     others = [
         f"{name} {versions[name]} instead of {version}"
         for name, version in locked.items()
@@ -35,7 +46,7 @@ def check_installed_versions(root: Path, installed: Mapping[str, str | None] | N
         return Finding("versions", "fault", f"not installed: {_listed(missing)}. {REINSTALL}")
     if others:
         return Finding("versions", "note", f"not the tested versions: {_listed(others)}. {REINSTALL}")
-    return Finding("versions", "ok", f"{len(locked)} packages have the versions of {LOCK_FILE}")
+    return Finding("versions", "ok", f"{len(locked)} packages have the versions of {files}")
 
 
 def locked_versions(text: str) -> Iterator[tuple[str, str]]:

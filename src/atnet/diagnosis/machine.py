@@ -25,7 +25,7 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
     message = f"{'.'.join(str(part) for part in version)} on {platform.platform()}"
     if version[:2] == TESTED_PYTHON:
         return Finding("Python", "ok", message)
-    return Finding("Python", "note", f"{message}. The project is tested with 3.11.")
+    return Finding("Python", "note", f"{message}. All tests have passed with 3.11 only.")
 
 
 def check_packages() -> Finding:

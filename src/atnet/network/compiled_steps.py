@@ -1,4 +1,4 @@
-"""The training step and the inference step as TensorFlow graphs, and the precision they compute in."""
+"""The training step and the inference step as TensorFlow graphs."""
 
 from collections.abc import Callable
 
@@ -6,15 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atnet.config import TrainConfig
 from atnet.network.sparse_adam import SparseAdam
-
-
-def computation_precision(config: TrainConfig, cpu_flags: set[str]) -> str:
-    """Return the Keras dtype policy to compute in: bfloat16 only where the CPU has instructions for it."""
-    has_bfloat16 = bool(cpu_flags & {"avx512_bf16", "amx_bf16", "bf16"})
-    use_bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and has_bfloat16)
-    return "mixed_bfloat16" if use_bfloat16 else "float32"
 
 
 def compile_training_step(

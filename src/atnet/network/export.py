@@ -13,6 +13,7 @@ from onnx import TensorProto
 
 from atnet.errors import ModelError
 from atnet.inference import CONTRIBUTIONS, create_session
+from atnet.network.device import on_cpu
 from atnet.network.graph_builder import GraphBuilder
 from atnet.network.network_graph import add_network
 from atnet.network.wide_graph import add_wide_branch_graph
@@ -73,7 +74,7 @@ def run_exported(exported: bytes) -> Callable[[np.ndarray], dict[str, np.ndarray
 def check_export(
     network: keras.Model, exported: Callable[[np.ndarray], Mapping[str, np.ndarray]], tokens: np.ndarray
 ) -> ExportCheck:
-    """Compare all outputs of the exported network with Keras on tokens (B, T).
+    """Compare all outputs of the exported network with Keras on the CPU, on tokens (B, T).
 
     Args:
         exported: returns the outputs of the exported network by name.
@@ -81,7 +82,8 @@ def check_export(
     Raises:
         ModelError: if an output differs by more than TOLERANCE.
     """
-    expected = {name: np.array(output) for name, output in network(tokens, training=False).items()}
+    with on_cpu():
+        expected = {name: np.array(output) for name, output in network(tokens, training=False).items()}
     if "wide" in expected:
         expected["deep"] = expected["logits"] - expected["wide"].sum(axis=1)
     outputs = exported(tokens)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from atnet.config import TrainConfig
 from atnet.errors import ConfigurationError
 from atnet.network.compiled_steps import compile_inference_step, compile_training_step
+from atnet.network.device import on_cpu
 from atnet.network.layers import WordEmbedding
 from atnet.network.learning_rate import learning_rate_schedule
 from atnet.network.model import add_wide_branch, build_model
@@ -44,7 +45,7 @@ class Trainer:
         """Build the network from the seed.
 
         Args:
-            precision: a Keras dtype policy, as `computation_precision` returns it.
+            precision: a Keras dtype policy, as `TrainingDevice.precision` returns it.
 
         Raises:
             DataContractError: if a split is empty or train has fewer than two labels.
@@ -100,14 +101,15 @@ class Trainer:
         return state
 
     def network(self, state: TrainingState) -> keras.Model:
-        """Build the network of the best epoch in float32, combined with the wide branch."""
-        network = self._build_network("float32")
-        network.set_weights(state.best_weights)
-        if self.data.wide is None or self._wide_logits is None:
-            return network
-        deep_logits = self._validation_logits(compile_inference_step(network))
-        weights = fit_weights(deep_logits, self._wide_logits, self.data.validation.labels)
-        return add_wide_branch(network, self.data.wide, weights)
+        """Build the network of the best epoch in float32 on the CPU, combined with the wide branch."""
+        with on_cpu():
+            network = self._build_network("float32")
+            network.set_weights(state.best_weights)
+            if self.data.wide is None or self._wide_logits is None:
+                return network
+            deep_logits = self._validation_logits(compile_inference_step(network))
+            weights = fit_weights(deep_logits, self._wide_logits, self.data.validation.labels)
+            return add_wide_branch(network, self.data.wide, weights)
 
     def _targets(self, split: EncodedSplit) -> tuple[TrainingTargets, np.ndarray]:
         """Return the targets and the row weights (N,) of a split."""

@@ -16,13 +16,13 @@ from atnet.stages.command import run_stage
 from atnet.stages.finished_checkpoint import keep_finished, restore_finished
 from atnet.stages.fit_progress import FitProgress
 from atnet.stderr import quiet_stderr
-from atnet.storage import cpu_flags, project_root
+from atnet.storage import project_root
 
 # Keras and TensorFlow read the environment when they are imported.
 prepare_process()
 with quiet_stderr():
     from atnet.network.checkpoint import load_state, save_state, training_key
-    from atnet.network.compiled_steps import computation_precision
+    from atnet.network.device import choose_device
     from atnet.network.model_folder import TrainedModel, save_model
     from atnet.network.training import Trainer
     from atnet.stages.training_progress import StepProgress
@@ -32,14 +32,14 @@ def train(params: Params, root: Path) -> str:
     """Train AtNet, or resume an interrupted training, and write the model folder."""
     project = project_root(root)
     store = tracking.open_store(params.tracking, project)
-    precision = computation_precision(params.train, cpu_flags())
+    device = choose_device()
     inputs = TrainingInputs.load(root)
     dependencies = [*training_inputs(root), *training_code(root)]
-    key = training_key(f"{params.train.model_dump_json()} {precision}", dependencies)
+    key = training_key(f"{params.train.model_dump_json()} {device.arithmetic(params.train)}", dependencies)
     # With and without character n-grams.
     with FitProgress(2 * len(params.train.wide_regularization)) as progress:
         data = inputs.training_data(params.train, progress.fitted)
-    trainer = Trainer(params.train, data, precision=precision)
+    trainer = Trainer(params.train, data, precision=device.precision(params.train))
     checkpoint = project / STATE / "checkpoints" / f"{key}.npz"
     restore_finished(checkpoint, root)
     with tracking.training_run(store, key=key, name=f"training {key[:8]}", params={}) as run:
@@ -50,7 +50,7 @@ def train(params: Params, root: Path) -> str:
     keep_finished(checkpoint, root)
     return (
         f"best epoch {state.best.epoch} of {len(state.history)}, validation loss {state.best.validation_loss:.4f}, "
-        f"accuracy {state.best.validation_accuracy:.1%}"
+        f"accuracy {state.best.validation_accuracy:.1%}{f', trained on {device.name}' if device.is_gpu else ''}"
     )
 
 

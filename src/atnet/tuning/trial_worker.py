@@ -13,7 +13,6 @@ from atnet.config import TrainConfig
 from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.network.training_inputs import TrainingInputs
-from atnet.storage import cpu_flags
 from atnet.subprocesses import JsonLineChannel, JsonMessage
 
 
@@ -39,13 +38,14 @@ def train_trial(config: TrainConfig, inputs: TrainingInputs, channel: Channel) -
     """
     import keras
 
-    from atnet.network.compiled_steps import computation_precision
+    from atnet.network.device import choose_device
     from atnet.network.training import Trainer
     from atnet.network.training_state import TrainingState
 
+    precision = choose_device().precision(config)
     # Otherwise the networks of earlier trials would stay in memory.
     keras.backend.clear_session()
-    trainer = Trainer(config, inputs.training_data(config), precision=computation_precision(config, cpu_flags()))
+    trainer = Trainer(config, inputs.training_data(config), precision=precision)
 
     def report(state: TrainingState) -> None:
         channel.send({"epoch": asdict(state.history[-1]), "last": state.is_finished(config)})
