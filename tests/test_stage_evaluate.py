@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atnet.files import BASELINE, BASELINE_PREDICTIONS, EVALUATION, MODEL, SPLIT_REPORT, SPLITS, split_table
+from atnet.files import BASELINE, BASELINE_PREDICTIONS, EVALUATION, MODEL, SPILL, SPLIT_REPORT, SPLITS, split_table
 from atnet.inference import Predictor
 from atnet.stages.evaluate import main
 from tests.tinymodel import write_tiny_model
@@ -114,6 +114,24 @@ def test_running_twice_gives_the_same_bytes(inputs: Path) -> None:
     assert run() == 0
     for name in FILES:
         assert (inputs / EVALUATION / name).read_bytes() == before[name], name
+
+
+def test_batches_of_a_few_rows_give_the_same_bytes(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    baselines = pd.read_parquet(inputs / BASELINE_PREDICTIONS)
+    baselines.sample(frac=1, random_state=0).to_parquet(inputs / BASELINE_PREDICTIONS, index=False)
+    assert run() == 0
+    whole = {name: (inputs / EVALUATION / name).read_bytes() for name in FILES}
+    shutil.rmtree(inputs / EVALUATION)
+    monkeypatch.setattr("atnet.stages.evaluate.BATCH_ROWS", 7)
+    monkeypatch.setattr("atnet.evaluation.metrics.BLOCK_ROWS", 11)
+    assert run() == 0
+    for name in FILES:
+        assert (inputs / EVALUATION / name).read_bytes() == whole[name], name
+
+
+def test_no_temporary_file_is_left(inputs: Path) -> None:
+    assert run() == 0
+    assert list((inputs / SPILL).iterdir()) == []
 
 
 def test_a_damaged_model_is_named_and_nothing_is_written(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
