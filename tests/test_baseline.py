@@ -289,8 +289,8 @@ def test_the_stage_says_that_a_sample_was_used(
     tmp_path: Path, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (project / "params.yaml").read_text()
-    assert "  max_tokens: 10000000 #" in text
-    (tmp_path / "params.yaml").write_text(text.replace("  max_tokens: 10000000 #", "  max_tokens: 900 #"))
+    assert "linear_max_tokens: 10000000 #" in text
+    (tmp_path / "params.yaml").write_text(text.replace("linear_max_tokens: 10000000 #", "linear_max_tokens: 900 #"))
     train, validation, test = splits_of(labeled_texts(400))
     for name, rows in (("train", train), ("validation", validation), ("test", test)):
         write_table(tmp_path / split_table(name), rows)

@@ -18,11 +18,11 @@ from atnet.table_batches import table_writer
 def baseline(params: Params, root: Path) -> str:
     """Fit on the rows of train that have a label of their own, tune on validation, predict test.
 
-    At most `baseline.max_tokens` tokens of train and of validation are in memory; test is predicted in batches.
+    At most `baseline.linear_max_tokens` tokens of train and of validation are in memory; test is predicted in batches.
     """
     config = params.baseline
     samples = {
-        name: read_sample(root / split_table(name), config.max_tokens, config.seed) for name in ("train", "validation")
+        name: read_sample(root / split_table(name), config.linear_max_tokens, config.seed) for name in ("train", "validation")
     }
     train, validation = samples["train"].table, samples["validation"].table
     with FitProgress(len(LINEAR) * len(config.regularization)) as progress:
