@@ -13,10 +13,11 @@ import math
 import multiprocessing
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -95,8 +96,8 @@ def write_rows(path: Path, rows: int, seed: int) -> None:
         table.iloc[rng.permutation(size)].to_csv(path, mode="a", header=start == 0, index=False)
 
 
-def write_params(path: Path) -> None:
-    """Write the project's parameters with the generated file and its columns."""
+def write_params(path: Path, changes: Mapping[str, Mapping[str, object]] = MappingProxyType({})) -> None:
+    """Write the project's parameters with the generated file and its columns, and other changes by section."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     columns: dict[str, object] = {
         "text": "text",
@@ -110,6 +111,8 @@ def write_params(path: Path) -> None:
     params["data"] |= {"path": str(DATA_FILE), "columns": columns}
     params["validate"]["label_from_rating"] = None
     params["baseline"]["regularization"] = [1.0]
+    for section, values in changes.items():
+        params[section] |= values
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
     (path.parent / EXPECTATIONS).write_text("expectations: []\n", encoding="utf-8")
 

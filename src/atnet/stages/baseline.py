@@ -22,7 +22,8 @@ def baseline(params: Params, root: Path) -> str:
     """
     config = params.baseline
     samples = {
-        name: read_sample(root / split_table(name), config.linear_max_tokens, config.seed) for name in ("train", "validation")
+        name: read_sample(root / split_table(name), config.linear_max_tokens, config.seed)
+        for name in ("train", "validation")
     }
     train, validation = samples["train"].table, samples["validation"].table
     with FitProgress(len(LINEAR) * len(config.regularization)) as progress:
