@@ -1,8 +1,11 @@
-"""Measure `validate`, `split` and `tokenize` on generated rows: seconds, peak memory and their growth.
+"""Measure stages and `atnet check` on generated rows: seconds, peak memory and their growth.
 
     python -m benchmarks.rows --rows 100000 1000000
+    python -m benchmarks.rows --rows 200000 1000000 --stages check validate split baseline
 
-Each stage runs as a separate command in a temporary project folder, as DVC runs it. Prints a Markdown table.
+A stage reads what those before it wrote. `baseline` fits with a single regularization, which takes the same memory as
+with several. Each stage runs as a separate command in a temporary project folder, as DVC runs it. Prints a Markdown
+table.
 """
 
 import argparse
@@ -10,10 +13,11 @@ import math
 import multiprocessing
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -25,6 +29,12 @@ from benchmarks.project_copy import ROOT, command_environment
 
 DATA_FILE = RAW / "rows.csv"
 STAGES = ("validate", "split", "tokenize")
+CHECK = "check"
+CHECK_CODE = """
+from atnet.cli.check import check_inputs
+from atnet.storage import load_params
+check_inputs(load_params())
+"""
 VOCABULARY = 200_000
 WORDS_PER_TEXT = 20
 EXACT_FRACTION, NEAR_FRACTION = 0.02, 0.02
@@ -86,8 +96,8 @@ def write_rows(path: Path, rows: int, seed: int) -> None:
         table.iloc[rng.permutation(size)].to_csv(path, mode="a", header=start == 0, index=False)
 
 
-def write_params(path: Path) -> None:
-    """Write the project's parameters with the generated file and its columns."""
+def write_params(path: Path, changes: Mapping[str, Mapping[str, object]] = MappingProxyType({})) -> None:
+    """Write the project's parameters with the generated file and its columns, and other changes by section."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     columns: dict[str, object] = {
         "text": "text",
@@ -100,18 +110,22 @@ def write_params(path: Path) -> None:
     }
     params["data"] |= {"path": str(DATA_FILE), "columns": columns}
     params["validate"]["label_from_rating"] = None
+    params["baseline"]["regularization"] = [1.0]
+    for section, values in changes.items():
+        params[section] |= values
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
     (path.parent / EXPECTATIONS).write_text("expectations: []\n", encoding="utf-8")
 
 
 def measure_stage(stage: str, rows: int, project: Path) -> StageCost:
     """Run a stage in a project folder and measure it."""
-    command = [sys.executable, "-m", f"atnet.stages.{stage}", "--root", str(project)]
+    run = ["-c", CHECK_CODE] if stage == CHECK else ["-m", f"atnet.stages.{stage}"]
+    command = [sys.executable, *run]
     cost = measure(command, project, command_environment(ROOT))
     return StageCost(stage, rows, cost.seconds, cost.cpu_seconds, cost.peak_bytes / 1e9)
 
 
-def measure_rows(rows: int, seed: int) -> list[StageCost]:
+def measure_rows(rows: int, seed: int, stages: Sequence[str]) -> list[StageCost]:
     """Run the stages on that many rows."""
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
@@ -121,7 +135,7 @@ def measure_rows(rows: int, seed: int) -> list[StageCost]:
         writer = multiprocessing.get_context("spawn").Process(target=write_rows, args=(project / DATA_FILE, rows, seed))
         writer.start()
         writer.join()
-        return [measure_stage(stage, rows, project) for stage in STAGES]
+        return [measure_stage(stage, rows, project) for stage in stages]
 
 
 def as_markdown(measured: Sequence[StageCost]) -> str:
@@ -129,7 +143,7 @@ def as_markdown(measured: Sequence[StageCost]) -> str:
     sizes = sorted({cost.rows for cost in measured})
     head = [f"{size:,} rows: s | CPU s | peak GB" for size in sizes]
     lines = ["| stage | " + " | ".join(head) + " | slope |", "|---" * (3 * len(sizes) + 2) + "|"]
-    for stage in STAGES:
+    for stage in dict.fromkeys(cost.stage for cost in measured):
         lines.append(
             _line(stage, sorted((cost for cost in measured if cost.stage == stage), key=lambda cost: cost.rows))
         )
@@ -171,6 +185,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--stages", nargs="+", default=STAGES)
     parser.add_argument("--seed", type=int, default=13)
     arguments = parser.parse_args()
     print(
@@ -180,7 +195,7 @@ def main() -> None:
         sep="; ",
         end="\n\n",
     )
-    measured = [cost for rows in arguments.rows for cost in measure_rows(rows, arguments.seed)]
+    measured = [cost for rows in arguments.rows for cost in measure_rows(rows, arguments.seed, arguments.stages)]
     print(as_markdown(measured))
 
 

@@ -11,9 +11,11 @@ from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
-from atnet.baselines.baselines import PATIENCE, fit_baselines, report, score_baselines
-from atnet.baselines.features import fit_counter, word_ngrams
+from atnet.baselines.baselines import PATIENCE, Baselines, fit_baselines
+from atnet.baselines.features import fit_counter, tokenize_words, word_ngrams
 from atnet.baselines.linear import TrainingTexts, binarize, log_count_ratios, normalize_to_one, tfidf_fitter
+from atnet.baselines.sampling import read_sample
+from atnet.baselines.scores import SplitPredictor, report
 from atnet.baselines.svm import svm_fitter
 from atnet.config import BaselineConfig, Params
 from atnet.errors import DataContractError
@@ -24,6 +26,8 @@ from atnet.storage import read_json, read_table, write_table
 from tests.texts import labeled_texts
 
 LINEAR = ("tfidf_logistic_regression", "nb_svm", "linear_svm")
+LONGEST = 40
+"""Words that no generated text exceeds."""
 
 
 @pytest.fixture
@@ -40,6 +44,16 @@ def splits_of(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
     """Split a table into train, validation and test."""
     ends = len(table) * 6 // 10, len(table) * 8 // 10
     return table[: ends[0]], table[ends[0] : ends[1]], table[ends[1] :]
+
+
+def report_of(
+    baselines: Baselines, validation: pd.DataFrame, test: pd.DataFrame
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return the metrics of both splits and the predicted labels of the test rows."""
+    on_validation, on_test = SplitPredictor(baselines), SplitPredictor(baselines)
+    on_validation.predict(validation)
+    predictions = on_test.predict(test)
+    return report(baselines, on_validation.scores(), on_test.scores(), {}), predictions
 
 
 def test_word_ngrams_are_listed_by_length() -> None:
@@ -65,7 +79,7 @@ def test_a_text_of_weight_two_counts_like_two_texts() -> None:
 @pytest.mark.parametrize(("language", "labels"), [("en", 2), ("pt", 2), ("en", 6)])
 def test_linear_models_beat_the_majority_class(config: BaselineConfig, language: Any, labels: Any) -> None:
     train, validation, test = splits_of(labeled_texts(600, language, labels))
-    metrics, predictions = report(fit_baselines(train, validation, config), validation, test)
+    metrics, predictions = report_of(fit_baselines(train, validation, config), validation, test)
     for name in LINEAR:
         assert metrics["test"][name]["accuracy"] > 0.8
         assert metrics["chosen"][name]["C"] in config.regularization
@@ -113,7 +127,7 @@ def test_without_a_frequent_ngram_all_ngrams_are_features(config: BaselineConfig
     train = pd.DataFrame({"id": list("ab"), "text": ["good", "bad"], "label": ["positive", "negative"]})
     baselines = fit_baselines(train, train, with_values(config, min_document_frequency=5))
     assert baselines.predict(["bad", "good"])["nb_svm"].tolist() == ["negative", "positive"]
-    assert report(baselines, train, train)[0]["chosen"]["min_document_frequency"] == 1
+    assert report_of(baselines, train, train)[0]["chosen"]["min_document_frequency"] == 1
 
 
 @pytest.mark.parametrize("labels", [2, 6])
@@ -125,7 +139,9 @@ def test_the_probabilities_of_the_svm_are_calibrated_on_validation(config: Basel
     names = sorted(train["label"].unique())
     noisy["label"] = np.where(noisy["label"].isin(names), noisy["label"], names[0])
     baselines = fit_baselines(train, noisy, config, models=["linear_svm"])
-    scores = score_baselines(baselines, noisy, baselines.predict(noisy["text"].tolist()))["linear_svm"]
+    predictor = SplitPredictor(baselines)
+    predictor.predict(noisy)
+    scores = predictor.scores()["linear_svm"]
     model = baselines.models["linear_svm"]
     counts = baselines.counter.transform(noisy["text"].tolist())
     actual = pd.Index(names).get_indexer(pd.Index(noisy["label"]))
@@ -194,7 +210,7 @@ def test_a_label_that_only_validation_has_does_not_stop_the_fit(config: Baseline
     train, validation, _ = splits_of(labeled_texts(300))
     validation = validation.assign(label=["new", *validation["label"][1:]])
     baselines = fit_baselines(train, validation, config)
-    metrics, _ = report(baselines, validation, validation)
+    metrics, _ = report_of(baselines, validation, validation)
     assert metrics["validation"]["linear_svm"]["log_loss"] < 1
 
 
@@ -231,3 +247,67 @@ def test_every_fit_is_reported(config: BaselineConfig) -> None:
 
     assert len(messages) == 2 * len(LINEAR)
     assert messages[0].startswith("tfidf_logistic_regression, C = 1: validation accuracy ")
+
+
+@pytest.fixture
+def train_file(tmp_path: Path) -> Path:
+    """Write a split of 300 texts, of which one has a label of its own kind."""
+    table = labeled_texts(300)
+    table.loc[7, "label"] = "rare"
+    write_table(tmp_path / "train.parquet", table)
+    return tmp_path / "train.parquet"
+
+
+@pytest.mark.parametrize("batch_rows", [10_000, 7])
+def test_a_split_below_the_limit_is_read_whole(
+    train_file: Path, batch_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atnet.baselines.sampling.BATCH_ROWS", batch_rows)
+    for max_tokens in (None, 1_000_000):
+        whole = read_sample(train_file, max_tokens, 13)
+        pd.testing.assert_frame_equal(whole.table, read_table(train_file))
+        assert not whole.is_sample
+
+
+def test_above_the_limit_whole_texts_are_sampled_with_one_of_each_label(
+    train_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = sum(map(len, tokenize_words(read_table(train_file)["text"].tolist())))
+    sample = read_sample(train_file, tokens // 3, 13)
+    assert sample.is_sample
+    assert sample.rows == 300
+    used = sum(map(len, tokenize_words(sample.table["text"].tolist())))
+    assert abs(used - tokens // 3) <= LONGEST
+    assert set(sample.table["label"]) == {"negative", "positive", "rare"}
+    assert sample.table["id"].is_unique
+    assert sample.table["id"].isin(read_table(train_file)["id"]).all()
+    monkeypatch.setattr("atnet.baselines.sampling.BATCH_ROWS", 7)
+    pd.testing.assert_frame_equal(read_sample(train_file, tokens // 3, 13).table, sample.table)
+
+
+def test_the_stage_says_that_a_sample_was_used(
+    tmp_path: Path, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (project / "params.yaml").read_text()
+    assert "linear_max_tokens: 10000000 #" in text
+    (tmp_path / "params.yaml").write_text(text.replace("linear_max_tokens: 10000000 #", "linear_max_tokens: 900 #"))
+    train, validation, test = splits_of(labeled_texts(400))
+    for name, rows in (("train", train), ("validation", validation), ("test", test)):
+        write_table(tmp_path / split_table(name), rows)
+    assert stage.main(["--root", str(tmp_path)]) == 0
+    sampled = read_json(tmp_path / BASELINE_METRICS)["sampled"]
+    assert sampled["train"]["of"] == len(train)
+    assert 0 < sampled["train"]["rows"] < len(train)
+    assert f"; fitted on {sampled['train']['rows']} of {len(train)} texts" in capsys.readouterr().out
+    assert len(read_table(tmp_path / BASELINE_PREDICTIONS)) == len(test)
+
+
+def test_predictions_in_batches_are_those_of_the_whole_split(config: BaselineConfig) -> None:
+    train, validation, test = splits_of(labeled_texts(400))
+    baselines = fit_baselines(train, validation, config)
+    whole, batched = SplitPredictor(baselines), SplitPredictor(baselines)
+    expected = whole.predict(test)
+    predicted = pd.concat([batched.predict(test[start : start + 7]) for start in range(0, len(test), 7)])
+    pd.testing.assert_frame_equal(predicted, expected)
+    for name, scores in whole.scores().items():
+        assert batched.scores()[name] == pytest.approx(scores, rel=1e-9)

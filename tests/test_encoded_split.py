@@ -113,6 +113,23 @@ def test_taken_texts_are_the_given_ones() -> None:
     assert taken.weights is None
 
 
+@pytest.mark.parametrize("tokens", [1, 50, 10_000])
+def test_blocks_are_consecutive_texts_below_the_token_limit(tokens: int) -> None:
+    split = rated_split(60)
+    blocks = list(split.blocks(tokens))
+    assert all(len(block) == 1 or block.lengths.sum() <= tokens for block in blocks)
+    assert len(blocks) == (60 if tokens == 1 else len(blocks))
+    assert len(blocks) > 1 or tokens == 10_000
+    for column in ("lengths", "labels", "text_hashes", "ratings"):
+        assert [value for block in blocks for value in getattr(block, column)] == list(getattr(split, column))
+    assert [text for block in blocks for text in texts_of(block)] == texts_of(split)
+
+
+def texts_of(split: EncodedSplit) -> list[list[int]]:
+    bounds = zip(split.offsets[:-1].tolist(), split.offsets[1:].tolist(), strict=True)
+    return [split.tokens[start:end].tolist() for start, end in bounds]
+
+
 def test_a_sample_has_as_many_whole_texts_as_the_token_limit_allows() -> None:
     split = encoded_split(500)
     sample = split.sampled(1000)

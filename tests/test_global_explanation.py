@@ -12,7 +12,7 @@ from atnet.config import Params
 from atnet.errors import DataFileError
 from atnet.network.model import add_wide_branch, build_model
 from atnet.report.explanations.attended_words import attended_words, map_words
-from atnet.report.explanations.global_explanation import global_explanation
+from atnet.report.explanations.global_explanation import MAX_TOKENS, explained_rows, global_explanation
 from atnet.report.explanations.learned_weights import LearnedWeights
 from atnet.report.explanations.ngram_contributions import min_texts, ngram_contributions
 from atnet.report.word_map import word_map_figure
@@ -175,6 +175,14 @@ def test_contributions_are_listed_by_slice_if_slices_are_large_and_labels_are_fe
     assert [top.ngram for top in explanation.slices[0].contributions["label-1"]] == ["good"]
     assert explanation.texts == len(TEXTS)
     assert explanation.word_map is None
+
+
+def test_a_large_split_is_explained_from_evenly_spaced_rows() -> None:
+    assert explained_rows(5, 100) == [0, 1, 2, 3, 4]
+    rows = explained_rows(1_000_000, 20_000_000)
+    assert len(rows) == MAX_TOKENS // 20
+    assert (rows[0], rows[-1]) == (0, 999_999)
+    assert max(np.diff(rows)) - min(np.diff(rows)) <= 1
 
 
 def test_a_model_without_a_wide_branch_has_no_ngram_contributions() -> None:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,9 @@ from atnet.evaluation.examples import (
     margins,
     most_wrong,
 )
-from atnet.evaluation.predictions import SplitPredictions, collect_predictions
+from atnet.evaluation.metrics import Floats
+from atnet.evaluation.predictions import PredictedBatch, SplitPredictions, collect_predictions
+from atnet.evaluation.row_features import RowFeatures
 from atnet.evaluation.serialize import details, metrics, plot_tables, slice_values
 from atnet.evaluation.slices import count_words
 from atnet.inference import Explanation, Predictions, softmax
@@ -88,9 +92,19 @@ def evaluated_rows(
         }
     )
     baselines = pd.DataFrame({"id": table["id"], "majority": labels[0], "nb_svm": rng.permutation(table["label"])})
-    answers = collect_predictions(table, Predictions(labels, logits, softmax(logits / 1.5)), baselines.sample(frac=1))
+    answers = answers_for(table, Predictions(labels, logits, softmax(logits / 1.5)), baselines.sample(frac=1))
     config = params.evaluate.model_copy(update={"bootstrap_samples": 25})
-    return table, answers, evaluate(table, answers, rng.random(rows) * 0.1, config)
+    return table, answers, evaluate(features_of(table, rng.random(rows) * 0.1), answers, config)
+
+
+def answers_for(table: pd.DataFrame, predictions: Predictions, baselines: pd.DataFrame) -> SplitPredictions:
+    # The mapped files can still be read when their folder is gone.
+    with TemporaryDirectory() as folder:
+        return collect_predictions([PredictedBatch(table, predictions)], [baselines], Path(folder))
+
+
+def features_of(table: pd.DataFrame, unknown_share_N: Floats) -> RowFeatures:
+    return RowFeatures.of(table, [[2]] * len(table), unknown_share_N)
 
 
 def explained(text: str) -> Explanation:
@@ -125,7 +139,8 @@ def page_of(
     numbers = metrics(evaluation, 1.5)
     identity = ModelIdentity("ab" * 32, 1.5, SPLIT_REPORT)
     overview = overview or overview_of(answers.labels)
-    inputs = ReportInputs(table, answers, evaluation, numbers, samples, explanations, overview, identity)
+    words_N = count_words(table["text"])
+    inputs = ReportInputs(table, words_N, answers, evaluation, numbers, samples, explanations, overview, identity)
     return render_report(inputs, params.evaluate)
 
 
@@ -186,13 +201,11 @@ def test_a_perfect_model_a_single_label_and_an_empty_explanation_can_be_reported
     labels, actual = ("no", "yes"), np.zeros(40, dtype=int)
     table = pd.DataFrame({"id": [str(row) for row in range(40)], "text": "a b", "label": "no"})
     logits = np.tile(np.array([[3.0, -3.0]], np.float32), (40, 1))
-    answers = collect_predictions(
-        table, Predictions(labels, logits, softmax(logits)), table[["id"]].assign(majority="no")
-    )
+    answers = answers_for(table, Predictions(labels, logits, softmax(logits)), table[["id"]].assign(majority="no"))
     assert (answers.actual == actual).all()
-    evaluation = evaluate(table, answers, np.zeros(40), params.evaluate)
+    evaluation = evaluate(features_of(table, np.zeros(40)), answers, params.evaluate)
     assert evaluation.curves is None
-    assert plot_tables(evaluation, answers, count_words(table["text"]), [])["precision_recall"].empty
+    assert plot_tables(evaluation, count_words(table["text"]), [])["precision_recall"].empty
     read = Page(page_of(table, answers, evaluation, params, GlobalExplanation(40, {}, [], [], None)))
     words = " ".join(read.words.split())
     assert "Every text has the right label" in words
@@ -356,7 +369,7 @@ def test_a_label_the_model_does_not_know_is_named() -> None:
     table = pd.DataFrame({"id": ["1"], "text": ["x"], "label": ["new"]})
     predictions = Predictions(("a", "b"), np.zeros((1, 2), np.float32), np.full((1, 2), 0.5))
     with pytest.raises(DataContractError, match=r"labels that the model does not know: new.*dvc repro"):
-        collect_predictions(table, predictions, pd.DataFrame({"id": ["1"], "majority": ["a"]}))
+        answers_for(table, predictions, pd.DataFrame({"id": ["1"], "majority": ["a"]}))
 
 
 @pytest.mark.parametrize("ids", [["1"], ["1", "3"], ["1", "2", "2"]])
@@ -364,4 +377,4 @@ def test_baselines_of_other_rows_are_refused(ids: list[str]) -> None:
     table = pd.DataFrame({"id": ["1", "2"], "text": ["x", "y"], "label": ["a", "b"]})
     predictions = Predictions(("a", "b"), np.zeros((2, 2), np.float32), np.full((2, 2), 0.5))
     with pytest.raises(DataContractError, match="different ids"):
-        collect_predictions(table, predictions, pd.DataFrame({"id": ids, "majority": "a"}))
+        answers_for(table, predictions, pd.DataFrame({"id": ids, "majority": "a"}))

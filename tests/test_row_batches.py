@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from atnet import files, table_batches
+from atnet.cli.check import check_inputs
+from atnet.config import Params
 from atnet.data import delimited, validate_file
 from atnet.data.repeated_ids import RepeatedIds, find_repeated_ids
 from atnet.errors import AtnetError
@@ -23,7 +25,7 @@ from atnet.stages import validate as validate_stage
 from atnet.storage import write_table
 from atnet.table_batches import TableSource, read_batches, table_writer
 from atnet.text.spilled_lists import SpilledLists
-from tests.settings import LABELED, params_file
+from tests.settings import LABELED, params_file, params_with
 from tests.texts import labeled_texts
 
 COLUMNS = {
@@ -124,6 +126,36 @@ def test_invalid_values_of_all_batches_are_counted(
     assert "the split of data row 201 is 'elsewhere' (1 such rows)" in printed
     assert not (tmp_path / files.VALIDATED_TABLE).exists()
     assert list((tmp_path / SPILL).iterdir()) == []
+
+
+def checked(params: Params) -> list[str] | str:
+    """Return the lines of `atnet check`, or its error."""
+    try:
+        return check_inputs(params)
+    except AtnetError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"validate": {**CHANGES["validate"], "label_map": {"none": None, "ones": "negative"}}},
+        {"validate": {**CHANGES["validate"], "labels": ["negative"], "label_map": {}}},
+        {"validate": {**CHANGES["validate"], "max_quarantined_fraction": 0.0}},
+        {"data": {**CHANGES["data"], "columns": {**COLUMNS, "rating": "domain", "weight": "id"}}},
+    ],
+)
+def test_check_says_the_same_of_small_batches(
+    changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    faulty_rows(400).to_csv("rows.csv", index=False)
+    params = params_with(LABELED, {**CHANGES, **changes})
+    whole = checked(params)
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", 3000)
+    assert checked(params) == whole
+    assert not list((tmp_path / SPILL).glob("*"))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 99, 100, 101, 350])

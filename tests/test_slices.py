@@ -8,6 +8,7 @@ from atnet.config import Params
 from atnet.evaluation.slices import (
     REST,
     VALUES_PER_COLUMN,
+    ColumnValues,
     Slice,
     column_slices,
     count_words,
@@ -15,6 +16,7 @@ from atnet.evaluation.slices import (
     score_slice,
     unknown_shares,
     unknown_slices,
+    value_slices,
 )
 
 
@@ -28,6 +30,22 @@ def test_a_column_has_one_slice_per_value_and_one_for_missing_values() -> None:
     slices = column_slices(table, "domain")
     assert [(part.value, int(part.rows_N.sum())) for part in slices] == [("(none)", 1), ("movie", 1), ("tweets", 2)]
     assert_partition(slices)
+
+
+def test_the_values_of_batches_are_those_of_the_whole_column() -> None:
+    column = pd.Series(["tweets", None, "movie", "tweets", "(none)", "news", None, "movie"])
+    parts = [ColumnValues.of(column.iloc[start : start + 3]) for start in range(0, len(column), 3)]
+    joined = value_slices("domain", ColumnValues.concatenated(parts))
+    whole = value_slices("domain", ColumnValues.of(column))
+    assert [(part.value, part.rows_N.tolist()) for part in joined] == [
+        (part.value, part.rows_N.tolist()) for part in whole
+    ]
+    assert [(part.value, int(part.rows_N.sum())) for part in joined] == [
+        ("(none)", 3),
+        ("movie", 2),
+        ("news", 1),
+        ("tweets", 2),
+    ]
 
 
 def test_the_rare_values_of_a_column_are_combined() -> None:
@@ -81,7 +99,7 @@ def test_a_small_slice_is_counted_and_not_scored(params: Params) -> None:
     few, many = np.arange(100) < 10, np.arange(100) >= 10
     rng = np.random.default_rng(0)
     small, large = (
-        score_slice(Slice("length", "x", rows), actual, predicted, reference, 2, config=params.evaluate, rng=rng)
+        score_slice(Slice("length", "x", rows, 1), actual, predicted, reference, 2, config=params.evaluate, rng=rng)
         for rows in (few, many)
     )
     assert (small.rows, small.accuracy, small.macro_f1, small.lead) == (10, None, None, None)

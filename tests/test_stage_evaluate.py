@@ -2,15 +2,17 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from atnet.files import BASELINE, BASELINE_PREDICTIONS, EVALUATION, MODEL, SPLIT_REPORT, SPLITS, split_table
+from atnet.files import BASELINE, BASELINE_PREDICTIONS, EVALUATION, MODEL, SPILL, SPLIT_REPORT, SPLITS, split_table
 from atnet.inference import Predictor
 from atnet.stages.evaluate import main
+from benchmarks.measure import measure
 from tests.tinymodel import write_tiny_model
 
 ROWS = 120
@@ -116,6 +118,24 @@ def test_running_twice_gives_the_same_bytes(inputs: Path) -> None:
         assert (inputs / EVALUATION / name).read_bytes() == before[name], name
 
 
+def test_batches_of_a_few_rows_give_the_same_bytes(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    baselines = pd.read_parquet(inputs / BASELINE_PREDICTIONS)
+    baselines.sample(frac=1, random_state=0).to_parquet(inputs / BASELINE_PREDICTIONS, index=False)
+    assert run() == 0
+    whole = {name: (inputs / EVALUATION / name).read_bytes() for name in FILES}
+    shutil.rmtree(inputs / EVALUATION)
+    monkeypatch.setattr("atnet.stages.evaluate.BATCH_ROWS", 7)
+    monkeypatch.setattr("atnet.evaluation.metrics.BLOCK_ROWS", 11)
+    assert run() == 0
+    for name in FILES:
+        assert (inputs / EVALUATION / name).read_bytes() == whole[name], name
+
+
+def test_no_temporary_file_is_left(inputs: Path) -> None:
+    assert run() == 0
+    assert list((inputs / SPILL).iterdir()) == []
+
+
 def test_a_damaged_model_is_named_and_nothing_is_written(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (inputs / MODEL / "model.onnx").write_bytes(b"truncated")
     assert run() == 1
@@ -136,3 +156,21 @@ def test_an_unknown_label_in_the_test_split_is_named(inputs: Path, capsys: pytes
     pd.read_parquet(path).replace({"label": {"positive": "ótimo"}}).to_parquet(path, index=False)
     assert run() == 1
     assert "labels that the model does not know: ótimo" in capsys.readouterr().err
+
+
+def peak_bytes(project: Path, rows: int) -> int:
+    """Evaluate that many rows of long texts in a separate process; return its peak memory."""
+    rng = np.random.default_rng(0)
+    text = "good and bad words that the model does not know " * 70
+    table = pd.DataFrame({"id": [f"t{row}" for row in range(rows)], "text": [f"{text}{row}" for row in range(rows)]})
+    table["label"] = rng.choice(["negative", "positive"], size=rows)
+    table.to_parquet(project / TEST, index=False)
+    table[["id"]].assign(majority="positive").to_parquet(project / BASELINE_PREDICTIONS, index=False)
+    return measure([sys.executable, "-m", "atnet.stages.evaluate"], project).peak_bytes
+
+
+@pytest.mark.slow
+def test_the_texts_of_a_large_test_split_are_not_in_memory(inputs: Path) -> None:
+    few, many = peak_bytes(inputs, 4_000), peak_bytes(inputs, 60_000)
+    # The texts alone take 200 MB, their tokens many times that.
+    assert many - few < 100e6

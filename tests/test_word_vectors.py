@@ -7,7 +7,7 @@ import pytest
 
 from atnet.config import Params
 from atnet.text.encoded_split import EncodedSplit
-from atnet.text.word_vectors import cooccurrences, positive_pmi, word_vectors
+from atnet.text.word_vectors import all_cooccurrences, cooccurrences, frequent_tokens, positive_pmi, word_vectors
 from tests.encoded import VOCABULARY, encoded_split
 
 
@@ -35,6 +35,16 @@ def test_counts_of_two_parts_add_up_to_those_of_the_whole() -> None:
     parts = [cooccurrences(split_of_texts(part), window=3, vocabulary_size=5) for part in (first, second)]
     whole = cooccurrences(split_of_texts(first + second), window=3, vocabulary_size=5)
     assert np.array_equal((parts[0] + parts[1]).toarray(), whole.toarray())
+
+
+def test_counts_in_blocks_are_those_of_the_whole_split(monkeypatch: pytest.MonkeyPatch, params: Params) -> None:
+    split = encoded_split(300)
+    whole = all_cooccurrences([split], window=params.vectors.window, vocabulary_size=20)
+    size = frequent_tokens(split, params.vectors)
+    monkeypatch.setattr("atnet.text.word_vectors.BLOCK_TOKENS", 100)
+    blocks = all_cooccurrences([split], window=params.vectors.window, vocabulary_size=20)
+    np.testing.assert_allclose(blocks.toarray(), whole.toarray(), rtol=1e-5)
+    assert frequent_tokens(split, params.vectors) == size
 
 
 def test_words_with_the_same_contexts_have_similar_vectors(params: Params) -> None:

@@ -179,7 +179,11 @@ class Predictor:
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Predict each text; neither padding nor the other texts of a batch change a prediction."""
-        logits = self.logits(self.encode(texts))
+        return self.predict_ids(self.encode(texts))
+
+    def predict_ids(self, ids: Sequence[Sequence[int]]) -> Predictions:
+        """Predict encoded texts, see `predict`."""
+        logits = self.logits(ids)
         return Predictions(self.labels, logits, softmax(logits / self.temperature), self.min_confidence)
 
     def logits(self, ids: Sequence[Sequence[int]]) -> np.ndarray:

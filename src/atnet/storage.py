@@ -5,7 +5,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -127,19 +127,26 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         pq.write_table(pa.Table.from_pandas(table, preserve_index=False), partial, compression="zstd")
 
 
-def csv_text(table: pd.DataFrame) -> str:
+def csv_text(table: pd.DataFrame, *, header: bool = True) -> str:
     """Write a table as CSV without the frame's index; texts that a spreadsheet would run as formulas are defused."""
     safe = table.rename(columns=defuse_formula)
     for position, dtype in enumerate(table.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype):
             cells = [defuse_formula(cell) for cell in table.iloc[:, position]]
             safe.isetitem(position, np.array(cells, dtype=object))
-    return str(safe.to_csv(index=False, lineterminator="\n"))
+    return str(safe.to_csv(index=False, header=header, lineterminator="\n"))
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a CSV file for people and spreadsheets, see `csv_text`."""
     write_text(path, csv_text(table))
+
+
+def write_csv_batches(path: Path, tables: Iterable[pd.DataFrame]) -> None:
+    """Write tables of the same columns to one CSV file, see `csv_text`."""
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        for number, table in enumerate(tables):
+            file.write(csv_text(table, header=number == 0))
 
 
 def write_arrow(path: Path, table: pa.Table) -> None:

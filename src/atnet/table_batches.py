@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,6 +40,20 @@ def read_batches(
             rows += len(frame)
         if rows == 0:
             yield file.schema_arrow.empty_table().select(columns or file.schema_arrow.names).to_pandas()
+
+
+def read_rows(path: Path, rows: Sequence[int]) -> pd.DataFrame:
+    """Read some rows of a Parquet file that an earlier stage wrote, in the order of the file.
+
+    Args:
+        rows: positions from 0; the index of the result.
+
+    Raises:
+        DataFileError: if it is missing or damaged.
+    """
+    wanted = np.unique(np.asarray(rows, np.int64))
+    selected = (batch.loc[wanted[np.isin(wanted, batch.index)]] for batch in read_batches(path))
+    return pd.concat([next(selected), *(part for part in selected if len(part))])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ Letters in array names: N texts, F features, C classes.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,8 @@ from atnet.baselines.linear import Fit, LinearModel, TrainingTexts, nb_svm_fitte
 from atnet.baselines.svm import calibration_temperature, svm_fitter
 from atnet.config import BaselineConfig
 from atnet.errors import DataContractError
-from atnet.evaluation.calibration import expected_calibration_error
-from atnet.evaluation.metrics import Floats, Ints, count_classes, log_losses
-from atnet.schema import ID, LABEL, TEXT, WEIGHT
+from atnet.evaluation.metrics import Floats, Ints, count_classes
+from atnet.schema import LABEL, TEXT, WEIGHT
 
 MAJORITY = "majority"
 TFIDF, NB_SVM, LINEAR_SVM = "tfidf_logistic_regression", "nb_svm", "linear_svm"
@@ -26,11 +24,7 @@ LINEAR = (TFIDF, NB_SVM, LINEAR_SVM)
 PATIENCE = 2
 """Values of C in a row without a gain after which no larger one is tried."""
 
-CALIBRATION_BINS = 15
-
 Labels = NDArray[np.object_]
-Scores = dict[str, dict[str, float]]
-"""Baseline -> metric -> value."""
 OnFit = Callable[[str], None]
 """Called after each fit with a line about it: a fit on many texts takes minutes."""
 
@@ -121,44 +115,11 @@ class ScoredTexts:
     actual_N: Ints
 
 
-def score_baselines(baselines: Baselines, table: pd.DataFrame, predictions: Mapping[str, Labels]) -> Scores:
-    """Compute the metrics of each baseline's predictions for the rows of a split; of the linear models, log-loss too.
-
-    The log-loss and the calibration error cover the rows whose label train has.
-    """
-    labels = pd.Index(baselines.labels)
-    actual_N = labels.get_indexer(pd.Index(table[LABEL]))
-    scores = {
-        name: _metrics(actual_N, labels.get_indexer(pd.Index(predicted)), len(labels))
-        for name, predicted in predictions.items()
-    }
-    known_N = actual_N >= 0
-    if known_N.any():
-        for name, probabilities_NC in baselines.probabilities(table[TEXT].tolist()).items():
-            scores[name] |= _soft_metrics(actual_N[known_N], probabilities_NC[known_N])
-    return scores
-
-
-def report(baselines: Baselines, validation: pd.DataFrame, test: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return the metrics of both splits with the chosen settings, and the predicted labels of the test rows."""
-    predictions = baselines.predict(test[TEXT].tolist())
-    metrics = {
-        "validation": score_baselines(baselines, validation, baselines.predict(validation[TEXT].tolist())),
-        "test": score_baselines(baselines, test, predictions),
-        "chosen": {
-            MAJORITY: {"label": baselines.labels[baselines.majority]},
-            **{name: {"C": model.regularization} for name, model in baselines.models.items()},
-            "features": len(baselines.counter.word_ngrams.vocabulary_),
-            "min_document_frequency": baselines.counter.word_ngrams.min_df,
-        },
-    }
-    return metrics, pd.DataFrame({ID: test[ID], **predictions})
-
-
-def summarize(metrics: Mapping[str, Any]) -> str:
-    """Return the test accuracy of each baseline in one line."""
-    accuracies = ", ".join(f"{name} {scores['accuracy']:.1%}" for name, scores in metrics["test"].items())
-    return f"test accuracy: {accuracies}"
+def label_metrics(actual_N: Ints, predicted_N: Ints, classes: int) -> dict[str, float]:
+    """Compute accuracy and macro-F1; -1 is a label that train does not have."""
+    # It is one class more, which is never predicted.
+    counts = count_classes(np.where(actual_N < 0, classes, actual_N), predicted_N, classes + 1)
+    return {"accuracy": float(counts.accuracy), "macro_f1": float(counts.macro_f1)}
 
 
 def _fit_best(name: str, fit: Fit, validation: ScoredTexts, config: BaselineConfig, on_fit: OnFit) -> LinearModel:
@@ -179,18 +140,5 @@ def _fit_best(name: str, fit: Fit, validation: ScoredTexts, config: BaselineConf
 
 def _quality(model: LinearModel, validation: ScoredTexts) -> tuple[float, float]:
     scores_NC = model.decision_function(validation.counts)
-    metrics = _metrics(validation.actual_N, scores_NC.argmax(axis=1), scores_NC.shape[1])
+    metrics = label_metrics(validation.actual_N, scores_NC.argmax(axis=1), scores_NC.shape[1])
     return metrics["accuracy"], metrics["macro_f1"]
-
-
-def _metrics(actual_N: Ints, predicted_N: Ints, classes: int) -> dict[str, float]:
-    # A label that train does not have is one class more, which is never predicted.
-    counts = count_classes(np.where(actual_N < 0, classes, actual_N), predicted_N, classes + 1)
-    return {"accuracy": float(counts.accuracy), "macro_f1": float(counts.macro_f1)}
-
-
-def _soft_metrics(actual_N: Ints, probabilities_NC: Floats) -> dict[str, float]:
-    return {
-        "log_loss": float(log_losses(actual_N, probabilities_NC).mean()),
-        "calibration_error": expected_calibration_error(actual_N, probabilities_NC, CALIBRATION_BINS),
-    }

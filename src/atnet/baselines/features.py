@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import CountVectorizer
 
 from atnet.errors import DataContractError
+from atnet.evaluation.metrics import Ints
 from atnet.text.ngrams import char_ngrams
 from atnet.text.word_splitting import split_words, text_normalizer, word_splitter
 
@@ -33,6 +34,11 @@ class NgramCounts:
     def chars_NG(self) -> csr_array:
         """Counts of character n-grams."""
         return csr_array(self.vocabulary_NV @ self.char_ngrams_VG)
+
+    @property
+    def tokens_N(self) -> Ints:
+        """Words of each text, (N,)."""
+        return np.asarray(self.vocabulary_NV.sum(axis=1)).ravel()
 
     def taken(self, rows: np.ndarray) -> "NgramCounts":
         """Return the counts of some texts."""

@@ -13,6 +13,7 @@ from sklearn.svm import LinearSVC
 
 from atnet.baselines.features import NgramCounts
 from atnet.baselines.linear import MAX_ITERATIONS, TOLERANCE, Features, Fit, LinearModel, TrainingTexts
+from atnet.baselines.sampling import sampled_rows
 from atnet.evaluation.metrics import Floats, Ints
 from atnet.wide.blending import fit_temperature
 
@@ -29,7 +30,7 @@ def svm_fitter(train: TrainingTexts, *, max_tokens: int | None, seed: int) -> Fi
     Args:
         max_tokens: tokens that the fit may use; more are sampled as whole texts.
     """
-    rows_M = _sampled_rows(train.counts, max_tokens, seed)
+    rows_M = sampled_rows(train.counts.tokens_N, max_tokens, seed)
     counts = train.counts.taken(rows_M)
     features, features_MF = _tfidf_features(counts)
     weights_M = None if train.weights_N is None else train.weights_N[rows_M]
@@ -85,13 +86,3 @@ def _model(solver: LinearSVC, features: Features, c: float, classes: int) -> Lin
     intercepts_C: Floats = np.full(classes, -np.inf)
     weights_FC[:, solver.classes_], intercepts_C[solver.classes_] = weights_KF.T, intercepts_K
     return LinearModel(features, weights_FC, intercepts_C, c)
-
-
-def _sampled_rows(counts: NgramCounts, max_tokens: int | None, seed: int) -> Ints:
-    """Return the rows of all texts, or of a sample that has at most this many tokens."""
-    lengths_N = np.asarray(counts.vocabulary_NV.sum(axis=1)).ravel()
-    if max_tokens is None or lengths_N.sum() <= max_tokens:
-        return np.arange(len(lengths_N))
-    order_N = np.random.default_rng(seed).permutation(len(lengths_N))
-    fitting = int(np.searchsorted(lengths_N[order_N].cumsum(), max_tokens, side="right"))
-    return np.sort(order_N[: max(fitting, 1)])

@@ -1,9 +1,9 @@
 """`atnet check`: find what would make a stage fail, before DVC deletes the stage's outputs."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
 import typer
 
 from atnet.config import Params
@@ -16,13 +16,14 @@ from atnet.data.label_checks import (
     check_labels,
     unmatched_keys,
 )
-from atnet.data.label_mapping import expected_labels, fold_label_settings, fold_labels, map_labels
+from atnet.data.label_mapping import expected_labels, fold_label_settings
 from atnet.data.own_expectations import load_own_expectations, missing_expectations_error
 from atnet.data.quality_report import describe_failures, describe_warnings, notes, teacher_only, top_reasons
-from atnet.data.reader import LabeledTexts, read_labeled_texts
+from atnet.data.raw_table import needed_disk, spill_raw_columns
 from atnet.data.reading_settings import settings_to_read
 from atnet.data.teacher import check_teacher_labels
-from atnet.data.validation import ValidationResult, validate_table
+from atnet.data.validate_file import DataFile, ignore_rows, label_counts, validate_file
+from atnet.data.validation import ValidationResult
 from atnet.diagnosis.foreign_files import require_no_foreign_files
 from atnet.diagnosis.pipeline import require_runnable
 from atnet.diagnosis.vector_inputs import check_place, check_vector_inputs
@@ -30,7 +31,7 @@ from atnet.environment import environment_notes
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataError, DataFileError
 from atnet.files import DEFAULT_DATA
 from atnet.redaction import has_credentials
-from atnet.schema import LABEL
+from atnet.spill import require_free_disk, spill_folder
 from atnet.storage import load_params
 
 app = typer.Typer()
@@ -75,19 +76,30 @@ def check_inputs(params: Params) -> list[str]:
     if not path.exists():
         missing = f"{path} does not exist yet: the sample stage will download the default data."
         return [missing, *check_vector_inputs(params, None, Path())]
-    texts = _read(params)
-    params, problems = _matching_label_map(params, texts.table)
+    require_free_disk(Path(), needed_disk(path), f"`atnet check` of {path}")
+    with spill_folder(Path(), "check") as folder:
+        return _check_file(params, folder / "raw.arrow")
+
+
+def _check_file(params: Params, spilled: Path) -> list[str]:
+    """Check the data file, read in batches into the file `spilled`; see `check_inputs`."""
+    path = Path(params.data.path)
+    with _settings_to_set(params):
+        file = DataFile(path, params.data, spill_raw_columns(path, params.data, spilled))
+    params, problems = _matching_label_map(params, file)
     problems += _problems(lambda: check_label_source(params.data.columns, params.validate_))
-    result = validate_table(texts.table, params.validate_, _runner(params))
+    runner = _runner(params)
+    with _settings_to_set(params):
+        result = validate_file(file, params.validate_, runner, ignore_rows)
     vector_lines: list[str] = []
-    vector_problems = _problems(lambda: vector_lines.extend(check_vector_inputs(params, texts.table, Path())))
-    data_problems = _data_problems(path, texts, result, params, labels_known=bool(problems))
+    vector_problems = _problems(lambda: vector_lines.extend(check_vector_inputs(params, file.texts(), Path())))
+    data_problems = _data_problems(file, result, params, labels_known=bool(problems))
     problems += _problems(lambda: check_teacher_labels(result.statistics.labels, params.data.columns.teacher))
     _raise([*problems, *data_problems, *vector_problems])
     return [
         _summary(path, result),
         *(f"warning: {warning}" for warning in describe_warnings(result)),
-        *(f"note: {note}" for note in notes(result, texts.source)),
+        *(f"note: {note}" for note in notes(result, file.raw.source)),
         *vector_lines,
         *(f"note: {note}" for note in setting_notes(params, len(result.statistics.labels))),
     ]
@@ -118,15 +130,16 @@ def missing_file_error(path: Path) -> DataFileError:
     return DataFileError(f"{path} is missing. Put your file there, or set data.path in params.yaml.")
 
 
-def _read(params: Params) -> LabeledTexts:
-    """Read the data file.
+@contextlib.contextmanager
+def _settings_to_set(params: Params) -> Iterator[None]:
+    """Add to an error while the data file is read what must be set, if settings that fit the file are known.
 
     Raises:
-        DataContractError: if the settings do not fit the file, with all that must be set.
+        DataContractError: if the settings do not fit the file.
     """
     path = Path(params.data.path)
     try:
-        return read_labeled_texts(path, params.data)
+        yield
     except DataError as error:
         settings = list(settings_to_read(path, params.data, params.validate_))
         if not settings:
@@ -148,16 +161,15 @@ def _runner(params: Params) -> CheckRunner:
     return ExpectationRunner(own)
 
 
-def _matching_label_map(params: Params, table: pd.DataFrame) -> tuple[Params, list[AtnetError]]:
+def _matching_label_map(params: Params, file: DataFile) -> tuple[Params, list[AtnetError]]:
     """Return the settings without keys of the label map that no row has, and the error that names them.
 
     With the wrong keys, the other checks would not run.
     """
     config = fold_label_settings(params.validate_)
-    if not config.label_map or LABEL not in table:
+    if not config.label_map or file.data.columns.label is None:
         return params, []
-    counts = fold_labels(table[LABEL])[0].value_counts()
-    labels = {str(label): int(rows) for label, rows in counts.items()}
+    labels = label_counts(file, config)
     problems = _problems(lambda: check_label_map(labels, config.label_map))
     unmatched = unmatched_keys(labels, config.label_map)
     matching = {key: label for key, label in config.label_map.items() if key not in unmatched}
@@ -166,22 +178,21 @@ def _matching_label_map(params: Params, table: pd.DataFrame) -> tuple[Params, li
 
 
 def _data_problems(
-    path: Path, texts: LabeledTexts, result: ValidationResult, params: Params, *, labels_known: bool
+    file: DataFile, result: ValidationResult, params: Params, *, labels_known: bool
 ) -> Iterator[AtnetError]:
     """Yield what `validate` and `split` would reject; after a fault of the labels, not its consequences."""
     config = fold_label_settings(params.validate_)
-    labeled = map_labels(texts.table, config).table
-    labeled = labeled[labeled[LABEL].notna()]
-    expected = expected_labels(config, list(labeled[LABEL].unique()))
-    problems = [] if labels_known else _problems(lambda: check_labels(path, labeled, expected))
+    expected = expected_labels(config, list(result.labels.rows))
+    problems = [] if labels_known else _problems(lambda: check_labels(file.path, result.labels, expected))
     yield from problems
     reported = LABEL_CHECKS if problems or labels_known else frozenset()
     if not reported.issuperset(failure.check.name for failure in result.failed):
         yield DataContractError(
-            f"{path}: {describe_failures(result)}. Fix the data, or change the limits under validate in params.yaml."
+            f"{file.path}: {describe_failures(result)}. "
+            "Fix the data, or change the limits under validate in params.yaml."
         )
     if problems or result.failed:
-        yield from (DataContractError(f"note: {note}") for note in notes(result, texts.source))
+        yield from (DataContractError(f"note: {note}") for note in notes(result, file.raw.source))
 
 
 def _problems(*checks: Callable[[], None]) -> list[AtnetError]:

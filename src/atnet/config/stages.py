@@ -193,6 +193,7 @@ class BaselineConfig(Section):
     max_ngram: Annotated[int, Field(ge=1, le=5)]
     min_document_frequency: Annotated[int, Field(ge=1)]
     regularization: PositiveNumbers
+    linear_max_tokens: Annotated[int, Field(ge=1)] | None
     svm_max_tokens: Annotated[int, Field(ge=1)] | None
     seed: int
 

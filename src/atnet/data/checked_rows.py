@@ -47,6 +47,8 @@ class RowCounts:
     labels: Counts
     """Rows of each final label, invalid rows included, in the order of their first occurrence; without rows that only
     the teacher labels."""
+    labels_by_split: dict[str, set[str]]
+    """These labels by official split; empty without a split column."""
     teacher_only: int
     """Valid rows that only the teacher labels."""
     excluded: Counts
@@ -72,6 +74,8 @@ class RowCounts:
             (self.cut, other.cut),
         ):
             mine.update(its)
+        for split, labels in other.labels_by_split.items():
+            self.labels_by_split.setdefault(split, set()).update(labels)
         self.folded.update(other.folded)
         self.tallies.add(other.tallies)
         for name, rows in other.examples.items():
@@ -116,10 +120,12 @@ def check_batch(batch: pd.DataFrame, config: ValidateConfig, facts: BatchFacts) 
     is_valid = ~quarantined & labeled.excluded_by.isna()
     valid = labeled.table[is_valid]
     valid_labeled = labeled_rows(valid)
+    own_labels = labeled_rows(labeled.table)
     counts = RowCounts(
         rows=len(batch),
         quarantined=int(quarantined.sum()),
-        labels=_count(labeled_rows(labeled.table)[LABEL]),
+        labels=_count(own_labels[LABEL]),
+        labels_by_split=_labels_by_split(own_labels),
         teacher_only=len(valid) - len(valid_labeled),
         excluded=_count(labeled.excluded_by[~quarantined]),
         quarantined_by_split=_count(batch[SPLIT][quarantined]) if SPLIT in batch else Counter(),
@@ -136,6 +142,13 @@ def check_batch(batch: pd.DataFrame, config: ValidateConfig, facts: BatchFacts) 
         lengths=measured.loc[is_valid, ["characters", "words"]].astype("int32"),
         keys=text_keys(valid_labeled).to_numpy(),
     )
+
+
+def _labels_by_split(table: pd.DataFrame) -> dict[str, set[str]]:
+    if SPLIT not in table:
+        return {}
+    pairs = table[[SPLIT, LABEL]].dropna().drop_duplicates()
+    return {str(split): set(labels) for split, labels in pairs.groupby(SPLIT)[LABEL]}
 
 
 def _examples(batch: pd.DataFrame, failing: Mapping[DataCheck, pd.Series]) -> dict[str, pd.DataFrame]:

@@ -4,21 +4,29 @@ import difflib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-import pandas as pd
-
 from atnet.config import ColumnsConfig, ValidateConfig
 from atnet.errors import ConfigurationError, DataContractError
-from atnet.schema import LABEL, SPLIT
 
 MAX_LISTED = 10
 """Labels listed in a message."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 MISSING_WORDS = frozenset({"na", "n/a", "#n/a", "nan", "none", "null", "nil", "<na>", "\\n", "missing", "-", "?"})
 """Spellings of a missing value in other formats than this file's."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelOccurrences:
+    """Where the final labels of a file occur, those of invalid rows included; without labels of a teacher only."""
+
+    rows: Mapping[str, int]
+    """Rows of each label."""
+    by_split: Mapping[str, Set[str]]
+    """The labels of each official split; empty without a split column."""
 
 
 def check_label_settings(config: ValidateConfig) -> None:
@@ -130,30 +138,30 @@ def label_variants(labels: Sequence[str]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def check_labels(path: Path, labeled: pd.DataFrame, expected: Sequence[str]) -> None:
-    """Check that a table has at least two labels, a row for each, and no label that is missing from train.
+def check_labels(path: Path, labels: LabelOccurrences, expected: Sequence[str]) -> None:
+    """Check that a file has at least two labels, a row for each, and no label that is missing from train.
 
     Args:
         path: the data file, for the message.
-        labeled: the rows that have a label.
+        labels: of the rows that have one.
         expected: every label that should occur.
 
     Raises:
         DataContractError: if it does not.
     """
-    present = sorted(set(labeled[LABEL]).intersection(expected))
+    present = sorted(set(labels.rows).intersection(expected))
     if len(present) < 2:
-        labels = f"only the label {present[0]!r}" if present else "no row with an allowed label"
+        description = f"only the label {present[0]!r}" if present else "no row with an allowed label"
         raise DataContractError(
-            f"{path} has {labels}; a classifier needs two. "
+            f"{path} has {description}; a classifier needs two. "
             "Check data.columns, and label_map, label_from_rating and labels under validate in params.yaml."
         )
-    if len(labeled) < len(expected):
+    labeled = sum(labels.rows.values())
+    if labeled < len(expected):
         raise DataContractError(
-            f"{path} has {len(labeled):,} labeled rows for {len(expected):,} labels. Add rows, or use fewer labels."
+            f"{path} has {labeled:,} labeled rows for {len(expected):,} labels. Add rows, or use fewer labels."
         )
-    if SPLIT in labeled:
-        _check_labels_of_train(path, labeled)
+    _check_labels_of_train(path, labels.by_split)
 
 
 def did_you_mean(label: str, labels: Sequence[str]) -> str:
@@ -169,10 +177,9 @@ def listed_labels(counts: Mapping[str, int]) -> str:
     return names + (", …" if len(counts) > MAX_LISTED else "")
 
 
-def _check_labels_of_train(path: Path, labeled: pd.DataFrame) -> None:
-    in_train = set(labeled.loc[labeled[SPLIT] == "train", LABEL])
+def _check_labels_of_train(path: Path, by_split: Mapping[str, Set[str]]) -> None:
     for split in ("validation", "test"):
-        missing = sorted(set(labeled.loc[labeled[SPLIT] == split, LABEL]) - in_train)
+        missing = sorted(by_split.get(split, set()) - by_split.get("train", set()))
         if missing:
             raise DataContractError(
                 f"{path}: the label {missing[0]!r} occurs in {split} but never in train. "

@@ -26,6 +26,10 @@ from atnet.errors import DataContractError
 WriteRows = Callable[[CheckedRows], None]
 
 
+def ignore_rows(rows: CheckedRows) -> None:
+    """Write nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataFile:
     """A data file whose columns have been read."""
@@ -35,6 +39,11 @@ class DataFile:
     data: DataConfig
     """How its columns are named."""
     raw: RawTable
+
+    def texts(self) -> Iterator[list[str]]:
+        """Read the texts in batches."""
+        name = self.data.columns.text
+        return (batch[name].dropna().tolist() for batch in self.raw.batches([name]))
 
 
 def validate_file(
@@ -53,7 +62,7 @@ def validate_file(
         ConfigurationError: if the label settings contradict each other.
         DataContractError: if a column has invalid values, or no row has a key of the label map.
     """
-    config = checked_settings(_label_counts(file, config), config)
+    config = checked_settings(label_counts(file, config), config)
     repeated = _repeated_ids(file)
     own_failing = {check: np.array(rows, np.int64) for check, rows in runner.own_failing_rows().items()}
     totals = ValidationTotals()
@@ -62,6 +71,18 @@ def validate_file(
         write(checked)
         totals.add(checked)
     return totals.result(config, runner)
+
+
+def label_counts(file: DataFile, config: ValidateConfig) -> dict[str, int]:
+    """Count the folded labels of the file, the most frequent first; nothing if no setting refers to them."""
+    name = file.data.columns.label
+    if name is None or not config.label_map:
+        return {}
+    counts: Counter[str] = Counter()
+    for batch in file.raw.batches([name]):
+        folded = fold_labels(blank_to_null(batch[name]))[0].value_counts()
+        counts.update({str(label): int(rows) for label, rows in folded.items()})
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def _check(batch: tuple[pd.DataFrame, BatchFacts], *, config: ValidateConfig) -> CheckedRows:
@@ -88,18 +109,6 @@ def _canonical_batches(file: DataFile) -> Iterator[pd.DataFrame]:
             yield canonical
     if invalid is not None:
         raise DataContractError(f"{file.path}: {invalid}") from invalid
-
-
-def _label_counts(file: DataFile, config: ValidateConfig) -> dict[str, int]:
-    """Count the folded labels of the file, the most frequent first; nothing if no setting refers to them."""
-    name = file.data.columns.label
-    if name is None or not config.label_map:
-        return {}
-    counts: Counter[str] = Counter()
-    for batch in file.raw.batches([name]):
-        folded = fold_labels(blank_to_null(batch[name]))[0].value_counts()
-        counts.update({str(label): int(rows) for label, rows in folded.items()})
-    return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def _repeated_ids(file: DataFile) -> RepeatedIds:

@@ -14,7 +14,7 @@ from atnet.config import ValidateConfig
 from atnet.data.check_results import CheckRunner, DataCheckResult
 from atnet.data.checked_rows import BatchFacts, CheckedRows, RowCounts, check_batch
 from atnet.data.data_checks import row_checks, table_checks
-from atnet.data.label_checks import check_label_map, check_label_settings, label_warnings
+from atnet.data.label_checks import LabelOccurrences, check_label_map, check_label_settings, label_warnings
 from atnet.data.label_mapping import FoldedLabel, expected_labels, fold_label_settings, fold_labels
 from atnet.data.long_texts import CutCounts
 from atnet.data.repeated_ids import earlier_ids
@@ -43,6 +43,8 @@ class ValidationResult:
     """Spellings of labels that were folded into one label."""
     label_warnings: tuple[str, ...]
     """What is probably wrong with the labels."""
+    labels: LabelOccurrences
+    """Of all rows that have one, invalid rows included."""
 
     @property
     def failed(self) -> list[DataCheckResult]:
@@ -116,6 +118,7 @@ class ValidationTotals:
             cut=CutCounts(counts.cut.total(), {name: rows for name, rows in counts.cut.items() if name and rows}),
             folded=tuple(FoldedLabel(*key, rows) for key, rows in sorted(counts.folded.items())),
             label_warnings=tuple(label_warnings(present, config)),
+            labels=LabelOccurrences(present, counts.labels_by_split),
         )
 
     def _statistics(self, counts: RowCounts, expected: Sequence[str]) -> TableStatistics:

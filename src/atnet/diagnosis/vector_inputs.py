@@ -2,16 +2,14 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-
-import pandas as pd
 
 from atnet.config import Params
 from atnet.data.unlabeled import read_texts
 from atnet.errors import ConfigurationError, DataContractError
 from atnet.files import DATA_FOLDERS, RAW, optional_file
-from atnet.schema import TEXT
 from atnet.text.pretrained import is_one_word
 from atnet.text.tokenization import new_tokenizer
 from atnet.text.vector_files import open_vectors
@@ -24,12 +22,12 @@ COMPARED_WORDS = 20_000
 """Words at the start of a file that are compared with the texts."""
 
 
-def check_vector_inputs(params: Params, texts: pd.DataFrame | None, root: Path) -> list[str]:
+def check_vector_inputs(params: Params, texts: Iterable[Sequence[str]] | None, root: Path) -> list[str]:
     """Check `vectors.pretrained` and `vectors.unlabeled`.
 
     Args:
         params: the parameters.
-        texts: the labeled texts; None if they do not exist yet.
+        texts: the labeled texts in batches; None if they do not exist yet.
         root: the project folder, which paths are relative to.
 
     Returns:
@@ -81,9 +79,11 @@ def _check_start(stream: VectorStream) -> list[str]:
     return words
 
 
-def _check_language(words: list[str], texts: pd.DataFrame, params: Params) -> None:
+def _check_language(words: list[str], texts: Iterable[Sequence[str]], params: Params) -> None:
     tokenizer = new_tokenizer(params.tokenize)
-    counts: Counter[str] = count_words(texts[TEXT].tolist(), tokenizer.normalizer, tokenizer.pre_tokenizer)
+    counts: Counter[str] = Counter()
+    for batch in texts:
+        counts.update(count_words(batch, tokenizer.normalizer, tokenizer.pre_tokenizer))
     forms = {tokenizer.normalizer.normalize_str(word) for word in words}
     # Marks and numbers are the same in every language.
     common = {word for word in forms & counts.keys() if word[0].isalpha() and is_one_word(word, tokenizer)}

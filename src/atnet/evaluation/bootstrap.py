@@ -85,9 +85,14 @@ def resample_counts(
     Drawing N rows with replacement is equivalent to drawing how many rows fall in each cell, so the cost does not grow
     with N.
     """
-    cells_K, rows_K = np.unique(np.vstack([actual_N, *predicted]), axis=1, return_counts=True)
+    models = [actual_N, *predicted]
+    # One number per row, not a column of class ids: sorting columns takes many times the memory.
+    cell_N = np.zeros(len(actual_N), np.int64)
+    for class_N in models:
+        cell_N = cell_N * classes + class_N
+    cell_K, rows_K = np.unique(cell_N, return_counts=True)
     draws_BK = rng.multinomial(len(actual_N), rows_K / len(actual_N), size=samples).astype(np.float64)
-    class_of_cell_KC = np.eye(classes)[cells_K]
+    class_of_cell_KC = np.eye(classes)[np.array(np.unravel_index(cell_K, [classes] * len(models)))]
     support_BC = draws_BK @ class_of_cell_KC[0]
     return [
         ClassCounts(

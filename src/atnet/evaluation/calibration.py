@@ -6,6 +6,7 @@ Letters in array names: N rows, C classes, K bins.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atnet.evaluation.metrics import Floats, Ints, safe_divide
 
@@ -38,14 +39,17 @@ class Reliability:
 
 def reliability(actual_N: Ints, probabilities_NC: Floats, bins: int) -> Reliability:
     """Group the rows by the probability of their predicted label."""
-    confidence_N: Floats = probabilities_NC.max(axis=1)
-    right_N: Floats = (probabilities_NC.argmax(axis=1) == actual_N).astype(np.float64)
+    return binned_reliability(probabilities_NC.max(axis=1), probabilities_NC.argmax(axis=1) == actual_N, bins)
+
+
+def binned_reliability(confidence_N: Floats, right_N: NDArray[np.bool_], bins: int) -> Reliability:
+    """Group rows by the probability of their predicted label, given whether it is right."""
     bin_N = np.minimum((confidence_N * bins).astype(np.int64), bins - 1)
     rows_K = np.bincount(bin_N, minlength=bins).astype(np.float64)
     return Reliability(
         rows=rows_K.astype(np.int64),
         confidence=safe_divide(np.bincount(bin_N, weights=confidence_N, minlength=bins), rows_K),
-        accuracy=safe_divide(np.bincount(bin_N, weights=right_N, minlength=bins), rows_K),
+        accuracy=safe_divide(np.bincount(bin_N, weights=right_N.astype(np.float64), minlength=bins), rows_K),
     )
 
 

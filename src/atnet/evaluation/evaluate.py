@@ -7,25 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from atnet.config import EvaluateConfig
 from atnet.evaluation.bootstrap import Comparison, Interval, Scores, compare, interval, resample_rows, score
-from atnet.evaluation.calibration import Reliability, reliability
+from atnet.evaluation.calibration import Reliability, binned_reliability, reliability
 from atnet.evaluation.metrics import Floats, Ints, brier_scores, confusion_matrix, count_classes, log_losses
 from atnet.evaluation.predictions import SplitPredictions
 from atnet.evaluation.ranking import Curves, Ranking, defined_mean, mean_curves, rank, rank_classes
+from atnet.evaluation.row_features import RowFeatures
 from atnet.evaluation.selective import SelectiveScores, selective_scores
 from atnet.evaluation.slices import (
     Slice,
     SliceScore,
-    column_slices,
-    count_words,
     length_slices,
     score_slice,
     unknown_slices,
+    value_slices,
 )
-from atnet.schema import TEXT, slice_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +87,12 @@ class Evaluation:
     """None if the model answers every text."""
 
 
-def evaluate(
-    table: pd.DataFrame, predictions: SplitPredictions, unknown_share_N: Floats, config: EvaluateConfig
-) -> Evaluation:
+def evaluate(features: RowFeatures, predictions: SplitPredictions, config: EvaluateConfig) -> Evaluation:
     """Evaluate the predictions; the same arguments give the same numbers.
 
     Args:
-        table: the test split, in the order of the predictions.
+        features: of the test rows, in the order of the predictions.
         predictions: of the model and of at least one baseline.
-        unknown_share_N: share of each text's tokens that are not in the vocabulary.
         config: resamples, confidence, bins, slices.
     """
     # One random stream per part, so that an additional slice does not change the other intervals.
@@ -107,14 +102,14 @@ def evaluate(
     baselines = tuple(_baseline(name, predictions, config, for_baselines) for name in predictions.baselines)
     return Evaluation(
         labels=predictions.labels,
-        rows=len(table),
+        rows=len(predictions.actual),
         scores=scores,
         soft=_soft_scores(predictions, rankings, config, for_soft),
         classes=_class_scores(predictions, scores),
         calibration=_calibration(predictions, config),
         baselines=baselines,
         slices=_slice_scores(
-            all_slices(table, unknown_share_N, config.length_quantiles),
+            all_slices(features, config.length_quantiles),
             predictions,
             predictions.baselines[best_baseline_score(baselines).name],
             config,
@@ -131,13 +126,12 @@ def best_baseline_score(baselines: Sequence[BaselineScore]) -> BaselineScore:
     return max(baselines, key=lambda baseline: (baseline.scores.macro_f1.value, baseline.scores.accuracy.value))
 
 
-def all_slices(table: pd.DataFrame, unknown_share_N: Floats, length_quantiles: Sequence[float]) -> list[Slice]:
+def all_slices(features: RowFeatures, length_quantiles: Sequence[float]) -> list[Slice]:
     """Slice the rows by every slice column, by length and by unknown words."""
-    by_column = [part for column in slice_columns(table) for part in column_slices(table, column)]
     return [
-        *by_column,
-        *length_slices(count_words(table[TEXT]), length_quantiles),
-        *unknown_slices(unknown_share_N),
+        *(part for column, values in features.columns.items() for part in value_slices(column, values)),
+        *length_slices(features.words_N, length_quantiles),
+        *unknown_slices(features.unknown_share_N),
     ]
 
 
@@ -191,8 +185,9 @@ def _slice_scores(
 
 
 def _slice_reliability(part: Slice, predictions: SplitPredictions, config: EvaluateConfig) -> Reliability:
-    actual, probabilities = predictions.actual[part.rows_N], predictions.probabilities[part.rows_N]
-    return reliability(actual, probabilities, config.calibration_bins)
+    rows_N = part.rows_N
+    right_N = predictions.predicted[rows_N] == predictions.actual[rows_N]
+    return binned_reliability(predictions.probabilities.max(axis=1)[rows_N], right_N, config.calibration_bins)
 
 
 def _soft_scores(

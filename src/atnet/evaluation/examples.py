@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from atnet.evaluation.metrics import Floats, Ints
+from atnet.evaluation.metrics import Floats, Ints, row_blocks
 from atnet.evaluation.predictions import SplitPredictions
 from atnet.schema import ID, RATING, TEXT
 
@@ -70,16 +70,17 @@ def least_certain(probabilities_NC: Floats, limit: int) -> list[int]:
 
 def margins(probabilities_NC: Floats) -> Floats:
     """Compute the difference between the two highest probabilities, shape (N,)."""
-    top_two = np.sort(probabilities_NC, axis=1)[:, -2:]
-    return np.asarray(top_two[:, 1] - top_two[:, 0])
+    top_two = [np.sort(probabilities_NC[rows], axis=1)[:, -2:] for rows in row_blocks(len(probabilities_NC))]
+    return np.concatenate([block[:, 1] - block[:, 0] for block in top_two])
 
 
 def attention_samples(actual_N: Ints, probabilities_NC: Floats, words_N: Ints, limit: int) -> list[Sample]:
     """Select up to `limit` distinct rows, one of each of five kinds in turn."""
+    # No more than `limit` candidates of a kind can be passed over: those that another kind selected before.
     candidates = {
         "confident and right": _right_by_class(actual_N, probabilities_NC),
-        "confident and wrong": iter(most_wrong(actual_N, probabilities_NC, len(actual_N))),
-        "uncertain": iter(least_certain(probabilities_NC, len(actual_N))),
+        "confident and wrong": iter(most_wrong(actual_N, probabilities_NC, limit)),
+        "uncertain": iter(least_certain(probabilities_NC, limit)),
         "long": _by_distance(words_N, np.quantile(words_N, LONG_QUANTILE), np.ones(len(words_N), dtype=bool)),
         "short": _by_distance(words_N, MIN_WORDS, words_N >= MIN_WORDS),
     }
@@ -97,8 +98,14 @@ def attention_samples(actual_N: Ints, probabilities_NC: Floats, words_N: Ints, l
 
 
 def listed_text(row: int, table: pd.DataFrame, predictions: SplitPredictions) -> ListedText:
-    """Collect what the report shows of one row, its text truncated to a readable length."""
-    values, probability_C = table.iloc[row], predictions.probabilities[row]
+    """Collect what the report shows of one row, its text truncated to a readable length.
+
+    Args:
+        row: its position in the test split.
+        table: rows of the test split, indexed by their position.
+        predictions: of the whole test split.
+    """
+    values, probability_C = table.loc[row], predictions.probabilities[row]
     # A stable sort: of equally probable labels, argmax too returns the first.
     first, second = np.argsort(-probability_C, kind="stable")[:2].tolist()
     text, rating = str(values[TEXT]), values.get(RATING)

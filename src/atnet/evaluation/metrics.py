@@ -3,6 +3,7 @@
 Letters in array names: N rows, C classes, B resamples. Classes are numbered 0 to C-1.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ Floats = NDArray[np.float64]
 
 MIN_PROBABILITY = 1e-15
 """Lower bound inside the logarithm, so that one error with confidence 1 does not make the mean infinite."""
+
+BLOCK_ROWS = 50_000
+"""Rows whose probabilities are computed with at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +94,15 @@ def brier_scores(actual_N: Ints, probabilities_NC: Floats) -> Floats:
     With two classes the distance is halved, as usual: it is then the squared error of one probability.
     """
     classes = probabilities_NC.shape[1]
-    distance_N = ((probabilities_NC - np.eye(classes)[actual_N]) ** 2).sum(axis=1)
+    distance_N = np.concatenate(
+        [
+            ((probabilities_NC[rows] - np.eye(classes)[actual_N[rows]]) ** 2).sum(axis=1)
+            for rows in row_blocks(len(actual_N))
+        ]
+    )
     return np.asarray(distance_N / 2 if classes == 2 else distance_N)
+
+
+def row_blocks(rows: int) -> Iterator[slice]:
+    """Divide rows into blocks, at least one, so that a temporary (N, C) array is never needed."""
+    return (slice(start, start + BLOCK_ROWS) for start in range(0, max(rows, 1), BLOCK_ROWS))

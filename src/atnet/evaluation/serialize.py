@@ -1,6 +1,6 @@
 """Serialization of an evaluation: numbers for DVC's metrics, tables for DVC's plots."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,8 @@ import pandas as pd
 from atnet.evaluation.bootstrap import Comparison, Interval
 from atnet.evaluation.calibration import Reliability
 from atnet.evaluation.evaluate import BaselineScore, Evaluation, best_baseline_score
-from atnet.evaluation.metrics import Ints
-from atnet.evaluation.predictions import SplitPredictions
+from atnet.evaluation.metrics import Ints, row_blocks
+from atnet.evaluation.predictions import PredictedBatch, SplitPredictions
 from atnet.evaluation.selective import SelectiveScores
 from atnet.evaluation.slices import BY_LENGTH, Slice, SliceScore, length_slices
 from atnet.schema import ID, LABEL
@@ -83,26 +83,31 @@ def slice_values(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     return values
 
 
-def prediction_table(table: pd.DataFrame, predictions: SplitPredictions) -> pd.DataFrame:
+def prediction_table(batch: PredictedBatch) -> pd.DataFrame:
     """Return each row's id, label, predicted label, confidence and the probability of every label."""
+    table, predictions = batch.table, batch.predictions
     names = np.array(predictions.labels, dtype=object)
     columns: dict[str, Any] = {
         ID: table[ID].to_numpy(),
         LABEL: table[LABEL].to_numpy(),
-        "predicted": names[predictions.predicted],
+        "predicted": names[predictions.probabilities.argmax(axis=1)],
         "score": predictions.probabilities.max(axis=1),
     }
     columns |= {f"p_{label}": predictions.probabilities[:, c] for c, label in enumerate(predictions.labels)}
     return pd.DataFrame(columns)
 
 
-def plot_tables(
-    evaluation: Evaluation, predictions: SplitPredictions, words_N: Ints, length_quantiles: Sequence[float]
-) -> dict[str, pd.DataFrame]:
-    """Return the tables of DVC's plots, by file name without suffix."""
+def confusion_tables(predictions: SplitPredictions) -> Iterator[pd.DataFrame]:
+    """Yield the actual and the predicted label of every row, in batches: DVC draws the confusion matrix itself."""
     names = np.array(predictions.labels, dtype=object)
+    for rows in row_blocks(len(predictions.actual)):
+        actual, predicted = names[predictions.actual[rows]], names[predictions.predicted[rows]]
+        yield pd.DataFrame({"actual": actual, "predicted": predicted})
+
+
+def plot_tables(evaluation: Evaluation, words_N: Ints, length_quantiles: Sequence[float]) -> dict[str, pd.DataFrame]:
+    """Return the tables of DVC's other plots, by file name without suffix."""
     tables = {
-        "confusion": pd.DataFrame({"actual": names[predictions.actual], "predicted": names[predictions.predicted]}),
         **_curve_tables(evaluation),
         # One file per curve: DVC would draw a bin that is empty in one of them with accuracy 0.
         "reliability_before": _reliability_table(evaluation.calibration.before, "before"),

@@ -32,7 +32,43 @@ class Slice:
     by: str
     """The criterion: a column, length or unknown words."""
     value: str
-    rows_N: NDArray[np.bool_]
+    group_N: NDArray[np.generic]
+    """The group of each row; all slices of a criterion share this array."""
+    group: int
+
+    @property
+    def rows_N(self) -> NDArray[np.bool_]:
+        """Whether each row is in the slice."""
+        return np.asarray(self.group_N == self.group)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnValues:
+    """The values of a column as numbers of distinct strings."""
+
+    names: tuple[str, ...]
+    """Distinct."""
+    name_N: NDArray[np.int32]
+    """Position of each row's value among the names."""
+
+    @classmethod
+    def of(cls, column: pd.Series) -> "ColumnValues":
+        """Return the values of a column; missing ones are named too."""
+        code_N, values = pd.factorize(column)
+        return cls._renumbered([*map(str, values), MISSING], code_N)
+
+    @classmethod
+    def concatenated(cls, parts: Sequence["ColumnValues"]) -> "ColumnValues":
+        """Join the values of consecutive rows."""
+        starts = np.cumsum([0, *(len(part.names) for part in parts)])
+        names = [name for part in parts for name in part.names]
+        code_N = np.concatenate([part.name_N + start for part, start in zip(parts, starts, strict=False)])
+        return cls._renumbered(names, code_N)
+
+    @classmethod
+    def _renumbered(cls, names: Sequence[str], code_N: Ints) -> "ColumnValues":
+        number_of, distinct = pd.factorize(np.array(names, dtype=object))
+        return cls(tuple(distinct), number_of.astype(np.int32)[code_N])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +88,23 @@ class SliceScore:
 
 def column_slices(table: pd.DataFrame, column: str) -> list[Slice]:
     """Slice the rows by the values of a column, in alphabetical order; values beyond the limit are combined."""
-    values = table[column].astype("object").where(table[column].notna(), MISSING).astype(str)
-    by_size = sorted(values.value_counts().items(), key=lambda item: (-item[1], str(item[0])))
-    frequent = sorted(str(value) for value, _ in by_size[:VALUES_PER_COLUMN])
-    slices = [Slice(column, value, (values == value).to_numpy(bool)) for value in frequent]
-    rest_N = (~values.isin(frequent)).to_numpy(bool)
-    return [*slices, Slice(column, REST, rest_N)] if rest_N.any() else slices
+    return value_slices(column, ColumnValues.of(table[column]))
+
+
+def value_slices(column: str, values: ColumnValues) -> list[Slice]:
+    """Slice the rows by the values of a column, see `column_slices`."""
+    rows = np.bincount(values.name_N, minlength=len(values.names)).tolist()
+    by_size = sorted(
+        (-count, name, position) for position, (name, count) in enumerate(zip(values.names, rows, strict=True))
+    )
+    frequent = sorted((name, position) for count, name, position in by_size[:VALUES_PER_COLUMN] if count)
+    group_of_name = np.full(len(values.names), len(frequent), np.int32)
+    for group, (_, position) in enumerate(frequent):
+        group_of_name[position] = group
+    group_N = group_of_name[values.name_N]
+    slices = [Slice(column, name, group_N, group) for group, (name, _) in enumerate(frequent)]
+    rest = Slice(column, REST, group_N, len(frequent))
+    return [*slices, rest] if rest.rows_N.any() else slices
 
 
 def count_words(texts: Iterable[str]) -> Ints:
@@ -68,8 +115,8 @@ def count_words(texts: Iterable[str]) -> Ints:
 def length_slices(words_N: Ints, quantiles: Sequence[float]) -> list[Slice]:
     """Slice the rows at quantiles of their length in words, shortest first; equal lengths stay together."""
     edges = np.unique(np.quantile(words_N, sorted(quantiles), method="lower")) if quantiles else np.array([])
-    bin_N = np.searchsorted(edges, words_N, side="left")
-    return [Slice(BY_LENGTH, _words_name(words_N[bin_N == index]), bin_N == index) for index in np.unique(bin_N)]
+    bin_N = np.searchsorted(edges, words_N, side="left").astype(np.int32)
+    return [Slice(BY_LENGTH, _words_name(words_N[bin_N == index]), bin_N, index) for index in np.unique(bin_N).tolist()]
 
 
 def unknown_shares(ids: Sequence[Sequence[int]], unknown_id: int) -> Floats:
@@ -79,11 +126,9 @@ def unknown_shares(ids: Sequence[Sequence[int]], unknown_id: int) -> Floats:
 
 def unknown_slices(share_N: Floats) -> list[Slice]:
     """Slice the rows by their share of unknown tokens; empty bands are dropped."""
-    band_N = np.searchsorted([bound for _, bound in UNKNOWN_BANDS], share_N, side="left")
+    band_N = np.searchsorted([bound for _, bound in UNKNOWN_BANDS], share_N, side="left").astype(np.int32)
     return [
-        Slice(BY_UNKNOWN, name, band_N == band)
-        for band, (name, _) in enumerate(UNKNOWN_BANDS)
-        if (band_N == band).any()
+        Slice(BY_UNKNOWN, name, band_N, band) for band, (name, _) in enumerate(UNKNOWN_BANDS) if (band_N == band).any()
     ]
 
 

@@ -11,9 +11,10 @@ from atnet.config import SPLITS, EvaluateConfig
 from atnet.evaluation.bootstrap import Interval
 from atnet.evaluation.evaluate import Evaluation, best_baseline_score
 from atnet.evaluation.examples import ListedText, Sample, confused_pairs, least_certain, listed_text, most_wrong
+from atnet.evaluation.metrics import Ints
 from atnet.evaluation.predictions import SplitPredictions
 from atnet.evaluation.ranking import ranked_classes
-from atnet.evaluation.slices import BY_LENGTH, SliceScore, count_words
+from atnet.evaluation.slices import BY_LENGTH, SliceScore
 from atnet.inference import Explanation
 from atnet.report import figures
 from atnet.report.explanations.global_explanation import GlobalExplanation
@@ -21,7 +22,7 @@ from atnet.report.highlights import HighlightedText, highlight
 from atnet.report.rendering import page_template
 from atnet.report.sentences import summarize
 from atnet.report.word_map import word_map_figure
-from atnet.schema import RATING, TEXT
+from atnet.schema import RATING
 
 CONFUSED_PAIRS = 12
 MAJORITY = "majority"
@@ -41,10 +42,12 @@ class ModelIdentity:
 class ReportInputs:
     """Everything the report shows."""
 
-    table: pd.DataFrame
-    """The test split."""
+    listed: pd.DataFrame
+    """The rows of the test split in `listed_rows` and of the samples, indexed by their position in it."""
+    words_N: Ints
+    """White-space separated words of each row."""
     predictions: SplitPredictions
-    """In the table's order."""
+    """Of all rows."""
     evaluation: Evaluation
     """Of these predictions."""
     metrics: Mapping[str, Any]
@@ -85,7 +88,7 @@ class BarScale:
 
 def render_report(inputs: ReportInputs, config: EvaluateConfig) -> str:
     """Write the report as HTML."""
-    evaluation, table = inputs.evaluation, inputs.table
+    evaluation, table = inputs.evaluation, inputs.listed
     split_report = inputs.identity.split_report
     return page_template("report.html", {"logits": format_logits}).render(
         evaluation=evaluation,
@@ -95,7 +98,7 @@ def render_report(inputs: ReportInputs, config: EvaluateConfig) -> str:
         best_baseline=best_baseline_score(evaluation.baselines),
         pairs=confused_pairs(evaluation.confusion, evaluation.labels, CONFUSED_PAIRS),
         positive=evaluation.labels[-1],
-        words=np.quantile(count_words(table[TEXT]), [0.0, 0.5, 0.9, 1.0]).astype(int).tolist(),
+        words=np.quantile(inputs.words_N, [0.0, 0.5, 0.9, 1.0]).astype(int).tolist(),
         lists=_text_lists(table, inputs.predictions, config.example_texts),
         has_rating=RATING in table.columns,
         explained=[
@@ -109,6 +112,14 @@ def render_report(inputs: ReportInputs, config: EvaluateConfig) -> str:
         scales=_bar_scales(evaluation),
         figures=_figures(evaluation, inputs.overview),
     )
+
+
+def listed_rows(predictions: SplitPredictions, limit: int) -> dict[str, list[int]]:
+    """Return the rows of the lists of most wrong and least certain texts."""
+    return {
+        "wrong": most_wrong(predictions.actual, predictions.probabilities, limit),
+        "uncertain": least_certain(predictions.probabilities, limit),
+    }
 
 
 def bar_scale(intervals: Sequence[Interval]) -> BarScale:
@@ -149,10 +160,7 @@ def _bar_scales(evaluation: Evaluation) -> dict[str, BarScale]:
 
 
 def _text_lists(table: pd.DataFrame, predictions: SplitPredictions, limit: int) -> dict[str, list[ListedText]]:
-    rows = {
-        "wrong": most_wrong(predictions.actual, predictions.probabilities, limit),
-        "uncertain": least_certain(predictions.probabilities, limit),
-    }
+    rows = listed_rows(predictions, limit)
     return {name: [listed_text(row, table, predictions) for row in listed] for name, listed in rows.items()}
 
 

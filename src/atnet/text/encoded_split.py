@@ -116,6 +116,31 @@ class EncodedSplit:
         size = np.searchsorted(self.lengths[drawn].cumsum(), tokens, side="right")
         return self.taken(np.sort(drawn[: max(size, 1)]))
 
+    def blocks(self, tokens: int) -> Iterator["EncodedSplit"]:
+        """Divide the split into blocks of consecutive texts with at most this many tokens, or a single longer text.
+
+        Tokens are not copied.
+        """
+        if self.offsets[-1] - self.offsets[0] <= tokens:
+            yield self
+            return
+        start = 0
+        while start < len(self):
+            limit = self.offsets[start] + tokens
+            end = max(int(np.searchsorted(self.offsets, limit, side="right")) - 1, start + 1)
+            rows = slice(start, end)
+            yield EncodedSplit(
+                tokens=self.tokens,
+                offsets=self.offsets[start : end + 1],
+                labels=self.labels[rows],
+                text_hashes=self.text_hashes[rows],
+                ratings=None if self.ratings is None else self.ratings[rows],
+                weights=None if self.weights is None else self.weights[rows],
+                hard_labels=None if self.hard_labels is None else self.hard_labels[rows],
+                teacher=None if self.teacher is None else self.teacher[rows],
+            )
+            start = end
+
     def padded(self, rows: np.ndarray, pad_to: int | None = None) -> np.ndarray:
         """Return the given texts as (B, T) int32, padded with zeros."""
         starts, ends = self.offsets[rows], self.offsets[rows + 1]

@@ -23,6 +23,8 @@ CONTEXT_POWER = 0.75
 """Context counts are raised to this power, so that rare words do not dominate (Levy et al. 2015)."""
 EIGENVALUE_POWER = 0.5
 POWER_ITERATIONS = 2
+BLOCK_TOKENS = 10_000_000
+"""Tokens whose pairs are counted at once; of more, the counts of blocks are added up."""
 RIDGE = 1e-3
 """Penalty of the linear map, as a share of the mean diagonal element."""
 
@@ -92,15 +94,20 @@ def _ridge(inputs_ND: np.ndarray, outputs_ND: np.ndarray, weights_N: np.ndarray)
 
 def frequent_tokens(train: EncodedSplit, config: VectorsConfig) -> int:
     """Return the number of tokens that are frequent enough for a vector; ids are ordered by frequency."""
-    counts = np.bincount(train.tokens[train.offsets[0] : train.offsets[-1]], minlength=UNKNOWN_ID + 1)
+    counts = np.zeros(UNKNOWN_ID + 1, np.int64)
+    for block in train.blocks(BLOCK_TOKENS):
+        more = np.bincount(block.tokens[block.offsets[0] : block.offsets[-1]], minlength=len(counts))
+        more[: len(counts)] += counts
+        counts = more
     frequent = np.flatnonzero(counts >= config.min_frequency)
     last = int(frequent[-1]) if len(frequent) else 0
     return min(max(last, UNKNOWN_ID) + 1, config.max_tokens)
 
 
 def all_cooccurrences(splits: Iterable[EncodedSplit], *, window: int, vocabulary_size: int) -> sparse.csr_matrix:
-    """Add up the co-occurrence counts of several splits, see `cooccurrences`."""
-    counts = (cooccurrences(split, window=window, vocabulary_size=vocabulary_size) for split in splits)
+    """Add up the co-occurrence counts of several splits, see `cooccurrences`; memory does not grow with the texts."""
+    blocks = (block for split in splits for block in split.blocks(BLOCK_TOKENS))
+    counts = (cooccurrences(block, window=window, vocabulary_size=vocabulary_size) for block in blocks)
     total = next(counts)
     for more in counts:
         total = total + more

@@ -57,8 +57,6 @@ def global_explanation(
         min_slice_rows: contributions are listed again for each slice with this many texts.
     """
     ids = predictor.encode(table[TEXT].tolist())
-    rows = _evenly_spaced_rows(ids)
-    ids, table = [ids[row] for row in rows], table.iloc[rows]
     ngrams = None if learned.wide is None else ngram_contributions(learned.wide, ids)
     columns = slice_columns(table) if len(predictor.labels) <= MAX_LABELS_BY_SLICE else []
     return GlobalExplanation(
@@ -79,7 +77,12 @@ def _by_label(predictor: Predictor, ngrams: NgramContributions, rows_N: np.ndarr
     return {name: ngrams.top(predictor, label, rows_N) for label, name in enumerate(predictor.labels)}
 
 
-def _evenly_spaced_rows(ids: Sequence[Sequence[int]]) -> list[int]:
-    tokens = sum(map(len, ids))
-    texts = max(1, int(len(ids) * min(1.0, MAX_TOKENS / tokens)))
-    return sorted(set(np.linspace(0, len(ids) - 1, texts).astype(int).tolist()))
+def explained_rows(rows: int, tokens: int) -> list[int]:
+    """Return the rows of a split from which its model is explained: all, or evenly spaced ones.
+
+    Args:
+        rows: of the split.
+        tokens: of all its texts.
+    """
+    texts = max(1, int(rows * min(1.0, MAX_TOKENS / tokens)))
+    return sorted(set(np.linspace(0, rows - 1, texts).astype(int).tolist()))
