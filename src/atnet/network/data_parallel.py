@@ -4,11 +4,9 @@ As a command it runs the worker of another machine, in a clone of the project wi
 `python -m atnet.network.data_parallel --index 1`. The stage `train` runs worker 0.
 """
 
+import argparse
 import contextlib
-import functools
 import logging
-import queue
-import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,55 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atnet.config import TrainConfig
-from atnet.environment import TENSORFLOW_SETTINGS, reduced_environment, thread_variables, threads_per_process
+from atnet.environment import prepare_process
 from atnet.errors import AtnetError, ConfigurationError, ProcessInterrupted
-from atnet.network.checkpoint import load_state
+from atnet.files import PARAMS_FILE
+from atnet.network.checkpoint import load_state, training_key, training_settings
+from atnet.network.training_inputs import training_code, training_inputs
+from atnet.network.training_processes import ParallelTraining, WorkerDied, WorkerProcesses
 from atnet.network.training_state import Epoch, TrainingState
-from atnet.subprocesses import JsonLineProcess, JsonMessage
+from atnet.storage import cpu_flags, load_params
 
 logger = logging.getLogger(__name__)
 
-WORKER_MODULE = "atnet.network.training_worker"
 RESTARTS = 3
 """How often all workers are started again after one of them has died."""
 CONNECT_SECONDS = 300.0
 """How long all workers together may take to start and to connect."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParallelTraining:
-    """A training for several workers."""
-
-    config: TrainConfig
-    root: Path
-    key: str
-    precision: str
-    checkpoint: Path
-    wide_logits: Path | None
-    """File of the wide branch's logits on the validation split."""
-
-    @property
-    def local_workers(self) -> list[int]:
-        """The workers that stage `train` starts."""
-        return list(range(self.config.workers)) if isinstance(self.config.workers, int) else [0]
-
-    def addresses(self) -> list[str]:
-        """Return `host:port` of each worker, on this machine with free ports."""
-        return local_addresses(self.config.workers) if isinstance(self.config.workers, int) else self.config.workers
-
-    def task(self, index: int, addresses: list[str]) -> JsonMessage:
-        """Return the first message to a worker."""
-        is_chief = index == 0
-        return {
-            "train": self.config.model_dump(),
-            "root": str(self.root),
-            "key": self.key,
-            "precision": self.precision,
-            "addresses": addresses,
-            "index": index,
-            "checkpoint": str(self.checkpoint) if is_chief else None,
-            "wide_logits": str(self.wide_logits) if is_chief and self.wide_logits else None,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,58 +39,6 @@ class Callbacks:
     on_step: Callable[[int, int, float], None]
 
 
-class WorkerDied(Exception):
-    """A worker's process has ended before the training."""
-
-
-class WorkerProcesses:
-    """The workers' processes on this machine."""
-
-    def __init__(self, training: ParallelTraining) -> None:
-        """Prepare the workers; no process is started yet."""
-        self._training = training
-        self._messages: queue.SimpleQueue[tuple[int, JsonMessage | None]] = queue.SimpleQueue()
-        self._processes: dict[int, JsonLineProcess] = {}
-
-    def start(self, indices: Sequence[int]) -> None:
-        """Start workers, which share the cores of this machine."""
-        addresses = self._training.addresses()
-        threads = thread_variables(threads_per_process(len(indices)))
-        environment = reduced_environment({**TENSORFLOW_SETTINGS, **threads}, training=True)
-        for index in indices:
-            self._processes[index] = JsonLineProcess(
-                [sys.executable, "-m", WORKER_MODULE],
-                environment=environment,
-                name=f"Worker {index}",
-                on_message=functools.partial(self._deliver, index),
-            )
-            self._processes[index].send(self._training.task(index, addresses))
-
-    def wait(self, seconds: float | None) -> tuple[int, JsonMessage]:
-        """Return the next message and the worker that sent it.
-
-        Raises:
-            WorkerDied: if the next event is the end of a process.
-            TimeoutError: if there is none in time.
-        """
-        try:
-            index, message = self._messages.get(timeout=None if seconds is None else max(seconds, 0))
-        except queue.Empty:
-            raise TimeoutError from None
-        if message is None:
-            raise WorkerDied(f"worker {index} ended: {self._processes[index].end_reason()}")
-        return index, message
-
-    def close(self) -> None:
-        """End every process, whatever it is doing."""
-        for process in self._processes.values():
-            process.kill()
-            process.close()
-
-    def _deliver(self, index: int, message: JsonMessage | None) -> None:
-        self._messages.put((index, message))
-
-
 def train_in_parallel(training: ParallelTraining, callbacks: Callbacks) -> TrainingState:
     """Train from the checkpoint until the training is finished.
 
@@ -134,20 +46,22 @@ def train_in_parallel(training: ParallelTraining, callbacks: Callbacks) -> Train
         ProcessInterrupted: if workers die again and again, or do not connect.
         AtnetError: if a worker reports an error.
     """
-    state = load_state(training.checkpoint)
+    assert training.checkpoint is not None
+    checkpoint = training.checkpoint
+    state = load_state(checkpoint)
     if not state.is_finished(training.config):
         reported = len(state.history)
 
         def report_epochs() -> None:
             # From the checkpoint, not from the message: a chief that died had perhaps not sent it.
             nonlocal reported
-            for epoch in load_state(training.checkpoint).history[reported:]:
+            for epoch in load_state(checkpoint).history[reported:]:
                 callbacks.on_epoch(epoch)
                 reported += 1
 
         supervise(training, training.local_workers, report_epochs, callbacks.on_step)
         report_epochs()
-    return load_state(training.checkpoint)
+    return load_state(checkpoint)
 
 
 def supervise(
@@ -202,15 +116,6 @@ def _follow(
             training.discard(index)
 
 
-def local_addresses(workers: int) -> list[str]:
-    """Return addresses of this machine with ports that are free now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{listener.getsockname()[1]}" for listener in sockets]
-
-
 def check_workers(config: TrainConfig, batch_size: int) -> None:
     """Check that every worker gets rows.
 
@@ -222,3 +127,44 @@ def check_workers(config: TrainConfig, batch_size: int) -> None:
             f"train.workers is {config.worker_count}, but a batch of this training split has {batch_size} texts. Use "
             "fewer workers; a small split gets smaller batches, see train.min_steps."
         )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the worker of this machine until the training is finished."""
+    prepare_process()
+    logging.basicConfig(format="data_parallel: %(message)s")
+    parser = argparse.ArgumentParser(prog="python -m atnet.network.data_parallel", description=__doc__)
+    parser.add_argument("--index", type=int, required=True, help="position in train.workers, from 1 on")
+    parser.add_argument("--root", type=Path, default=Path(), help="the project folder")
+    arguments = parser.parse_args(argv)
+    try:
+        supervise(remote_training(arguments.root, arguments.index), [arguments.index], lambda: None, lambda *_: None)
+    except AtnetError as error:
+        print(f"data_parallel: {error}", file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def remote_training(root: Path, index: int) -> ParallelTraining:
+    """Read the settings and inputs of a training whose chief is on another machine.
+
+    Raises:
+        ConfigurationError: if train.workers has no such worker.
+    """
+    from atnet.network.compiled_steps import computation_precision
+
+    config = load_params(root / PARAMS_FILE).train
+    if isinstance(config.workers, int) or not 0 < index < len(config.workers):
+        raise ConfigurationError(
+            f"train.workers has no address for worker {index}: list host:port of every worker, the one of stage "
+            "`train` first, and count from 0."
+        )
+    precision = computation_precision(config, cpu_flags())
+    key = training_key(training_settings(config, precision), [*training_inputs(root), *training_code(root)])
+    return ParallelTraining(config, root.resolve(), key, precision, checkpoint=None, wide_logits=None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

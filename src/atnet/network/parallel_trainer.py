@@ -114,7 +114,7 @@ def worker_share(weights_B: np.ndarray, index: int, workers: int) -> tuple[np.nd
 
 
 def distinct_tokens(tokens_BT: np.ndarray, vocabulary_size: int) -> np.ndarray:
-    """Return the sorted ids of a batch, (U,) int32; ids beyond the vocabulary are the unknown word, as in the network."""
+    """Return the sorted ids of a batch, (U,) int32; ids beyond the vocabulary are the unknown word, id 1."""
     occurs = np.zeros(vocabulary_size, bool)
     occurs[np.where(tokens_BT < vocabulary_size, tokens_BT, 1)] = True
     return np.flatnonzero(occurs).astype(np.int32)
