@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from atnet.config import Params, TrainConfig
-from atnet.errors import AtnetError, ConfigurationError, ProcessInterrupted
+from atnet.errors import ConfigurationError, ProcessInterrupted
 from atnet.network import data_parallel
 from atnet.network.checkpoint import load_state, training_settings
 from atnet.network.data_parallel import Callbacks, check_workers, main, train_in_parallel
@@ -172,7 +172,9 @@ def test_a_worker_that_always_dies_ends_the_training_after_a_few_restarts(
     tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("atnet.network.training_processes.WORKER_MODULE", "atnet.no_such_module")
-    with pytest.raises(ProcessInterrupted, match=r"worker \d ended: .*no_such_module.* after 3 restarts. Run `dvc repro`"):
+    with pytest.raises(
+        ProcessInterrupted, match=r"worker \d ended: .*no_such_module.* after 3 restarts. Run `dvc repro`"
+    ):
         train(parallel_training(tmp_path, params))
 
 
