@@ -19,7 +19,7 @@ from atnet.errors import AtnetError, ConfigurationError, ProcessInterrupted
 from atnet.files import PARAMS_FILE
 from atnet.network.checkpoint import load_state, training_key, training_settings
 from atnet.network.training_inputs import training_code, training_inputs
-from atnet.network.training_processes import ParallelTraining, WorkerDied, WorkerProcesses
+from atnet.network.training_processes import ParallelTraining, WorkerProcesses
 from atnet.network.training_state import Epoch, TrainingState
 from atnet.storage import cpu_flags, load_params
 
@@ -37,6 +37,10 @@ class Callbacks:
 
     on_epoch: Callable[[Epoch], None]
     on_step: Callable[[int, int, float], None]
+
+
+class WorkerDied(Exception):
+    """A worker's process has ended before the training."""
 
 
 def train_in_parallel(training: ParallelTraining, callbacks: Callbacks) -> TrainingState:
@@ -104,7 +108,10 @@ def _follow(
                 "addresses, start `python -m atnet.network.data_parallel --index N` for each of the others, and check "
                 "that the machines reach each other on these ports."
             ) from None
-        if "connected" in message:
+        if message is None:
+            if index in training:
+                raise WorkerDied(f"worker {index} ended: {processes.end_reason(index)}")
+        elif "connected" in message:
             connecting.discard(index)
         elif "step" in message:
             on_step(*message["step"])

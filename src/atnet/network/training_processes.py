@@ -53,10 +53,6 @@ class ParallelTraining:
         }
 
 
-class WorkerDied(Exception):
-    """A worker's process has ended before the training."""
-
-
 class WorkerProcesses:
     """The workers' processes on this machine."""
 
@@ -80,20 +76,20 @@ class WorkerProcesses:
             )
             self._processes[index].send(self._training.task(index, addresses))
 
-    def wait(self, seconds: float | None) -> tuple[int, JsonMessage]:
-        """Return the next message and the worker that sent it.
+    def wait(self, seconds: float | None) -> tuple[int, JsonMessage | None]:
+        """Return a worker and its next message, or None once its process has ended.
 
         Raises:
-            WorkerDied: if the next event is the end of a process.
             TimeoutError: if there is none in time.
         """
         try:
-            index, message = self._messages.get(timeout=None if seconds is None else max(seconds, 0))
+            return self._messages.get(timeout=None if seconds is None else max(seconds, 0))
         except queue.Empty:
             raise TimeoutError from None
-        if message is None:
-            raise WorkerDied(f"worker {index} ended: {self._processes[index].end_reason()}")
-        return index, message
+
+    def end_reason(self, index: int) -> str:
+        """Describe why a worker's process ended."""
+        return self._processes[index].end_reason()
 
     def close(self) -> None:
         """End every process, whatever it is doing."""
