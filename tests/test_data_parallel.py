@@ -26,7 +26,7 @@ from atnet.network.training import Trainer
 from atnet.network.training_inputs import TrainingInputs
 from atnet.network.training_processes import ParallelTraining, local_addresses
 from atnet.network.training_state import Epoch, TrainingState
-from atnet.network.training_worker import WorkerTask, require_equal_keys
+from atnet.network.training_worker import WorkerTask, key_bytes, require_equal_keys
 from atnet.subprocesses import is_alive
 from tests.encoded import VOCABULARY, write_tokens, write_vectors
 
@@ -113,9 +113,10 @@ def test_workers_with_another_training_key_are_named() -> None:
         train={}, root=Path(), key="0a" * 16, precision="float32", addresses=["first:1", "second:1"], index=0,
         checkpoint=None, wide_logits=None,
     )  # fmt: skip
-    require_equal_keys(task, lambda key: np.stack([key, key]).astype(float))
+    key = key_bytes(task.key).astype(float)
+    require_equal_keys(task, np.stack([key, key]))
     with pytest.raises(ConfigurationError, match=r"training at second:1 differs from that at first:1"):
-        require_equal_keys(task, lambda key: np.stack([key, key + 1]).astype(float))
+        require_equal_keys(task, np.stack([key, key + 1]))
 
 
 @pytest.mark.parametrize(("workers", "index"), [(2, 1), (["first:1", "second:1"], 2), (["first:1", "second:1"], 0)])

@@ -50,7 +50,7 @@ class Collectives:
         length = int(self.sum(np.array([len(values) if self.is_chief else 0]))[0])
         return self.sum(values if self.is_chief else np.zeros(length))
 
-    def leave(self) -> None:
+    def wait_for_all(self) -> None:
         """Wait until all workers have the results of the last operation, after which they may end in any order."""
         with contextlib.suppress(tf.errors.OpError):  # a worker that has ended already had them
             self.sum(np.zeros(1))

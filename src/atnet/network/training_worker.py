@@ -52,7 +52,9 @@ def run_task(task: WorkerTask, channel: JsonLineChannel) -> None:
     from atnet.network.training_state import TrainingState
 
     collectives = Collectives(task.addresses, task.index)
-    require_equal_keys(task, collectives.gather)
+    keys = collectives.gather(key_bytes(task.key))
+    collectives.wait_for_all()
+    require_equal_keys(task, keys)
     channel.send({"connected": True})
     config = TrainConfig.model_validate(task.train)
     # The wide branch is fitted once, by the process that starts the workers.
@@ -67,16 +69,20 @@ def run_task(task: WorkerTask, channel: JsonLineChannel) -> None:
 
     state = TrainingState() if task.checkpoint is None else load_state(task.checkpoint)
     trainer.run(state, on_epoch=on_epoch, on_step=step_messages(channel) if collectives.is_chief else ignore_step)
-    collectives.leave()
+    collectives.wait_for_all()
 
 
-def require_equal_keys(task: WorkerTask, gather: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Compare the training keys of all workers.
+def key_bytes(key: str) -> np.ndarray:
+    """Return a training key as numbers that workers can exchange, (N,) uint8."""
+    return np.frombuffer(bytes.fromhex(key), np.uint8)
+
+
+def require_equal_keys(task: WorkerTask, keys: np.ndarray) -> None:
+    """Compare the training keys of all workers, (W, N).
 
     Raises:
         ConfigurationError: in every worker, if one differs from the chief's.
     """
-    keys = gather(np.frombuffer(bytes.fromhex(task.key), np.uint8))
     others = [task.addresses[index] for index, key in enumerate(keys) if not np.array_equal(key, keys[0])]
     if others:
         raise ConfigurationError(
