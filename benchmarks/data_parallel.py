@@ -1,8 +1,8 @@
 """Measure training with several workers on random texts: `python -m benchmarks.data_parallel`.
 
-Steps per second of one worker that uses every core against several workers that share them, alternately, for each batch
-size and size of the network. Every figure is the fastest of `--epochs` passes, after one that is not counted. Prints a
-Markdown table.
+One worker that uses every core against several workers that share them, for each batch size and size of the network:
+the time of a step and the CPU time of all its processes, which other work on the machine changes less. Every figure is
+the least of `--epochs` passes, after one that is not counted. Prints a Markdown table.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 from tokenizers import Tokenizer, models
 
@@ -46,6 +47,15 @@ class Size:
     filters: int
 
 
+@dataclass(frozen=True, slots=True)
+class StepCost:
+    """The cost of a training step."""
+
+    seconds: float
+    cpu_seconds: float
+    """Of all processes together."""
+
+
 def main() -> None:
     """Measure every size and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -57,14 +67,14 @@ def main() -> None:
     arguments = parser.parse_args()
     prepare_process()
     print(machine(), versions("tensorflow-cpu", "tensorflow", "keras"), system_load(), sep="; ", end="\n\n", flush=True)
-    print(f"| embedding x filters | batch | 1 worker, steps/s | {arguments.workers} workers, steps/s | ratio |")
-    print("|---|---:|---:|---:|---:|", flush=True)
+    count = arguments.workers
+    print(f"| embedding x filters | batch | 1 worker, ms | {count} workers, ms | 1 worker, CPU ms | {count}, CPU ms |")
+    print("|---|---:|---:|---:|---:|---:|", flush=True)
     for size in sizes(arguments.networks, arguments.batch_sizes):
-        rates = [measure_rate(size, workers, arguments) for workers in (1, arguments.workers)]
-        name = f"{size.dimensions} x {size.filters}"
-        print(
-            f"| {name} | {size.batch_size} | {rates[0]:.1f} | {rates[1]:.1f} | {rates[1] / rates[0]:.2f} |", flush=True
-        )
+        alone, together = (measure_step(size, workers, arguments) for workers in (1, count))
+        cells = [alone.seconds, together.seconds, alone.cpu_seconds, together.cpu_seconds]
+        figures = " | ".join(f"{1000 * seconds:.0f}" for seconds in cells)
+        print(f"| {size.dimensions} x {size.filters} | {size.batch_size} | {figures} |", flush=True)
 
 
 def sizes(networks: list[str], batch_sizes: list[int]) -> Iterator[Size]:
@@ -75,12 +85,12 @@ def sizes(networks: list[str], batch_sizes: list[int]) -> Iterator[Size]:
             yield Size(batch_size, int(dimensions), int(filters))
 
 
-def measure_rate(size: Size, workers: int, arguments: argparse.Namespace) -> float:
-    """Return the steps per second of the fastest epoch but the first."""
-    ends: list[float] = []
+def measure_step(size: Size, workers: int, arguments: argparse.Namespace) -> StepCost:
+    """Return the least mean cost of a step in an epoch, of all epochs but the first."""
+    clocks: list[tuple[float, float]] = []
 
     def on_epoch(epoch: object) -> None:
-        ends.append(time.perf_counter())
+        clocks.append((time.perf_counter(), cpu_seconds()))
 
     config = train_config(size, workers, arguments.epochs + 1)
     with tempfile.TemporaryDirectory(prefix="atnet-benchmark-") as folder:
@@ -92,7 +102,15 @@ def measure_rate(size: Size, workers: int, arguments: argparse.Namespace) -> flo
         else:
             training = ParallelTraining(config, root, "00" * 16, "float32", root / "state.npz", wide_logits=None)
             train_in_parallel(training, Callbacks(on_epoch, ignore_step))
-    return arguments.steps / float(np.diff(ends).min())
+    seconds, cpu = np.diff(clocks, axis=0).min(axis=0) / arguments.steps
+    return StepCost(float(seconds), float(cpu))
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process and of its children, the workers."""
+    process = psutil.Process()
+    times = [part.cpu_times() for part in (process, *process.children())]
+    return sum(part.user + part.system for part in times)
 
 
 def train_config(size: Size, workers: int, epochs: int) -> TrainConfig:

@@ -252,8 +252,8 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
 def test_a_killed_stage_leaves_no_worker_and_the_next_one_continues(
     tmp_path: Path, project: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    write_inputs(tmp_path, rows=4000)
-    write_params(tmp_path, project, wide=True, epochs=8)
+    write_inputs(tmp_path, rows=1200)
+    write_params(tmp_path, project, wide=True, epochs=4)
     command = [sys.executable, "-m", "atnet.stages.train"]
     stage = subprocess.Popen(command, cwd=tmp_path)
     started.append(stage)
@@ -264,7 +264,7 @@ def test_a_killed_stage_leaves_no_worker_and_the_next_one_continues(
     stage.wait()
     wait_until(lambda: not any(map(is_alive, workers)), seconds=30)
     epochs = len(load_state(checkpoint).history)
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=True)
     assert f"epoch {epochs + 1:>2}" in result.stdout
     assert f"epoch {epochs:>2}" not in result.stdout
     assert (tmp_path / "data/07_model/model.onnx").exists()
@@ -286,7 +286,7 @@ def test_a_worker_of_another_clone_trains_along_and_one_with_other_tokens_is_ref
         other = [sys.executable, "-m", "atnet.network.data_parallel", "--index", "1"]
         started.append(subprocess.Popen(other, cwd=clone))
         command = [sys.executable, "-m", "atnet.stages.train"]
-        stage = subprocess.run(command, cwd=chief, capture_output=True, text=True, timeout=300)
+        stage = subprocess.run(command, cwd=chief, capture_output=True, text=True, timeout=600)
         return stage.stdout + stage.stderr, started[-1].wait(timeout=120)
 
     output, code = start()
