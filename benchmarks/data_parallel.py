@@ -110,7 +110,7 @@ def cpu_seconds() -> float:
     """Return the CPU time of this process and of its children, the workers."""
     process = psutil.Process()
     times = [part.cpu_times() for part in (process, *process.children())]
-    return sum(part.user + part.system for part in times)
+    return float(sum(part.user + part.system for part in times))
 
 
 def train_config(size: Size, workers: int, epochs: int) -> TrainConfig:

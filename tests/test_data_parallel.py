@@ -214,16 +214,16 @@ def test_a_killed_worker_does_not_change_the_result(
     expected = train(training)
     killed: list[int] = []
 
-    def kill_once(epoch: Epoch) -> None:
+    epochs: list[Epoch] = []
+
+    def on_epoch(epoch: Epoch) -> None:
+        epochs.append(epoch)
         if not killed:
             workers = sorted(child for child in children(os.getpid()) if is_worker(child))
             killed.append(workers[victim])
             os.kill(workers[victim], signal.SIGKILL)
 
-    epochs: list[Epoch] = []
-    resumed = train(
-        replace(training, checkpoint=tmp_path / "killed.npz"), lambda epoch: (epochs.append(epoch), kill_once(epoch))[1]
-    )
+    resumed = train(replace(training, checkpoint=tmp_path / "killed.npz"), on_epoch)
     assert killed
     assert not is_alive(killed[0])
     assert "all workers start again from the last epoch (1 of 3)" in caplog.text

@@ -27,9 +27,10 @@ prepare_process()
 with quiet_stderr():
     from atnet.network.checkpoint import load_state, save_state, training_key, training_settings
     from atnet.network.compiled_steps import computation_precision
-    from atnet.network.data_parallel import Callbacks, ParallelTraining, check_workers, train_in_parallel
+    from atnet.network.data_parallel import Callbacks, check_workers, train_in_parallel
     from atnet.network.model_folder import TrainedModel, save_model
     from atnet.network.training import Trainer, texts_per_step
+    from atnet.network.training_processes import ParallelTraining
     from atnet.stages.training_progress import StepProgress
 
 
