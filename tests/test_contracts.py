@@ -43,6 +43,8 @@ NOT_IN_DEPS = frozenset(
         "atnet.stages.fit_progress",
         "atnet.stages.training_progress",
         "atnet.stderr",
+        # How a child process is started and ended cannot change an output either.
+        "atnet.subprocesses",
     }
 )
 """Modules that a stage imports and that are not in its `deps`; a package stands for everything in it."""

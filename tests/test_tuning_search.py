@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy
 
 from atnet.config import Params, TrainConfig
+from atnet.environment import threads_per_process
 from atnet.errors import AtnetError, StoreError
 from atnet.storage import csv_text
 from atnet.tuning.search import Budget, Search
@@ -19,7 +20,7 @@ from atnet.tuning.space import Settings, current_settings, distributions
 from atnet.tuning.study import Study, study_key
 from atnet.tuning.trial_tables import search_note, trials_frame
 from atnet.tuning.trials import EpochHistory, TrialResult, current_trial, ranking
-from atnet.tuning.worker_pool import SubprocessPool, WorkerMessage, threads_per_worker
+from atnet.tuning.worker_pool import SubprocessPool, WorkerMessage
 from tests.settings import params_with
 
 SPACE = {
@@ -274,9 +275,9 @@ def test_the_key_of_a_study_depends_on_settings_and_files(tmp_path: Path) -> Non
 
 
 def test_a_single_worker_uses_the_threads_of_the_train_stage() -> None:
-    assert threads_per_worker(1) is None
-    assert threads_per_worker(2, cores=8) == 4
-    assert threads_per_worker(4, cores=2) == 1
+    assert threads_per_process(1) is None
+    assert threads_per_process(2, cores=8) == 4
+    assert threads_per_process(4, cores=2) == 1
 
 
 def test_a_worker_that_cannot_start_reports_its_last_log_line(tmp_path: Path, params: Params) -> None:

@@ -106,6 +106,17 @@ def reduced_environment(
     return {**allowed, **extra}
 
 
+def threads_per_process(processes: int, cores: int | None = None) -> int | None:
+    """Divide the cores among processes; a single one uses as many threads as TensorFlow chooses (None)."""
+    return None if processes == 1 else max(1, (cores or os.cpu_count() or 1) // processes)
+
+
+def thread_variables(threads: int | None) -> dict[str, str]:
+    """Return the variables that limit the threads of TensorFlow and OpenMP; none for None."""
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    return {} if threads is None else dict.fromkeys(names, str(threads))
+
+
 def environment_notes(folder: Path) -> list[str]:
     """Describe the foreign settings of this process and folder: what is ignored, and what takes effect."""
     notes = []

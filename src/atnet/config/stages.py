@@ -227,6 +227,32 @@ class TrainConfig(Section):
     teacher_temperature: Annotated[float, Field(ge=1, le=20)]
     precision: Literal["auto", "float32", "bfloat16"]
     length_buckets: bool
+    workers: Annotated[int, Field(ge=1)] | Annotated[list[str], Field(min_length=2)]
+
+    @property
+    def worker_count(self) -> int:
+        """Processes that train together."""
+        return self.workers if isinstance(self.workers, int) else len(self.workers)
+
+    @field_validator("workers")
+    @classmethod
+    def _workers_have_addresses(cls, value: int | list[str]) -> int | list[str]:
+        for address in [] if isinstance(value, int) else value:
+            host, _, port = address.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ValueError(f"write host:port for each worker, such as 192.168.0.10:5000 (found {address!r})")
+        if not isinstance(value, int) and len(set(value)) < len(value):
+            raise ValueError("an address occurs twice: each worker has its own")
+        return value
+
+    @model_validator(mode="after")
+    def _workers_have_rows(self) -> "TrainConfig":
+        if self.worker_count > self.batch_size:
+            raise ValueError(
+                f"workers: {self.worker_count} workers share a batch of {self.batch_size} texts: "
+                "use fewer workers, or a larger batch_size"
+            )
+        return self
 
     @model_validator(mode="after")
     def _embedding_has_vectors(self) -> "TrainConfig":

@@ -16,7 +16,10 @@ DIMENSION_KEYS: dict[str, frozenset[str]] = {
     "range": frozenset({"low", "high", "log"}),
     "choices": frozenset({"choices"}),
 }
-NOT_TUNABLE = {"train.seed": "the best of several seeds is luck and would not hold on other texts"}
+NOT_TUNABLE = {
+    "train.seed": "the best of several seeds is luck and would not hold on other texts",
+    "train.workers": "it changes how fast a model is trained, not what it learns; a trial trains with one worker",
+}
 
 
 class RangeConfig(Section):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from atnet.config import TrainConfig
 from atnet.network.training_state import Epoch, TrainingState
 from atnet.storage import whole_file
 
@@ -22,6 +23,11 @@ def training_key(settings: str, files: Iterable[Path]) -> str:
     for path in files:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:32]
+
+
+def training_settings(config: TrainConfig, precision: str) -> str:
+    """Return the settings for `training_key`: of several workers only the number counts, as dropout depends on it."""
+    return f"{config.model_copy(update={'workers': config.worker_count}).model_dump_json()} {precision}"
 
 
 def save_state(path: Path, state: TrainingState) -> None:

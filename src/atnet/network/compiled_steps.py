@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from atnet.network.gradient_packing import GradientPacking
 from atnet.network.sparse_adam import SparseAdam
 
 
@@ -30,16 +31,62 @@ def compile_training_step(
     def step(tokens: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             logits = model(tokens, training=True)["logits"]
-            if temperature is None:
-                losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-            else:
-                losses = _softened_losses(targets, logits, temperature)
-            loss = tf.reduce_mean(losses * weights)
+            loss = tf.reduce_mean(_losses(targets, logits, temperature) * weights)
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
         return loss
 
     return step  # type: ignore[no-any-return]
+
+
+def compile_parallel_step(
+    model: keras.Model,
+    optimizer: SparseAdam,
+    strategy: tf.distribute.Strategy,
+    classes: int,
+    temperature: float | None = None,
+) -> Callable[..., tf.Tensor]:
+    """Compile the step of one of several workers, which returns the loss of the whole batch, as the others do.
+
+    Tokens (B, T), targets (B, C) and row weights (B,) are this worker's share of the batch; weights are divided by the
+    rows of the whole batch. `token_ids_U` are the sorted token ids of the whole batch, as the embedding sees them.
+    """
+    columns = classes if temperature is None else 2 * classes
+    packing = GradientPacking(model)
+
+    def gradients_of_all(
+        tokens: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, token_ids_U: tf.Tensor
+    ) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            logits = model(tokens, training=True)["logits"]
+            loss = tf.reduce_sum(_losses(targets, logits, temperature) * weights)
+        packed = packing.pack(loss, tape.gradient(loss, packing.variables), token_ids_U)
+        return tf.distribute.get_replica_context().all_reduce("sum", packed)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, None), tf.int32),
+            tf.TensorSpec((None, columns), tf.float32),
+            tf.TensorSpec((None,), tf.float32),
+            tf.TensorSpec((None,), tf.int32),
+        ],
+        jit_compile=False,
+    )
+    def step(tokens: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, token_ids_U: tf.Tensor) -> tf.Tensor:
+        packed = strategy.run(gradients_of_all, args=(tokens, targets, weights, token_ids_U))
+        loss, gradients = packing.unpack(packed, token_ids_U)
+        # Outside of strategy.run: the variables are this worker's own, and every worker makes the same update.
+        optimizer.apply(gradients, packing.variables)
+        return loss
+
+    return step  # type: ignore[no-any-return]
+
+
+def _losses(targets: tf.Tensor, logits: tf.Tensor, temperature: float | None) -> tf.Tensor:
+    """Return the cross-entropy of each text in nats, (B,)."""
+    if temperature is None:
+        return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+    return _softened_losses(targets, logits, temperature)
 
 
 def _softened_losses(targets: tf.Tensor, logits: tf.Tensor, temperature: float) -> tf.Tensor:

@@ -50,6 +50,14 @@ def gpu_device(name: str, compute_capability: tuple[int, int]) -> TrainingDevice
     return TrainingDevice(name, compute_capability >= BFLOAT16_CAPABILITY)
 
 
+def training_device(config: TrainConfig) -> TrainingDevice:
+    """Choose the device of a training; several workers train on CPUs. Call it before the first tensor is made."""
+    if config.worker_count == 1:
+        return choose_device()
+    tf.config.set_visible_devices([], "GPU")
+    return cpu_device(cpu_flags())
+
+
 def choose_device() -> TrainingDevice:
     """Choose the device and configure TensorFlow for it; call it before the first tensor is made.
 

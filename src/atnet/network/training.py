@@ -3,7 +3,7 @@
 Every random choice follows from the seed and the epoch, so the same inputs give the same weights, interrupted or not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import keras
@@ -53,7 +53,7 @@ class Trainer:
         check_splits(data.train, data.validation)
         self.config, self.data = resolve_embedding(config, is_pretrained=data.is_pretrained), data
         targets, self.row_weights = self._targets(data.train)
-        self.targets = targets.values
+        self.targets, self.temperature = targets.values, targets.temperature
         self._validation_targets = self._targets(data.validation)
         self._wide_logits = None if data.wide is None else data.wide.logits(data.validation)
         keras.utils.set_random_seed(config.seed)
@@ -72,8 +72,12 @@ class Trainer:
     @property
     def batch_size(self) -> int:
         """Texts per step; fewer than configured where an epoch would have less than `min_steps`."""
-        enough_steps = max(len(self.data.train) // self.config.min_steps, MIN_BATCH)
-        return min(self.config.batch_size, enough_steps)
+        return texts_per_step(self.config, len(self.data.train))
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Rows of the embedding; token ids from there on are treated as the unknown word."""
+        return self.data.vocabulary_size if self.data.vectors is None else len(self.data.vectors)
 
     @property
     def steps(self) -> int:
@@ -119,10 +123,13 @@ class Trainer:
 
     def _build_network(self, precision: str) -> keras.Model:
         data = self.data
-        rows = data.vocabulary_size if data.vectors is None else len(data.vectors)
         dimensions = data.vectors.shape[1] if data.vectors is not None and self._starts_from_vectors else None
         return build_model(
-            self.config, vocabulary_size=rows, classes=data.classes, dimensions=dimensions, precision=precision
+            self.config,
+            vocabulary_size=self.vocabulary_size,
+            classes=data.classes,
+            dimensions=dimensions,
+            precision=precision,
         )
 
     @property
@@ -131,12 +138,12 @@ class Trainer:
 
     def _run_epoch(self, number: int, on_step: StepCallback) -> Epoch:
         rng = np.random.default_rng([self.config.seed, number])
-        train, pad_to = self.data.train, self.data.pad_to
-        bucketed = self.config.length_buckets and pad_to is None
+        train = self.data.train
+        bucketed = self.config.length_buckets and self.data.pad_to is None
         batches = training_batches(train.lengths, batch_size=self.batch_size, bucketed=bucketed, rng=rng)
         losses, total = [], 0.0
         for step, rows in enumerate(batches, start=1):
-            loss = float(self._training_step(train.padded(rows, pad_to), self.targets[rows], self.row_weights[rows]))
+            loss = self._train_batch(rows)
             losses.append((loss, len(rows)))
             total += loss
             on_step(step, self.steps, total / step)
@@ -150,9 +157,18 @@ class Trainer:
             network_validation_loss=network_loss,
         )
 
+    def _train_batch(self, rows: np.ndarray) -> float:
+        """Make one step and return the mean loss of the batch before it."""
+        tokens = self.data.train.padded(rows, self.data.pad_to)
+        return float(self._training_step(tokens, self.targets[rows], self.row_weights[rows]))
+
     def _validate(self) -> tuple[float, float, float]:
         """Return the network's loss on the validation split, and loss and accuracy combined with the wide branch."""
-        logits, labels = self._validation_logits(self._inference_step), self.data.validation.labels
+        return self._validation_scores(self._validation_logits(self._inference_step))
+
+    def _validation_scores(self, logits: np.ndarray) -> tuple[float, float, float]:
+        """Compute the three figures from the network's logits (N, C)."""
+        labels = self.data.validation.labels
         targets, weights = self._validation_targets
         network_loss = targets.mean_loss(logits, weights)
         if self._wide_logits is not None:
@@ -162,9 +178,12 @@ class Trainer:
     def _validation_logits(self, inference_step: Callable[[np.ndarray], tf.Tensor]) -> np.ndarray:
         split = self.data.validation
         logits = np.zeros((len(split), self.data.classes), np.float64)
-        for rows in ordered_batches(split.lengths, VALIDATION_BATCH):
+        for rows in self._validation_batches():
             logits[rows] = inference_step(split.padded(rows, self.data.pad_to)).numpy()
         return logits
+
+    def _validation_batches(self) -> Iterator[np.ndarray]:
+        return ordered_batches(self.data.validation.lengths, VALIDATION_BATCH)
 
     def _restore(self, state: TrainingState) -> None:
         if state.history:
@@ -186,6 +205,11 @@ class Trainer:
     def _variables(self) -> list[keras.Variable]:
         # Not model.weights: only model.variables contains the state of dropout's random numbers.
         return list(self.model.variables)
+
+
+def texts_per_step(config: TrainConfig, rows: int) -> int:
+    """Return the batch size for a training split of so many rows."""
+    return min(config.batch_size, max(rows // config.min_steps, MIN_BATCH))
 
 
 def resolve_embedding(config: TrainConfig, *, is_pretrained: bool) -> TrainConfig:

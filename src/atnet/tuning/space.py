@@ -35,9 +35,9 @@ def round_settings(sampled: Mapping[str, Any], space: Mapping[str, BaseDistribut
 
 
 def with_settings(train: TrainConfig, settings: Mapping[str, ParamValue]) -> TrainConfig:
-    """Return section `train` with these values."""
+    """Return section `train` with these values, for a single worker: trials run at the same time already."""
     changes = {name.removeprefix(SECTION): value for name, value in settings.items()}
-    return TrainConfig.model_validate({**train.model_dump(), **changes})
+    return TrainConfig.model_validate({**train.model_dump(), "workers": 1, **changes})
 
 
 def _distribution(name: str, entry: Dimension, current: ParamValue) -> BaseDistribution:

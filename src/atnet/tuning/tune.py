@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from atnet.config import Params
 from atnet.config.tune import SECTION
+from atnet.environment import threads_per_process
 from atnet.errors import AtnetError, ConfigurationError, StoreError
 from atnet.files import PARAMS_FILE, STATE
 from atnet.network.training_inputs import training_code, training_inputs
@@ -26,7 +27,7 @@ from atnet.tuning.space import Settings, current_settings, distributions
 from atnet.tuning.study import Study, study_key
 from atnet.tuning.trial_tables import best_trials_table, format_value, search_note, summarize_trials, trials_frame
 from atnet.tuning.trials import TrialResult, ranking
-from atnet.tuning.worker_pool import threads_per_worker, worker_pool
+from atnet.tuning.worker_pool import worker_pool
 
 STUDIES = STATE / "tune"
 logger = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ def _search(session: _Session, options: TuningOptions) -> TuningOutcome:
         )
     interrupted = False
     with (
-        worker_pool(options.jobs, session.root, threads=threads_per_worker(options.jobs)) as pool,
+        worker_pool(options.jobs, session.root, threads=threads_per_process(options.jobs)) as pool,
         ProgressCallback(results, objective, budget.trials) as progress,
     ):
         tracking = MlflowCallback(session.run, results, objective)

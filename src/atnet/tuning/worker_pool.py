@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 import queue
 import signal
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from atnet.config import TrainConfig
-from atnet.environment import TENSORFLOW_SETTINGS, reduced_environment
+from atnet.environment import TENSORFLOW_SETTINGS, reduced_environment, thread_variables
 from atnet.subprocesses import JsonLineProcess, JsonMessage
 
 WORKER_MODULE = "atnet.tuning.trial_worker"
@@ -62,7 +61,7 @@ class SubprocessPool:
         """
         self.size = size
         self._command = [sys.executable, "-m", WORKER_MODULE, str(root)]
-        self._environment = reduced_environment({**TENSORFLOW_SETTINGS, **_thread_variables(threads)}, training=True)
+        self._environment = reduced_environment({**TENSORFLOW_SETTINGS, **thread_variables(threads)}, training=True)
         self._messages: queue.SimpleQueue[WorkerMessage] = queue.SimpleQueue()
         self._processes: dict[int, JsonLineProcess] = {}
         self._end_reasons: dict[int, str] = {}
@@ -140,13 +139,3 @@ def worker_pool(size: int, root: Path, *, threads: int | None) -> Iterator[Subpr
         yield pool
     finally:
         pool.close()
-
-
-def threads_per_worker(jobs: int, cores: int | None = None) -> int | None:
-    """Divide the cores among the workers; a single worker uses as many threads as the `train` stage (None)."""
-    return None if jobs == 1 else max(1, (cores or os.cpu_count() or 1) // jobs)
-
-
-def _thread_variables(threads: int | None) -> dict[str, str]:
-    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-    return {} if threads is None else dict.fromkeys(names, str(threads))
