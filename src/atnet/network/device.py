@@ -58,18 +58,22 @@ def training_device(config: TrainConfig) -> TrainingDevice:
     return cpu_device(cpu_flags())
 
 
-def choose_device() -> TrainingDevice:
+def choose_device(*, deterministic: bool = True) -> TrainingDevice:
     """Choose the device and configure TensorFlow for it; call it before the first tensor is made.
 
     On a GPU: other GPUs stay free, memory is taken when it is needed, so that several trainings share a GPU, the same
     seed gives the same weights, and float32 means float32 (TensorFlow would compute products in TF32).
+
+    Args:
+        deterministic: on a GPU, whether the same seed must give the same weights; this costs half of the speed or more.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return cpu_device(cpu_flags())
     tf.config.set_visible_devices(gpus[:1], "GPU")
     tf.config.experimental.set_memory_growth(gpus[0], True)
-    tf.config.experimental.enable_op_determinism()
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)
     details = tf.config.experimental.get_device_details(gpus[0])
     return gpu_device(details.get("device_name", "GPU"), details.get("compute_capability", (0, 0)))
