@@ -113,14 +113,12 @@ def check_batch(batch: pd.DataFrame, config: ValidateConfig, facts: BatchFacts) 
     labeled = label_by_teacher(map_labels(cut.table, config))
     measured = row_frame(labeled.table, labeled.excluded_by, facts.earlier_ids)
     checked = check_frame(measured, row_checks(config))
-    own = {check: pd.Series(batch.index.isin(rows), index=batch.index) for check, rows in facts.own_failing.items()}
-    failing = {**{check: checked.failing[check.name] for check in row_checks(config)}, **own}
+    failing = {check: checked.failing[check.name] for check in row_checks(config)} | _own_failing(batch, facts)
     reasons = quarantine_reasons(failing, batch.index)
     quarantined = reasons.notna()
     is_valid = ~quarantined & labeled.excluded_by.isna()
     valid = labeled.table[is_valid]
-    valid_labeled = labeled_rows(valid)
-    own_labels = labeled_rows(labeled.table)
+    valid_labeled, own_labels = labeled_rows(valid), labeled_rows(labeled.table)
     counts = RowCounts(
         rows=len(batch),
         quarantined=int(quarantined.sum()),
@@ -149,6 +147,10 @@ def _labels_by_split(table: pd.DataFrame) -> dict[str, set[str]]:
         return {}
     pairs = table[[SPLIT, LABEL]].dropna().drop_duplicates()
     return {str(split): set(labels) for split, labels in pairs.groupby(SPLIT)[LABEL]}
+
+
+def _own_failing(batch: pd.DataFrame, facts: BatchFacts) -> dict[DataCheck, pd.Series]:
+    return {check: pd.Series(batch.index.isin(rows), index=batch.index) for check, rows in facts.own_failing.items()}
 
 
 def _examples(batch: pd.DataFrame, failing: Mapping[DataCheck, pd.Series]) -> dict[str, pd.DataFrame]:

@@ -95,17 +95,9 @@ def collect_predictions(
     Raises:
         DataContractError: if there are no rows, the model does not know a label, or the baselines have other rows.
     """
-    keys, actual = [], LabelIds()
     uncalibrated, probabilities = MatrixFile(folder / "uncalibrated.bin"), MatrixFile(folder / "probabilities.bin")
-    labels: tuple[str, ...] = ()
     with uncalibrated, probabilities:
-        for batch in batches:
-            labels = batch.predictions.labels
-            keys.append(_id_keys(batch.table[ID]))
-            actual.add(batch.table[LABEL], labels)
-            uncalibrated.append(softmax(batch.predictions.logits))
-            probabilities.append(batch.predictions.probabilities)
-    key_N = np.concatenate(keys)
+        labels, key_N, actual = _write_probabilities(batches, uncalibrated, probabilities)
     if not len(key_N):
         raise DataContractError("The test split has no rows. Raise split.fractions.test, then run `dvc repro`.")
     by_baseline = _baseline_ids(baselines, key_N, labels)
@@ -119,6 +111,21 @@ def collect_predictions(
         baselines={name: ids.ids(f"Baseline {name}")[by_baseline.order_N] for name, ids in by_baseline.ids.items()},
         reject_option=reject_option,
     )
+
+
+def _write_probabilities(
+    batches: Iterable[PredictedBatch], uncalibrated: MatrixFile, probabilities: MatrixFile
+) -> tuple[tuple[str, ...], np.ndarray, LabelIds]:
+    """Return the labels of the model, and the hashed ids (N,) and labels of the rows."""
+    keys, actual = [], LabelIds()
+    labels: tuple[str, ...] = ()
+    for batch in batches:
+        labels = batch.predictions.labels
+        keys.append(_id_keys(batch.table[ID]))
+        actual.add(batch.table[LABEL], labels)
+        uncalibrated.append(softmax(batch.predictions.logits))
+        probabilities.append(batch.predictions.probabilities)
+    return labels, np.concatenate(keys), actual
 
 
 def needed_disk(rows: int, classes: int) -> int:

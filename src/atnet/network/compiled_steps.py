@@ -53,15 +53,7 @@ def compile_parallel_step(
     """
     columns = classes if temperature is None else 2 * classes
     packing = GradientPacking(model)
-
-    def gradients_of_all(
-        tokens: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, token_ids_U: tf.Tensor
-    ) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            logits = model(tokens, training=True)["logits"]
-            loss = tf.reduce_sum(_losses(targets, logits, temperature) * weights)
-        packed = packing.pack(loss, tape.gradient(loss, packing.variables), token_ids_U)
-        return tf.distribute.get_replica_context().all_reduce("sum", packed)
+    gradients_of_all = _summed_gradients(model, packing, temperature)
 
     @tf.function(
         input_signature=[
@@ -80,6 +72,21 @@ def compile_parallel_step(
         return loss
 
     return step  # type: ignore[no-any-return]
+
+
+def _summed_gradients(
+    model: keras.Model, packing: GradientPacking, temperature: float | None
+) -> Callable[..., tf.Tensor]:
+    """Return what runs in every worker: loss and gradients of its share, packed and summed over the workers."""
+
+    def gradients(tokens: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, token_ids_U: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            logits = model(tokens, training=True)["logits"]
+            loss = tf.reduce_sum(_losses(targets, logits, temperature) * weights)
+        packed = packing.pack(loss, tape.gradient(loss, packing.variables), token_ids_U)
+        return tf.distribute.get_replica_context().all_reduce("sum", packed)
+
+    return gradients
 
 
 def _losses(targets: tf.Tensor, logits: tf.Tensor, temperature: float | None) -> tf.Tensor:
