@@ -201,6 +201,7 @@ def test_the_comparison_with_ratings_counts_ambiguous_texts(small: Params) -> No
     assert math.isclose(agreement.mean_abs_rating_difference.value, 1.1 - 1.9)
 
 
+@pytest.mark.slow
 def test_both_analyses_write_pages_tables_and_the_same_bytes_twice(
     small: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

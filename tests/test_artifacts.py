@@ -23,6 +23,8 @@ from atnet.tracking import publish_from_files
 from tests.finishedproject import write_finished_project
 from tests.tinymodel import write_tiny_model
 
+pytestmark = pytest.mark.slow
+
 ONNX = "artifacts/model/model.onnx"
 WEIGHTS = "artifacts/model/model.weights.h5"
 
@@ -76,7 +78,6 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 """File of a version -> how it is damaged, and how the message describes it."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGE)
 def test_damaged_files_are_refused_by_name_until_they_are_published_again(
     registry: Registry, params: Params, name: str
@@ -100,7 +101,6 @@ def test_a_damaged_challenger_is_an_error_and_not_a_finding_about_the_model(regi
         collect_gate_inputs(params.release, registry.root, registry, Candidate(version, None), IsolationOptions())
 
 
-@pytest.mark.slow
 def test_a_damaged_champion_is_named_with_the_way_out(registry: Registry, params: Params) -> None:
     champion, challenger = _published(registry, params), _published(registry, params, scale=2.0)
     _truncate(_stored_file(registry, champion, ONNX))
@@ -110,7 +110,6 @@ def test_a_damaged_champion_is_named_with_the_way_out(registry: Registry, params
         )
 
 
-@pytest.mark.slow
 def test_a_rollback_to_a_damaged_version_is_refused(registry: Registry, params: Params) -> None:
     first, second = _published(registry, params), _published(registry, params, scale=2.0)
     for number, alias in ((first.number, PREVIOUS), (second.number, CHAMPION)):

@@ -22,6 +22,8 @@ from atnet.storage import load_params
 from atnet.tracking.sqlite_copy import move_artifacts
 from tests.service import ServedProject, make_project
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DATA = b"text,label\ngood,pos\nbad,neg\n"
 
@@ -53,7 +55,6 @@ def empty_machine(backed_up: tuple[ServedProject, Backup], tmp_path: Path) -> Pa
     return clone
 
 
-@pytest.mark.slow
 def test_a_backup_restored_on_an_empty_machine_serves_the_champion_and_has_the_data(
     backed_up: tuple[ServedProject, Backup], empty_machine: Path
 ) -> None:
@@ -76,7 +77,6 @@ def test_a_backup_restored_on_an_empty_machine_serves_the_champion_and_has_the_d
     assert not (empty_machine / ".atnet" / "restore").exists()
 
 
-@pytest.mark.slow
 def test_a_backup_lists_every_file_and_outputs_that_the_cache_lacks(
     backed_up: tuple[ServedProject, Backup], tmp_path: Path
 ) -> None:
@@ -103,7 +103,6 @@ def test_a_store_that_exists_is_not_replaced(backed_up: tuple[ServedProject, Bac
     assert (project.root / "mlflow.db").read_bytes() == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut short", "a changed byte", "another tar", "a path outside"])
 def test_a_damaged_archive_is_refused_and_restores_nothing(
     damage: str, backed_up: tuple[ServedProject, Backup], empty_machine: Path, tmp_path: Path
@@ -127,7 +126,6 @@ def test_a_damaged_archive_is_refused_and_restores_nothing(
     assert not (tmp_path / "outside").exists()
 
 
-@pytest.mark.slow
 def test_a_version_that_does_not_load_fails_the_backup(backed_up: tuple[ServedProject, Backup], tmp_path: Path) -> None:
     project, _ = backed_up
     model = next(project.artifacts(version(project.registry, 2)).rglob("*.onnx"))
@@ -140,7 +138,6 @@ def test_a_version_that_does_not_load_fails_the_backup(backed_up: tuple[ServedPr
         model.write_bytes(content)
 
 
-@pytest.mark.slow
 def test_a_restore_killed_before_its_last_step_is_simply_run_again(
     backed_up: tuple[ServedProject, Backup], empty_machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

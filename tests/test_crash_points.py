@@ -91,8 +91,6 @@ CASES = {
     "rollback to": Case(("rollback", "--to", "1"), _release_three, 0, {"champion": 1}),
     "prune": Case(("prune", "--keep", "1", "--yes"), _release_two_and_register_more, 0, {"champion": 2, "previous": 1}),
 }
-FAST = ("rollback",)
-"""Of the fast suite: the command that would go a version too far if it did its work twice."""
 
 
 class Snapshot:
@@ -130,9 +128,8 @@ def _open_runs(project: ReleaseProject) -> list[str]:
     return [run.info.run_name for run in client.search_runs(experiments, "attributes.status = 'RUNNING'")]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_a_command_killed_after_any_write_and_run_again_does_its_work_once(
     name: str, tmp_path_factory: pytest.TempPathFactory, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

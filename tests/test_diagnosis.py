@@ -78,6 +78,7 @@ def test_a_running_dvc_command_is_named(tmp_path: Path) -> None:
     assert finding.message == "DVC is running: dvc repro (process 1)"
 
 
+@pytest.mark.slow
 def test_a_lock_file_of_a_real_dvc_command_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
     run_dvc(["init", "--quiet", "--no-scm"], tmp_path)
@@ -114,6 +115,7 @@ def test_a_damaged_dvc_lock_is_a_fault_that_names_the_command(tmp_path: Path, co
     assert finding.level == "ok"
 
 
+@pytest.mark.slow
 def test_a_project_without_git_is_a_fault_unless_dvc_is_set_to_work_without(tmp_path: Path) -> None:
     finding = pipeline.check_git(tmp_path)
     assert finding.is_fault
@@ -125,6 +127,7 @@ def test_a_project_without_git_is_a_fault_unless_dvc_is_set_to_work_without(tmp_
     pipeline.require_runnable(tmp_path)
 
 
+@pytest.mark.slow
 def test_check_refuses_what_makes_every_dvc_command_fail(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +209,7 @@ def test_left_over_locks_and_checkpoints_are_noted(tmp_path: Path) -> None:
     assert "40 days ago" in old[1]
 
 
+@pytest.mark.slow
 def test_an_alias_that_points_at_a_damaged_version_is_a_fault(
     params: Params, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

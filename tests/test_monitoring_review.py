@@ -283,6 +283,7 @@ def fill(path: Path, label: str = "positive", rows: int = 10) -> pd.DataFrame:
     return table
 
 
+@pytest.mark.slow
 def test_a_list_is_written_filled_in_and_merged_into_a_new_data_version(project: MonitoredProject) -> None:
     data = project.root / project.params.data.path
     before, tracked = len(pd.read_csv(data)), Path(f"{data}.dvc").read_text()
@@ -306,6 +307,7 @@ def test_a_list_is_written_filled_in_and_merged_into_a_new_data_version(project:
     assert Path(f"{data}.dvc").read_text() == now
 
 
+@pytest.mark.slow
 def test_a_list_with_problems_changes_nothing(project: MonitoredProject) -> None:
     written = write_list(project.params, project.root, rows=20, output=None, now=NOW)
     table = fill(written.path)
@@ -361,6 +363,7 @@ def test_reviewed_output_of_a_stage_is_written_to_a_file_of_its_own(project: Mon
     shutil.rmtree(project.root / "data" / "reviewed")
 
 
+@pytest.mark.slow
 def test_imported_data_cannot_be_corrected_here(project: MonitoredProject) -> None:
     written = write_list(project.params, project.root, rows=20, output=None, now=NOW)
     tracked = Path(f"{project.root / project.params.data.path}.dvc")
@@ -369,6 +372,7 @@ def test_imported_data_cannot_be_corrected_here(project: MonitoredProject) -> No
         merge_file(project.params, project.root, written.path)
 
 
+@pytest.mark.slow
 def test_without_a_list_the_error_has_the_next_step(project: MonitoredProject) -> None:
     with pytest.raises(MonitoringError, match="Run `atnet review` first"):
         merge_file(project.params, project.root, project.root / "x.csv")

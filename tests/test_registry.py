@@ -141,6 +141,7 @@ def test_a_transaction_changes_aliases_and_tags_and_is_in_the_ledger(registry: R
     assert len(local_lines(registry)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["set_alias", "append", "set_tags", "set_model_tag"])
 def test_a_killed_transaction_is_finished_by_the_next_command(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, step: str

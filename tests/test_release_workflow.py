@@ -84,6 +84,7 @@ def test_during_the_gate_a_model_is_challenger_and_not_champion(project: Release
     assert seen == [{CHAMPION: 1, CHALLENGER: 2}]
 
 
+@pytest.mark.slow
 def test_a_champion_that_changes_during_the_gate_is_not_replaced(project: ReleaseProject) -> None:
     project.release("one")
     project.release("two")
@@ -112,6 +113,7 @@ def test_a_second_release_in_the_same_project_is_refused_with_the_reason(
 # Approval
 
 
+@pytest.mark.slow
 def test_with_manual_approval_a_model_that_passes_waits_and_is_not_judged_again(project: ReleaseProject) -> None:
     project.release("one")
     project.require_approval()
@@ -134,6 +136,7 @@ def test_an_approved_model_is_promoted(project: ReleaseProject) -> None:
     assert last.gate_sha256 == versions.version(project.registry, 2).tags["gate.sha256"]
 
 
+@pytest.mark.slow
 def test_a_model_that_a_user_rejects_is_judged_again_only_on_request(project: ReleaseProject) -> None:
     project.release("one")
     project.require_approval()
@@ -145,6 +148,7 @@ def test_a_model_that_a_user_rejects_is_judged_again_only_on_request(project: Re
     assert project.release("two", again=True).result == "pending_approval"
 
 
+@pytest.mark.slow
 def test_a_version_that_nobody_approves_in_time_is_rejected(project: ReleaseProject) -> None:
     project.release("one")
     project.require_approval()
@@ -159,6 +163,7 @@ def test_a_version_that_nobody_approves_in_time_is_rejected(project: ReleaseProj
         project.approve(2)
 
 
+@pytest.mark.slow
 def test_a_model_that_was_compared_with_another_champion_is_not_approved(project: ReleaseProject) -> None:
     project.release("one")
     project.release("two")
@@ -189,6 +194,7 @@ def test_a_rollback_goes_to_the_previous_version(project: ReleaseProject) -> Non
     assert project.actions()[-1] == ("rolled_back", 2)
 
 
+@pytest.mark.slow
 def test_a_second_rollback_goes_further_back_and_not_forward_again(project: ReleaseProject) -> None:
     for name in ("one", "two", "three"):
         project.release(name)
@@ -200,6 +206,7 @@ def test_a_second_rollback_goes_further_back_and_not_forward_again(project: Rele
         project.rollback()
 
 
+@pytest.mark.slow
 def test_a_model_that_was_rolled_back_is_not_promoted_again_by_itself(project: ReleaseProject) -> None:
     project.release("one")
     project.release("two")
@@ -211,6 +218,7 @@ def test_a_model_that_was_rolled_back_is_not_promoted_again_by_itself(project: R
     assert project.release("two", again=True).result == "promoted"
 
 
+@pytest.mark.slow
 def test_a_rollback_can_name_its_version(project: ReleaseProject) -> None:
     for name in ("one", "two", "three"):
         project.release(name)
@@ -256,6 +264,7 @@ def test_there_is_nothing_to_roll_back_before_the_first_champion(project: Releas
 # Prune
 
 
+@pytest.mark.slow
 def test_old_versions_are_listed_first_and_deleted_on_request(project: ReleaseProject) -> None:
     for name in ("one", "two"):
         project.release(name)
@@ -271,6 +280,7 @@ def test_old_versions_are_listed_first_and_deleted_on_request(project: ReleasePr
     assert prunable_versions(project.params, project.root, keep=1) == []
 
 
+@pytest.mark.slow
 def test_a_version_that_waits_for_approval_is_kept(project: ReleaseProject) -> None:
     project.release("one")
     project.require_approval()
@@ -283,6 +293,7 @@ def test_a_version_that_waits_for_approval_is_kept(project: ReleaseProject) -> N
 # The command line
 
 
+@pytest.mark.slow
 def test_exit_codes_distinguish_promoted_rejected_and_pending_approval(project: ReleaseProject) -> None:
     assert atnet("release").exit_code == 0
     project.model, project.decision = "two", "reject"
@@ -307,6 +318,7 @@ def test_exit_codes_distinguish_promoted_rejected_and_pending_approval(project: 
     assert "1 versions would be deleted; add --yes" in atnet("prune", "--keep", "1").stdout
 
 
+@pytest.mark.slow
 def test_history_verify_names_the_line_that_was_changed(project: ReleaseProject) -> None:
     project.release("one")
     project.release("two")

@@ -53,6 +53,7 @@ def test_the_service_has_the_versions_that_the_project_is_tested_with() -> None:
         assert versions <= main.get(name, versions), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["http_worker", "supervisor", "registry_process"])
 def test_the_processes_start_where_the_heavy_packages_are_missing(module: str) -> None:
     names = ["tensorflow", "keras", "pandas", "sklearn", "scipy", "matplotlib", "dvc", "prefect", "great_expectations"]

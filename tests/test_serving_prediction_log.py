@@ -82,6 +82,7 @@ def test_at_most_the_bounded_number_of_rows_waits(tmp_path: Path) -> None:
     assert (_value(metrics.log_rows["dropped"]), _value(metrics.log_rows["written"])) == (30, 50)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_counted_and_logged_once_and_writing_goes_on_when_there_is_room(
     small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_full_disk_is_counted_and_logged_once_and_writing_goes_on_when_there_i
     assert "can be written again" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_disk_that_stays_full_costs_the_oldest_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("not a folder")
     metrics = WorkerMetrics()

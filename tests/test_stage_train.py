@@ -151,6 +151,7 @@ def test_a_changed_source_file_starts_a_new_training(
     assert keys[0] == keys[1] != keys[2]
 
 
+@pytest.mark.slow
 def test_the_model_hash_depends_on_the_model_files_only(model_copy: Path) -> None:
     before = model_hash(model_copy)
     (model_copy / "history.csv").write_text("not a model file")

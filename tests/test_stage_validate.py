@@ -85,6 +85,7 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     assert outputs(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_critical_failure_writes_the_reports_and_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, valid_csv()) == 0
     capsys.readouterr()
@@ -105,6 +106,7 @@ def one_label() -> str:
     return labeled_texts(40).assign(label="same").to_csv(index=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("contents", "changes", "expected"),
     [

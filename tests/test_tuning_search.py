@@ -23,6 +23,8 @@ from atnet.tuning.trials import EpochHistory, TrialResult, current_trial, rankin
 from atnet.tuning.worker_pool import SubprocessPool, WorkerMessage
 from tests.settings import params_with
 
+pytestmark = pytest.mark.slow
+
 SPACE = {
     "train.dropout": {"low": 0.0, "high": 0.6, "log": False},
     "train.learning_rate": {"low": 0.0001, "high": 0.1, "log": True},
@@ -147,7 +149,6 @@ def results_of(trials: list[TrialResult]) -> list[tuple[Settings, str, EpochHist
     return [(trial.settings, trial.status, trial.history) for trial in trials]
 
 
-@pytest.mark.slow
 def test_the_search_starts_from_the_current_values_and_never_ends_below_them(new: NewStudy) -> None:
     trials, current, _ = search(new(), 12)
     assert trials[0].settings == current
@@ -160,7 +161,6 @@ def test_the_search_starts_from_the_current_values_and_never_ends_below_them(new
     assert abs(dropout - 0.2) < 0.1
 
 
-@pytest.mark.slow
 def test_trials_worse_than_the_median_are_pruned(new: NewStudy) -> None:
     trials, _, _ = search(new(), TRIALS, pruning={"startup_trials": 3, "warmup_epochs": 2})
     pruned = [trial for trial in trials if trial.status == "pruned"]
@@ -170,7 +170,6 @@ def test_trials_worse_than_the_median_are_pruned(new: NewStudy) -> None:
     assert {trial.status for trial in unpruned} == {"complete"}
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_trials_and_another_seed_does_not(new: NewStudy) -> None:
     first = search(new("first"), TRIALS)[0]
     second = search(new("second"), TRIALS)[0]
@@ -179,7 +178,6 @@ def test_the_same_seed_gives_the_same_trials_and_another_seed_does_not(new: NewS
     assert results_of(first)[1:3] != results_of(other)[1:]
 
 
-@pytest.mark.slow
 def test_an_interrupted_search_gives_the_same_trials_as_an_uninterrupted_one(new: NewStudy) -> None:
     uninterrupted = search(new("whole"), TRIALS)[0]
     path = new("interrupted")
@@ -240,7 +238,6 @@ def test_the_search_stops_if_the_current_values_cannot_be_trained(new: NewStudy)
         search(new(), 4, FakePool(failing={0}))
 
 
-@pytest.mark.slow
 def test_settings_tried_before_are_not_trained_again(new: NewStudy) -> None:
     space = {"train.filters": {"choices": [8, 16]}, "train.wide": {"choices": [True, False]}}
     pool = FakePool()
