@@ -103,7 +103,9 @@ class Project:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a command: this Python's tools, this copy's code, its own stores."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PREFECT_"))}
+        # Python writes its bytecode beside the code, as on a user's machine.
+        foreign = ("MLFLOW_", "PREFECT_", "PYTHONDONTWRITEBYTECODE")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return {
             **inherited,
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")]),

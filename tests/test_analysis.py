@@ -275,5 +275,5 @@ def test_an_error_in_the_training_process_is_reported_with_its_message(small: Pa
     words = pd.DataFrame({TEXT: ["one", "two", "three"], LABEL: ["a", "b", "a"], "id": ["1", "2", "3"]})
     rare = words.assign(text_hash=words[TEXT].map(text_hash))
     picky = small.model_copy(update={"tokenize": small.tokenize.model_copy(update={"min_frequency": 2})})
-    with pytest.raises(AtnetError, match="No word stands 2 times"):
+    with pytest.raises(AtnetError, match="No word occurs 2 times"):
         list(network_learner(picky, [13])([Task(rare, rare, ["one"])]))
