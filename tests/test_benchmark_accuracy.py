@@ -546,7 +546,7 @@ def test_the_comparison_is_with_the_best_baseline(story: Story) -> None:
 def test_dropped_test_texts_are_counted() -> None:
     splits = {name: {"rows": rows} for name, rows in (("train", 4826), ("validation", 626), ("test", 489))}
     dropped = {"validation": {"rows": 0}, "test": {"rows": 11}}
-    report = {"splits": splits, "left_out": dropped, "labels": {"overall_share": dict.fromkeys("abcdef", 0.1)}}
+    report = {"splits": splits, "excluded": dropped, "labels": {"overall_share": dict.fromkeys("abcdef", 0.1)}}
     assert "| trec | 6 | 4,826 | 626 | 489 | 0 | 11 |" in tables.datasets_table({"trec": report})
 
 

@@ -28,7 +28,7 @@ def datasets_table(reports: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for name, report in reports.items():
         sizes = [f"{report['splits'][split]['rows']:,}" for split in ("train", "validation", "test")]
-        dropped = [f"{report['left_out'][split]['rows']:,}" for split in ("validation", "test")]
+        dropped = [f"{report['excluded'][split]['rows']:,}" for split in ("validation", "test")]
         rows.append([name, str(len(report["labels"]["overall_share"])), *sizes, *dropped])
     return f"{markdown_table(header, rows)}\n\nDropped: texts that also occur in train, exactly or as near duplicates."
 
