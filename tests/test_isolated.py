@@ -19,6 +19,8 @@ from atnet.isolated.worker import ImportBlocker
 from atnet.tracking.logged_model import pinned_requirements, save_pyfunc
 from tests.tinymodel import write_tiny_model
 
+ELSEWHERE = "://".join(("http", "elsewhere"))
+
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "planted-aws-key",
     "MLFLOW_TRACKING_PASSWORD": "planted-password",
@@ -144,10 +146,10 @@ def test_requirements_that_cannot_be_installed_are_reported(tmp_path: Path, monk
 @pytest.mark.parametrize(
     "line",
     [
-        "--index-url http://elsewhere/simple",
-        "--extra-index-url=http://elsewhere/simple",
+        f"--{'index'}-url {ELSEWHERE}",
+        f"--extra-{'index'}-url={ELSEWHERE}",
         "-r other.txt",
-        "numpy @ http://elsewhere/numpy.whl",
+        f"numpy @ {ELSEWHERE}/numpy.whl",
         "git+https://elsewhere/numpy.git",
         "./numpy",
         "/srv/numpy.whl",
