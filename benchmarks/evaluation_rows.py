@@ -11,7 +11,6 @@ The texts are 10,000 generated ones of `--words` words, repeated with the row's 
 
 import argparse
 import json
-import multiprocessing
 import shutil
 import tempfile
 from pathlib import Path
@@ -53,11 +52,7 @@ def measure_rows(rows: int, arguments: argparse.Namespace) -> StageCost:
         for output in (SPLITS, BASELINE):
             (project / output).mkdir(parents=True)
         shutil.copytree(arguments.model, project / MODEL)
-        # In a separate process: children report at least the peak memory of this one.
-        size = (project, rows, arguments.words, arguments.seed)
-        writer = multiprocessing.get_context("spawn").Process(target=write_test_split, args=size)
-        writer.start()
-        writer.join()
+        write_test_split(project, rows, arguments.words, arguments.seed)
         return measure_stage("evaluate", rows, project)
 
 

@@ -1,17 +1,29 @@
-"""Measure a command's wall time, CPU time and peak memory; describe the machine; format Markdown tables.
-
-Imports the standard library only: a child process reports at least the peak memory of its parent.
-"""
+"""Measure a command's wall time, CPU time and peak memory; describe the machine; format Markdown tables."""
 
 import contextlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
-import time
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+LAUNCHER = """
+import json, os, sys, time
+started = time.perf_counter()
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(child, 0)
+cost = dict(seconds=time.perf_counter() - started, cpu_seconds=usage.ru_utime + usage.ru_stime)
+cost["peak_bytes"] = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+with open(sys.argv[1], "w") as file:
+    json.dump(cost, file)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+"""Starts the command: a process reports at least the peak memory of the one that starts it, so this one is small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +51,20 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     Raises:
         SystemExit: with the command's output, if it fails.
     """
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    assert process.stdout is not None
-    output = process.stdout.read()
-    process.stdout.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}:\n{output}")
-    return Measurement(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _maxrss_unit(), output)
+    with tempfile.NamedTemporaryFile("r", prefix="atnet-measure-", suffix=".json") as record:
+        finished = subprocess.run(
+            [sys.executable, "-IS", "-c", LAUNCHER, record.name, *command],
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if finished.returncode != 0:
+            raise SystemExit(f"{' '.join(command)} ended with exit code {finished.returncode}:\n{finished.stdout}")
+        return Measurement(**json.load(record), output=finished.stdout)
 
 
 def machine() -> str:
@@ -94,8 +101,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _maxrss_unit() -> int:
-    # Linux counts in KiB, macOS in bytes.
-    return 1 if platform.system() == "Darwin" else 1024

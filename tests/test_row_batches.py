@@ -18,6 +18,7 @@ from atnet.data import delimited, validate_file
 from atnet.data.repeated_ids import RepeatedIds, find_repeated_ids
 from atnet.errors import AtnetError
 from atnet.files import SPILL
+from atnet.inference import Predictor
 from atnet.spill import require_free_disk, spill_folder
 from atnet.stages import split as split_stage
 from atnet.stages import tokenize as tokenize_stage
@@ -27,6 +28,7 @@ from atnet.table_batches import TableSource, read_batches, table_writer
 from atnet.text.spilled_lists import SpilledLists
 from tests.settings import LABELED, params_file, params_with
 from tests.texts import labeled_texts
+from tests.tinymodel import write_tiny_model
 
 COLUMNS = {
     "id": "id",
@@ -199,6 +201,29 @@ def test_a_table_without_rows_has_one_empty_batch(tmp_path: Path) -> None:
     write_table(tmp_path / "empty.parquet", labeled_texts(5).head(0))
     source = TableSource.at(tmp_path / "empty.parquet")
     assert [(len(batch), batch.columns.tolist()) for batch in source.batches(["text"])] == [(0, ["text"])]
+
+
+def test_some_rows_are_read_as_they_are_in_the_whole_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # All values of the last batches are missing: read alone, they would have another type.
+    table = pd.DataFrame({"text": [f"não {row}" for row in range(20)], "year": [2020, None] * 5 + [None] * 10})
+    write_table(tmp_path / "table.parquet", table)
+    for batch_rows in (3, 100):
+        monkeypatch.setattr(table_batches, "SELECTED_FROM_ROWS", batch_rows)
+        selected = table_batches.read_rows(tmp_path / "table.parquet", [17, 2, 2, 3, 0])
+        pd.testing.assert_frame_equal(selected, table.loc[[0, 2, 3, 17]], check_index_type=False)
+        assert table_batches.read_rows(tmp_path / "table.parquet", []).empty
+
+
+@pytest.mark.parametrize("characters", [1, 7, 1 << 21])
+def test_texts_are_tokenized_the_same_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, characters: int
+) -> None:
+    write_tiny_model(tmp_path)
+    predictor = Predictor.load(tmp_path)
+    texts = ["good", "", "é bad " * 5, "fine", "", "awful good"]
+    monkeypatch.setattr("atnet.inference.MAX_ENCODED_CHARACTERS", characters)
+    assert predictor.encode(texts) == [predictor.encode([text])[0] for text in texts]
+    assert predictor.encode([]) == []
 
 
 def test_ids_are_counted_over_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:

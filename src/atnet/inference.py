@@ -31,6 +31,8 @@ MAX_BATCH_TOKENS = 512
 """Limits of a batch, padding included; a single text may be longer. Small batches stay in the cache of a core: with ten
 times as many tokens, each token takes up to twice as long. They also bound the memory, whatever the length of the
 texts."""
+MAX_ENCODED_CHARACTERS = 1 << 21
+"""Characters that are tokenized at once: until its ids are taken, a tokenized text takes about 30 bytes for each."""
 DEEP_ONLY, LOGITS, CONTRIBUTIONS = range(3)
 """Values of the input `detail` of a graph with a wide branch: compute the network alone, the wide branch's logits too,
 its contribution of each token too."""
@@ -171,7 +173,7 @@ class Predictor:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, at least one; 0 is padding, 1 is the unknown word."""
-        return [_ids(encoding) for encoding in self._encodings(texts)]
+        return [_ids(encoding) for part in _parts(texts) for encoding in self._encodings(part)]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Convert token ids back to text, as far as the tokenizer preserves it."""
@@ -386,6 +388,14 @@ def model_hash(folder: Path | str) -> str:
             raise UnusableModelError(f"{Path(folder) / name} is missing. Run `dvc checkout` or `dvc repro`.") from None
         digest.update(f"{name}:{hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()
+
+
+def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Divide texts into parts of about MAX_ENCODED_CHARACTERS each."""
+    parts = np.fromiter(map(len, texts), np.int64, len(texts)).cumsum() // MAX_ENCODED_CHARACTERS
+    starts = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(texts)]
+    for start, end in pairwise(starts):
+        yield texts[start:end]
 
 
 def _ids(encoding: Encoding) -> list[int]:

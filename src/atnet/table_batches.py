@@ -14,6 +14,8 @@ from atnet.storage import reading, whole_file
 
 BATCH_ROWS = 50_000
 """Rows that are read at once."""
+SELECTED_FROM_ROWS = 4_000
+"""Rows that are read at once where few of them are kept."""
 BUFFER_BYTES = 1 << 20
 """Bytes of a column that are read at once; without a limit, the whole column of a row group is."""
 GROUP_ROWS = 1 << 20
@@ -52,8 +54,16 @@ def read_rows(path: Path, rows: Sequence[int]) -> pd.DataFrame:
         DataFileError: if it is missing or damaged.
     """
     wanted = np.unique(np.asarray(rows, np.int64))
-    selected = (batch.loc[wanted[np.isin(wanted, batch.index)]] for batch in read_batches(path))
-    return pd.concat([next(selected), *(part for part in selected if len(part))])
+    with reading(path, pa.ArrowInvalid, OSError), pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
+        selected = [file.schema_arrow.empty_table()]
+        start = 0
+        for batch in file.iter_batches(SELECTED_FROM_ROWS):
+            first, last = np.searchsorted(wanted, [start, start + batch.num_rows])
+            # Taken rows are copies: the rest of the batch is not kept.
+            selected.append(pa.Table.from_batches([batch.take(pa.array(wanted[first:last] - start))]))
+            start += batch.num_rows
+        frame: pd.DataFrame = pa.concat_tables(selected).to_pandas()
+    return frame.set_axis(pd.Index(wanted), axis="index")
 
 
 @dataclass(frozen=True, slots=True)
