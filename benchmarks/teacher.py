@@ -24,6 +24,7 @@ from atnet.baselines.baselines import LINEAR_SVM
 from atnet.config import Params
 from atnet.environment import prepare_process
 from atnet.errors import AtnetError
+from atnet.evaluation.bootstrap import Interval
 from atnet.formatting import markdown_table
 from atnet.schema import HARD_LABEL, LABEL, RATING, TEXT, TEXT_HASH, teacher_column
 from atnet.storage import load_params, whole_file
@@ -38,7 +39,31 @@ FOLDS = 5
 VALIDATION_SHARE = 0.25
 """Validation rows of a student, as a share of its labels: who has few labels has few of both."""
 FEW, TAUGHT, ALL, TEACHER = "labels alone", "labels and teacher", "all labels", "teacher"
-STUDENTS = (FEW, TAUGHT, ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A model that is trained."""
+
+    rows: str
+    """Which rows it learns from: FEW, TAUGHT or ALL."""
+    weight: float | None = None
+    """Its `train.teacher_weight`; None without a teacher."""
+    temperature: float | None = None
+    """Its `train.teacher_temperature`."""
+
+    @property
+    def name(self) -> str:
+        """Name it, for its file."""
+        settings = "" if self.weight is None else f" {self.weight:g} {self.temperature:g}"
+        return f"{self.rows}{settings}".replace(" ", "-")
+
+    def config(self, params: Params) -> Params:
+        """Return the parameters it is trained with."""
+        if self.weight is None:
+            return params
+        update = {"teacher_weight": self.weight, "teacher_temperature": self.temperature}
+        return params.model_copy(update={"train": params.train.model_copy(update=update)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +79,24 @@ class Experiment:
     labeled_rows: int
     folder: Path
 
-    def probabilities(self, student: str, seed: int) -> np.ndarray:
+    def probabilities(self, student: Student, seed: int) -> np.ndarray:
         """Train a student, unless that has been done, and return its probabilities (N, C) of the scored rows."""
-        path = self.folder / f"{student.replace(' ', '-')}-{seed}.npz"
+        path = self.folder / f"{student.name}-{seed}.npz"
         if not path.is_file():
             started = time.perf_counter()
-            task = Task(self._rows(student, seed), self.validation, self.scored[TEXT].tolist())
-            predictions = fit_atnet(task, Setting(self.params, self.params.train.seed + seed, self.folder))
+            task = Task(self._rows(student.rows, seed), self.validation, self.scored[TEXT].tolist())
+            cache = self.folder / student.name
+            predictions = fit_atnet(task, Setting(student.config(self.params), self.params.train.seed + seed, cache))
             _save(path, predictions.aligned_to(self.labels)[0])
-            print(f"{student}, seed {seed}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+            print(f"{student.name}, seed {seed}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
         return _load(path)
 
-    def _rows(self, student: str, seed: int) -> pd.DataFrame:
+    def _rows(self, rows: str, seed: int) -> pd.DataFrame:
         columns = [HARD_LABEL, *map(teacher_column, self.labels)]
-        if student == ALL:
+        if rows == ALL:
             return self.train.drop(columns=columns)
         drawn = np.random.default_rng([self.params.train.seed, seed]).permutation(len(self.train))[: self.labeled_rows]
-        if student == FEW:
+        if rows == FEW:
             return self.train.iloc[np.sort(drawn)].drop(columns=columns).reset_index(drop=True)
         is_hard = np.isin(np.arange(len(self.train)), drawn)
         probability_NC = self.train[columns[1:]].to_numpy()
@@ -87,8 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--labels", type=int, default=1_000, help="labeled rows of the students; default: 1000")
     parser.add_argument("--pool", type=int, help="rows that the teacher labels in all; default: all training rows")
     parser.add_argument("--seeds", type=int, default=3, help="default: 3")
-    parser.add_argument("--weight", type=float, help="train.teacher_weight; default: that of params.yaml")
-    parser.add_argument("--temperature", type=float, help="train.teacher_temperature; default: that of params.yaml")
+    parser.add_argument("--weight", type=float, nargs="+", help="train.teacher_weight; default: that of params.yaml")
+    parser.add_argument(
+        "--temperature", type=float, nargs="+", help="train.teacher_temperature; default: that of params.yaml"
+    )
     parser.add_argument("--test", action="store_true", help="score on the test split")
     arguments = parser.parse_args(argv)
     try:
@@ -101,14 +129,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> str:
     """Do what the command line asks for, and return the table."""
-    params = _params(arguments)
+    params = _params()
     (FOLDER / "data").mkdir(parents=True, exist_ok=True)
     data = prepare("default", params, FOLDER / "data")
     pool = data.tables["train"].drop(columns=RATING, errors="ignore")
     if arguments.pool is not None:
         pool = _drawn(pool, arguments.pool)
-    name = f"{arguments.labels}-{len(pool)}-{params.train.teacher_weight:g}-{params.train.teacher_temperature:g}"
-    folder = FOLDER / f"{name}-{'test' if arguments.test else 'validation'}"
+    folder = FOLDER / f"{arguments.labels}-{len(pool)}-{'test' if arguments.test else 'validation'}"
     few = _drawn(data.tables["validation"], int(arguments.labels * VALIDATION_SHARE))
     held_out = data.tables["validation"]
     scored = data.tables["test"] if arguments.test else held_out[~held_out[TEXT_HASH].isin(set(few[TEXT_HASH]))]
@@ -116,22 +143,30 @@ def run(arguments: argparse.Namespace) -> str:
     columns = {teacher_column(label): teacher_NC[:, place] for place, label in enumerate(data.labels)}
     train = pool.assign(**{HARD_LABEL: True}, **columns)
     experiment = Experiment(params, train, few, scored, data.labels, arguments.labels, folder)
+    students = [Student(FEW), *_taught(arguments, params), Student(ALL)]
     predicted = {
-        student: [experiment.probabilities(student, seed) for seed in range(arguments.seeds)] for student in STUDENTS
+        student.name: [experiment.probabilities(student, seed) for seed in range(arguments.seeds)]
+        for student in students
     }
     actual_N = pd.Index(data.labels).get_indexer(pd.Index(scored[LABEL]))
     scores = score_models(actual_N, predicted, paired_seeds=True)
     scores |= score_models(actual_N, {TEACHER: [teacher_scored_NC]})
     head = f"{machine()}; {versions('tensorflow-cpu', 'tensorflow', 'keras', 'scikit-learn')}; {arguments.seeds} seeds"
-    return f"{head}; {len(scored):,} texts\n\n{_table(scores, experiment)}"
+    return f"{head}; {len(scored):,} texts\n\n{_table(students, scores, experiment)}"
 
 
-def _params(arguments: argparse.Namespace) -> Params:
+def _params() -> Params:
     params = load_params(ROOT / "params.yaml")
-    changes = {"teacher_weight": arguments.weight, "teacher_temperature": arguments.temperature}
-    given = {name: value for name, value in changes.items() if value is not None}
     data = params.data.model_copy(update={"path": str((ROOT / params.data.path).resolve())})
-    return params.model_copy(update={"data": data, "train": params.train.model_copy(update=given)})
+    return params.model_copy(update={"data": data})
+
+
+def _taught(arguments: argparse.Namespace, params: Params) -> list[Student]:
+    """Return the students of the teacher: each weight at the first temperature, then the other temperatures."""
+    weights = arguments.weight or [params.train.teacher_weight]
+    temperatures = arguments.temperature or [params.train.teacher_temperature]
+    settings = [(weight, temperatures[0]) for weight in weights] + [(weights[0], other) for other in temperatures[1:]]
+    return [Student(TAUGHT, weight, temperature) for weight, temperature in settings]
 
 
 def _teacher(
@@ -152,27 +187,31 @@ def _teacher(
     return both[: len(pool)], both[len(pool) :]
 
 
-def _table(scores: dict[str, ModelScores], experiment: Experiment) -> str:
-    rows, few = experiment.labeled_rows, len(experiment.train)
+def _table(students: Sequence[Student], scores: dict[str, ModelScores], experiment: Experiment) -> str:
+    rows, pool = experiment.labeled_rows, len(experiment.train)
     titles = {
         FEW: f"AtNet, {rows:,} labels alone",
-        TAUGHT: f"AtNet, {rows:,} labels and the teacher's probabilities of {few:,} texts",
-        ALL: f"AtNet, all {few:,} labels",
-        TEACHER: f"the teacher: linear SVM, all {few:,} labels",
+        TAUGHT: f"AtNet, {rows:,} labels and the teacher's probabilities of {pool:,} texts",
+        ALL: f"AtNet, all {pool:,} labels",
     }
+    alone = scores[students[0].name]
     lines = []
-    for name, title in titles.items():
-        score, gain = scores[name], accuracy_difference(scores[name], scores[FEW])
-        difference = (
-            ""
-            if name in (FEW, TEACHER)
-            else f"{100 * gain.value:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
-        )
-        accuracy = (
-            f"{100 * score.accuracy.value:.1f} ({100 * score.accuracy.low:.1f} to {100 * score.accuracy.high:.1f})"
-        )
-        lines.append([title, accuracy, difference, f"{score.calibration_error:.3f}"])
-    return markdown_table(["model", "accuracy, %", "difference from the labels alone", "calibration error"], lines)
+    for student in students:
+        score = scores[student.name]
+        gain = "" if student.rows == FEW else _interval(accuracy_difference(score, alone), sign="+")
+        settings = ["", ""] if student.weight is None else [f"{student.weight:g}", f"{student.temperature:g}"]
+        error = f"{score.calibration_error:.3f}"
+        lines.append([titles[student.rows], *settings, _interval(score.accuracy), gain, error])
+    teacher = scores[TEACHER]
+    name, error = f"the teacher: linear SVM, all {pool:,} labels", f"{teacher.calibration_error:.3f}"
+    lines.append([name, "", "", _interval(teacher.accuracy), "", error])
+    header = ["model", "weight", "temperature", "accuracy, %", "difference from the labels alone", "calibration error"]
+    return markdown_table(header, lines)
+
+
+def _interval(score: Interval, sign: str = "") -> str:
+    value, low, high = (f"{100 * part:{sign}.1f}" for part in (score.value, score.low, score.high))
+    return f"{value} ({low} to {high})"
 
 
 def _drawn(table: pd.DataFrame, rows: int) -> pd.DataFrame:
