@@ -17,7 +17,7 @@ import yaml
 
 from atnet import files
 from atnet.config import parse_params
-from atnet.errors import DataFileError
+from atnet.errors import ConfigurationError, DataFileError
 from atnet.evaluation.bootstrap import Interval
 from atnet.storage import write_json, write_text
 from benchmarks.accuracy import compare, tables
@@ -37,6 +37,7 @@ from benchmarks.accuracy.models import (
     ATNET_PUBLISHED,
     TITLES,
     VARIANTS,
+    VECTOR_VARIANTS,
     Kind,
     ModelSpec,
     ablation_variants,
@@ -212,7 +213,7 @@ def test_a_missing_dataset_on_the_command_line_is_an_error(
 
 
 def test_every_variant_has_valid_parameters() -> None:
-    for overrides in VARIANTS.values():
+    for overrides in (*VARIANTS.values(), *VECTOR_VARIANTS.values()):
         parse_params(yaml.safe_dump(with_overrides(PARAMS, overrides)))
     with pytest.raises(KeyError, match="not in params"):
         with_overrides(PARAMS, {"train.wdie": False})
@@ -222,6 +223,14 @@ def test_the_published_network_may_have_fewer_seeds_and_linear_models_have_one()
     models = {model.name: model for model in compared_models(list(TITLES), first_seed=13, seeds=5, published_seeds=1)}
     assert [len(models[name].seeds) for name in ("nb_svm", "fasttext", ATNET_PUBLISHED, ATNET)] == [1, 5, 1, 5]
     assert ablation_variants(["no wide branch"], first_seed=13, seeds=2)[0].name == "default"
+
+
+def test_with_vectors_every_variant_of_the_ablation_starts_from_them(tmp_path: Path) -> None:
+    variants = ablation_variants([], first_seed=13, seeds=2, vectors=tmp_path / "glove.txt")
+    assert [variant.name for variant in variants] == ["default", *VECTOR_VARIANTS]
+    assert {variant.overrides["vectors.pretrained"] for variant in variants} == {str(tmp_path / "glove.txt")}
+    with pytest.raises(ConfigurationError, match="no variant 'two channels'"):
+        ablation_variants(["two channels"], first_seed=13, seeds=2)
 
 
 def test_an_ablation_never_reads_the_test_split(capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,7 +73,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--test", action="store_true", help="evaluate on the test splits and record it in the ledger")
     parser.add_argument("--again", action="store_true", help="with --test: even if the ledger has the result")
     parser.add_argument(
-        "--ablation", nargs="*", choices=models.VARIANTS, metavar="VARIANT", help="variants of AtNet (default: all)"
+        "--ablation", nargs="*", metavar="VARIANT", help="variants of AtNet, of those with --vectors (default: all)"
     )
     arguments = parser.parse_args(argv)
     if arguments.ablation is not None and (arguments.test or arguments.again):
@@ -83,7 +83,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _parts(benchmark: Benchmark, arguments: argparse.Namespace, *, first_seed: int) -> list[str]:
     if arguments.ablation is not None:
-        variants = models.ablation_variants(arguments.ablation, first_seed=first_seed, seeds=arguments.seeds)
+        variants = models.ablation_variants(
+            arguments.ablation, first_seed=first_seed, seeds=arguments.seeds, vectors=arguments.vectors
+        )
         return ablate(benchmark, variants)
     published = arguments.published_seeds or arguments.seeds
     wanted = models.compared_models(

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from atnet.errors import ConfigurationError
+
 ATNET, ATNET_PRETRAINED, ATNET_PUBLISHED = "atnet", "atnet_pretrained", "atnet_published"
 FASTTEXT, LINEAR_SVM = "fasttext", "linear_svm"
 LINEAR = ("majority", "tfidf_logistic_regression", "nb_svm", LINEAR_SVM)
@@ -47,6 +49,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "float32": {"train.precision": "float32"},
 }
 """What `--ablation` compares with the first, `default`."""
+
+VECTOR_VARIANTS: dict[str, dict[str, Any]] = {
+    "fine-tuned": {"train.embedding": "fine_tuned"},
+    "two channels": {"train.embedding": "two_channels"},
+    "no words but those of train": {"vectors.pretrained_words": 0},
+    "200,000 words of the file": {"vectors.pretrained_words": 200_000},
+    "kernel size 3": {"train.kernel_size": 3},
+    "kernel size 7": {"train.kernel_size": 7},
+    "32 filters": {"train.filters": 32},
+    "128 filters": {"train.filters": 128},
+    "256 filters": {"train.filters": 256},
+    "rescaled attention": {"train.attention": "rescaled"},
+    "no wide branch": {"train.wide": False},
+}
+"""What `--ablation --vectors FILE` compares with the default that starts from the file."""
 
 Kind = Literal["linear", "fasttext", "atnet"]
 
@@ -92,8 +109,25 @@ def compared_models(
     return [model for name, model in models.items() if name in names]
 
 
-def ablation_variants(names: Sequence[str], *, first_seed: int, seeds: int) -> list[ModelSpec]:
-    """Return the variants of the ablation, `default` first; all of them if no name is given."""
+def ablation_variants(
+    names: Sequence[str], *, first_seed: int, seeds: int, vectors: Path | None = None
+) -> list[ModelSpec]:
+    """Return the variants of the ablation, `default` first; all of them if no name is given.
+
+    Args:
+        names: the variants wanted; those of VECTOR_VARIANTS if there are vectors, else those of VARIANTS.
+        first_seed: of the trainings; the others follow it.
+        seeds: how many.
+        vectors: a file of word vectors, from which every variant starts.
+
+    Raises:
+        ConfigurationError: if a name is not among them.
+    """
+    variants = VARIANTS if vectors is None else {"default": {}, **VECTOR_VARIANTS}
+    unknown = [name for name in names if name not in variants]
+    if unknown:
+        raise ConfigurationError(f"--ablation has no variant {unknown[0]!r}; choose from {', '.join(variants)}.")
+    shared = {} if vectors is None else {"vectors.pretrained": str(vectors.resolve())}
     all_seeds = tuple(range(first_seed, first_seed + seeds))
-    chosen = ["default", *(name for name in names or VARIANTS if name != "default")]
-    return [ModelSpec(name, "atnet", all_seeds, VARIANTS[name]) for name in chosen]
+    chosen = ["default", *(name for name in names or variants if name != "default")]
+    return [ModelSpec(name, "atnet", all_seeds, {**shared, **variants[name]}) for name in chosen]
