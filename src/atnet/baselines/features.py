@@ -40,7 +40,7 @@ class NgramCounts:
         """Words of each text, (N,)."""
         return np.asarray(self.vocabulary_NV.sum(axis=1)).ravel()
 
-    def taken(self, rows: np.ndarray) -> "NgramCounts":
+    def taken(self, rows: np.ndarray | slice) -> "NgramCounts":
         """Return the counts of some texts."""
         return NgramCounts(self.words_NF[rows], self.vocabulary_NV[rows], self.char_ngrams_VG)
 

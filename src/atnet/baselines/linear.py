@@ -26,6 +26,8 @@ SMOOTHING = 1.0
 """Added to the counts in the naive-Bayes ratio."""
 TOLERANCE = 1e-2
 MAX_ITERATIONS = 1000
+BLOCK_TEXTS = 10_000
+"""Texts that are scored at a time: their character n-grams take far more memory than their counts of words."""
 
 
 Features = Callable[[NgramCounts], csr_array]
@@ -46,7 +48,10 @@ class LinearModel:
 
     def decision_function(self, counts: NgramCounts) -> Floats:
         """Return the score of each class, (N, C)."""
-        return np.asarray(self.features(counts) @ self.weights_FC) + self.intercepts_C
+        texts = counts.words_NF.shape[0]
+        blocks = [slice(start, start + BLOCK_TEXTS) for start in range(0, max(texts, 1), BLOCK_TEXTS)]
+        parts = [np.asarray(self.features(counts.taken(block)) @ self.weights_FC) for block in blocks]
+        return np.concatenate(parts) + self.intercepts_C
 
     def probabilities(self, counts: NgramCounts) -> Floats:
         """Return the class probabilities, (N, C)."""

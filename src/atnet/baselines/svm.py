@@ -66,16 +66,19 @@ def _tfidf_features(counts: NgramCounts) -> tuple[Features, csr_array]:
     chars_NG = counts.chars_NG
     texts_G = np.bincount(chars_NG.indices, minlength=chars_NG.shape[1])
     frequent_G = np.flatnonzero(texts_G >= MIN_DOCUMENT_FREQUENCY)
+    # The counts of all character n-grams are by far the largest matrix: at most two of its size exist at a time.
+    chars_NG = chars_NG[:, frequent_G]
     words = TfidfTransformer(sublinear_tf=True).fit(counts.words_NF)
-    chars = TfidfTransformer(sublinear_tf=True).fit(chars_NG[:, frequent_G]) if len(frequent_G) else None
+    chars = TfidfTransformer(sublinear_tf=True).fit(chars_NG) if len(frequent_G) else None
 
     def combined(words_NF: csr_array, chars_NG: csr_array) -> csr_array:
+        """Combine the features; overwrites the counts of character n-grams."""
         if chars is None:
             return csr_array(words.transform(words_NF))
-        blocks = [words.transform(words_NF), chars.transform(chars_NG[:, frequent_G])]
+        blocks = [words.transform(words_NF), chars.transform(chars_NG, copy=False)]
         return csr_array(hstack(blocks, format="csr"))
 
-    return lambda others: combined(others.words_NF, others.chars_NG), combined(counts.words_NF, chars_NG)
+    return lambda others: combined(others.words_NF, others.chars_NG[:, frequent_G]), combined(counts.words_NF, chars_NG)
 
 
 def _model(solver: LinearSVC, features: Features, c: float, classes: int) -> LinearModel:
