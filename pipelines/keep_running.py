@@ -74,7 +74,7 @@ class KeepRunning:
                 if self._must_stop():
                     break
                 delay = FIRST_DELAY_SECONDS if time.monotonic() - started > STABLE_SECONDS else delay
-                _say(f"{self.part.name} ended with exit code {code} and starts again in {delay:g} s")
+                _say(f"{self.part.name} ended with exit code {code} and restarts in {delay:g} s")
                 self._wait(delay)
                 delay = min(2 * delay, MAX_DELAY_SECONDS)
             for order in range(self.part.stop_order):
@@ -208,11 +208,11 @@ def main() -> int:
     """Read the command line and run the part."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.keep_running", description=__doc__)
     parser.add_argument("name")
-    parser.add_argument("--url", help="where the part answers; printed once it does")
-    parser.add_argument("--check", default="", help="path of a request that succeeds only if the part works")
-    parser.add_argument("--keep-children", action="store_true", help="let children of a command that ended go on")
+    parser.add_argument("--url", help="address at which the process responds; printed once it does")
+    parser.add_argument("--check", default="", help="path of a request that succeeds only if the process works")
+    parser.add_argument("--keep-children", action="store_true", help="let children of an ended command keep running")
     parser.add_argument("--interrupt", action="store_true", help="stop the command as Ctrl-C does")
-    parser.add_argument("--stop-order", type=int, default=0, help="stop after all parts with a lower number")
+    parser.add_argument("--stop-order", type=int, default=0, help="stop after all processes with a lower number")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     KeepRunning(Part(**vars(options))).run()

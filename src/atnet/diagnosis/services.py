@@ -38,7 +38,7 @@ def _artifacts(store: TrackingStore) -> Finding:
     try:
         location = check_artifacts_writable(store)
     except StoreError as error:
-        return Finding("artifacts", "fault", f"{error} No model can be published until it can.")
+        return Finding("artifacts", "fault", f"{error} No model can be published until this is fixed.")
     return Finding("artifacts", "ok", f"{location} can be written")
 
 

@@ -10,7 +10,7 @@ from atnet.registry.versions import Registry, is_registered
 TITLES: dict[str, tuple[Level, str]] = {
     "promoted": ("success", "Version {version} of {model} was promoted"),
     "rejected": ("warning", "Version {version} of {model} was rejected"),
-    "pending_approval": ("warning", "Version {version} of {model} waits for approval"),
+    "pending_approval": ("warning", "Version {version} of {model} is waiting for approval"),
     "rolled_back": ("warning", "{model} was rolled back to version {champion}"),
 }
 """Action -> level and title. Other actions are not notified."""

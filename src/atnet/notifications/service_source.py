@@ -76,10 +76,10 @@ def _dropping(rows: float) -> GrowingCounter:
     condition = Condition(
         key="prediction log",
         active=False,
-        title="The prediction log drops rows",
+        title="The prediction log is dropping rows",
         text=f"{rows:.0f} rows since the service started. The disk is too slow or cannot be written; "
         "serve.prediction_log.max_buffered_rows is the limit.",
-        ended="The prediction log drops no more rows",
+        ended="The prediction log no longer drops rows",
     )
     return GrowingCounter(rows, condition)
 

@@ -55,7 +55,7 @@ def propose_roles(table: pd.DataFrame, profiles: Sequence[ColumnProfile], option
     """
     named = _named_columns([profile.name for profile in profiles], options)
     free = [profile for profile in profiles if profile.name not in named.values()]
-    reasons = {role: "as you said" for role in named}
+    reasons = {role: "as you specified" for role in named}
     choices: list[Choice] = []
     split = _role("split", named, options.split, _split_column(free), reasons)
     free = [profile for profile in free if profile.name != split]

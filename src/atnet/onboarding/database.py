@@ -60,7 +60,7 @@ def import_query(root: Path, query: DatabaseQuery) -> Path:
         StoreError: if DVC or the database reports an error.
     """
     if (query.sql is None) == (query.table is None):
-        raise ConfigurationError("Name either --sql QUERY or --table NAME.")
+        raise ConfigurationError("Use either --sql QUERY or --table NAME.")
     connection = query.connection
     if "://" in connection:
         connection = query.name

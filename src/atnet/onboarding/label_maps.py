@@ -57,7 +57,7 @@ def _star_numbers(values: list[str]) -> dict[str, int] | None:
 
 def _star_map(numbers: Mapping[str, int], stars: Stars) -> LabelProposal:
     if stars == "each":
-        return LabelProposal({}, "each number of stars is a label, as you said")
+        return LabelProposal({}, "each number of stars is a label, as you specified")
     negative, neutral, positive = NAMES
     middle = neutral if stars == "three" else None
     label_map = {value: negative if n < 3 else positive if n > 3 else middle for value, n in sorted(numbers.items())}

@@ -90,7 +90,7 @@ def _reading_settings(data: DataConfig) -> dict[str, Any]:
 
 def _label_map(evidence: Evidence, columns: ColumnsConfig, labels: LabelOptions) -> LabelProposal:
     if labels.label_map is not None:
-        return LabelProposal(labels.label_map, "as you said")
+        return LabelProposal(labels.label_map, "as you specified")
     counts = {value: rows for value, rows in evidence.label_counts.items() if value.strip()}
     return propose_label_map(counts, column=columns.label or "", stars=labels.stars)
 

@@ -80,7 +80,7 @@ class ReleaseOutcome:
     record: GateRecord | None = None
     """The gate's result; None if the gate was not run."""
     deadline: datetime | None = None
-    """Until when a version waits for approval."""
+    """Until when a version is waiting for approval."""
 
 
 def release(params: Params, root: Path, options: ReleaseOptions, *, now: datetime) -> ReleaseOutcome:
@@ -203,7 +203,7 @@ def _completed(registry: Registry, event: LedgerEvent) -> ReleaseOutcome:
 
 def _pending(number: int, deadline: datetime, record: GateRecord | None = None) -> ReleaseOutcome:
     message = (
-        f"version {number} passed the gate and waits for approval until {deadline:%Y-%m-%d %H:%M} UTC: "
+        f"version {number} passed the gate and is waiting for approval until {deadline:%Y-%m-%d %H:%M} UTC: "
         f"`atnet approve {number}` or `atnet reject {number}`."
     )
     return ReleaseOutcome("pending_approval", number, message, record, deadline)

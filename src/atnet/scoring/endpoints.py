@@ -74,8 +74,8 @@ def _open_destination(job: ScoringJob, source: Source) -> tuple[Destination, str
         outputs = output_paths(job.root / job.source, target, partitions, job.options.format)
         return FileDestination(outputs, schema), str(target.resolve())
     if target.is_dir():
-        raise ConfigurationError(f"{target} is a folder. Name the file that the scored rows go to.")
+        raise ConfigurationError(f"{target} is a folder. Give the path of a file for the scored rows.")
     if target.resolve() == (job.root / job.source).resolve():
-        raise ConfigurationError(f"{target} is the input. Name another file for the scored rows.")
+        raise ConfigurationError(f"{target} is the input. Choose another file for the scored rows.")
     output_format(target)
     return FileDestination({partitions[0].name: target}, schema), str(target.resolve())

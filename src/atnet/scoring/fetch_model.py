@@ -28,7 +28,7 @@ def fetch_model(tracking: TrackingConfig, root: Path, alias: str, folder: Path) 
             return process.submit(_fetch, tracking, root, alias, folder).result()
         except BrokenProcessPool:
             raise ProcessInterrupted(
-                "The process that fetches the model was killed. The system does that when memory runs out; free some "
+                "The process that fetches the model was killed. The system does this when memory runs out; free some "
                 "memory and run the command again."
             ) from None
 

@@ -62,7 +62,7 @@ def _backup(root: Path, now: datetime) -> StatusItem:
         values = json.loads(path.read_text(encoding="utf-8"))
         return StatusItem("backup", "ok", f"{values['path']}, {age(datetime.fromisoformat(values['created']), now)}")
     except (OSError, ValueError, KeyError):
-        return StatusItem("backup", "note", "none was written yet. Run `atnet backup`.")
+        return StatusItem("backup", "note", "no backup has been written yet. Run `atnet backup`.")
 
 
 def _modified(path: Path) -> datetime:

@@ -140,14 +140,14 @@ def _coverage(own_words: Sequence[str], row_of: Collection[str], counts: Mapping
     if not known:
         raise DataContractError(
             f"vectors.pretrained has none of the {len(own_words):,} words of the training split, such as "
-            f"{', '.join(map(repr, own_words[:3]))}. Its language or its case is probably another: name another file, "
+            f"{', '.join(map(repr, own_words[:3]))}. The file probably has another language or case: set another file, "
             "or change tokenize.lowercase or tokenize.strip_accents."
         )
     share = sum(counts[word] for word in known) / sum(counts[word] for word in own_words)
     if share < MIN_EXPECTED_COVERAGE:
         logger.warning(
-            "vectors.pretrained covers only %.0f%% of the tokens of the training split. Its language or its case may "
-            "be another.",
+            "vectors.pretrained covers only %.0f%% of the tokens of the training split. Its language or case may "
+            "be different.",
             100 * share,
         )
     return {"known_words": len(known), "known_tokens": round(share, 6)}

@@ -187,8 +187,8 @@ class StoreCopy:
             differing = sorted(set(hashes.items()) - set(_file_hashes(uploaded).items() if uploaded else ()))
         if differing:
             raise StoreError(
-                f"{differing[0][0]} was not uploaded to {target_location} as it is in {location}. Check the artifact "
-                "store of the server and run `atnet migrate-store` again."
+                f"The copy of {differing[0][0]} in {target_location} differs from the one in {location}. Check the "
+                "artifact store of the server and run `atnet migrate-store` again."
             )
         self.files += len(hashes)
 

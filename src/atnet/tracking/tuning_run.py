@@ -201,7 +201,7 @@ class TuningRun:
         except StoreError as error:
             self.error = error
             logger.warning(
-                "Nothing more is written to MLflow. %s The search continues and keeps its trials in its study; "
+                "Logging to MLflow has stopped. %s The search continues and keeps its trials in its study; "
                 "the next `atnet tune` adds them to MLflow.",
                 error,
             )
