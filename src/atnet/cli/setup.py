@@ -47,7 +47,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True)
 class InitOptions:
-    """What the user typed."""
+    """The user's options."""
 
     source: SourceOptions
     reading: ReadingOptions

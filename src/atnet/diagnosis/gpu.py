@@ -108,13 +108,13 @@ def compare_with_tensorflow(gpus: list[Gpu], device: tuple[bool, str] | None) ->
     return Finding(
         "GPU",
         "note",
-        f"TensorFlow cannot use {gpus[0]}, so training uses the CPU. The driver may be too old for CUDA 12, or a CUDA "
-        "library is missing: `python -c 'import tensorflow as tf; tf.config.list_physical_devices(\"GPU\")'` shows which.",
+        f"TensorFlow cannot use {gpus[0]}, so training uses the CPU. Its driver may be too old for CUDA 12, or a library "
+        "may be missing: `python -c 'import tensorflow as tf; tf.config.list_physical_devices(\"GPU\")'` shows it.",
     )
 
 
 def _device_of_trainings() -> tuple[bool, str] | None:
-    """Ask TensorFlow in a process of its own: importing it takes seconds, and its messages would be printed here."""
+    """Ask TensorFlow in a separate process: importing it takes seconds, and its messages would be printed here."""
     try:
         done = subprocess.run([sys.executable, "-c", CHOOSE], capture_output=True, timeout=IMPORT_SECONDS, check=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):

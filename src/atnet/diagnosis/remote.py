@@ -1,4 +1,4 @@
-"""Checks of DVC's remote, the second copy of what DVC's cache holds."""
+"""Checks of DVC's remote, the second copy of the contents of DVC's cache."""
 
 import tempfile
 from collections.abc import Mapping

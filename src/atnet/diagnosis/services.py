@@ -43,7 +43,7 @@ def _artifacts(store: TrackingStore) -> Finding:
 
 
 def check_mlflow_server(address: str) -> Finding:
-    """Make a real call of MLflow's API at its public address: its /health answers whatever name is used."""
+    """Call MLflow's API at its public address; its /health would respond to any host name."""
     try:
         with urllib.request.urlopen(f"{address}/{API_CALL}", timeout=TIMEOUT_SECONDS):
             return Finding("MLflow", "ok", f"the server answers at {address}")

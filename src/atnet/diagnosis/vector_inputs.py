@@ -1,4 +1,4 @@
-"""Check the optional input files of stage `vectors` and what of them can be known without reading them whole."""
+"""Check the optional input files of stage `vectors`, without reading them completely."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the project's own folder tells: drift, the free disk space, the age of the last backup."""
+"""Observations from the project's folder: drift, free disk space, the age of the last backup."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What the ledger records: versions that were promoted, rejected, rolled back or wait for approval."""
+"""Observations from the ledger: versions that were promoted, rejected, rolled back or are waiting for approval."""
 
 from collections.abc import Iterable, Iterator
 
@@ -27,7 +27,7 @@ def observe_releases(registry: Registry) -> Observations:
 
 
 def release_alerts(lines: Iterable[LedgerEntry], model: str) -> Iterator[Alert]:
-    """Yield an alert for each line that people want to know of."""
+    """Yield an alert for each line that people want to know about."""
     for line in lines:
         event = line.event
         if event.action not in TITLES:

@@ -1,4 +1,4 @@
-"""What a run of the gate leaves: files here, artifacts and metrics of the run, tags and description of the version."""
+"""What the gate records: local files, artifacts and metrics of the run, tags and description of the version."""
 
 import hashlib
 import json

@@ -61,11 +61,11 @@ Result = Literal["promoted", "rejected", "pending_approval", "unchanged"]
 
 @dataclass(frozen=True, slots=True)
 class ReleaseOptions:
-    """What the user asked for."""
+    """The user's options."""
 
     isolation: IsolationOptions = field(default_factory=IsolationOptions)
     again: bool = False
-    """Judge a version again that users rejected or rolled back."""
+    """Run the gate again for a version that users rejected or rolled back."""
     user: str | None = None
     """For the ledger; None: the user of this process."""
 

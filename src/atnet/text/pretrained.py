@@ -1,4 +1,4 @@
-"""Select the vectors that a project needs from a word-vector file, and widen the tokenizer's vocabulary by its words.
+"""Select the vectors that a project needs from a word-vector file, and add its words to the tokenizer's vocabulary.
 
 Shapes: V tokens with a vector, D values per vector.
 """
@@ -20,7 +20,7 @@ from atnet.text.word_splitting import PADDING, UNKNOWN
 logger = logging.getLogger(__name__)
 
 MIN_EXPECTED_COVERAGE = 0.5
-"""With a smaller share of the training tokens in the file, its language or its case is probably another."""
+"""If a smaller share of the training tokens is in the file, it probably has another language or case."""
 
 
 @dataclass(frozen=True, slots=True)

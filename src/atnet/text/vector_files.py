@@ -1,4 +1,4 @@
-"""Find out which format a word-vector file has, and open it."""
+"""Detect the format of a word-vector file and open it."""
 
 import json
 import struct
@@ -15,7 +15,7 @@ from atnet.text.vector_streams import KEY, VectorStream, is_number, read_start
 
 MATRIX_SUFFIXES = (".npy", ".safetensors")
 VOCABULARY_SUFFIXES = (".vocab", ".txt", ".json")
-"""Endings of the vocabulary file beside a matrix, which has the matrix's name otherwise."""
+"""Suffixes of the vocabulary file next to a matrix; the rest of its name is the matrix's."""
 SAFETENSORS_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 MAX_HEADER_BYTES = 1 << 26
 MIN_DIMENSIONS = 2
