@@ -38,7 +38,7 @@ STATE_NAMES = {
 
 
 class ApprovalInput(RunInput):
-    """What Prefect's page asks the user."""
+    """The form that Prefect's UI shows to the user."""
 
     approve: bool
     """Promote the version."""

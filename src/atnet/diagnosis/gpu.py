@@ -108,8 +108,8 @@ def compare_with_tensorflow(gpus: list[Gpu], device: tuple[bool, str] | None) ->
     return Finding(
         "GPU",
         "note",
-        f"TensorFlow cannot use {gpus[0]}, so training uses the CPU. Its driver may be too old for CUDA 12, or a library "
-        "may be missing. This command shows why: "
+        f"TensorFlow cannot use {gpus[0]}, so training uses the CPU. Its driver may be too old for CUDA 12, or a "
+        "library may be missing. This command shows why: "
         "`python -c 'import tensorflow as tf; tf.config.list_physical_devices(\"GPU\")'`",
     )
 

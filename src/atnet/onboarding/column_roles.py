@@ -27,7 +27,7 @@ MIN_RATING_VALUES = 5
 
 @dataclass(frozen=True, slots=True)
 class ColumnOptions:
-    """Columns that the user names; None: find out, `none`: there is no such column."""
+    """Columns that the user specified; None: detect it, `none`: there is no such column."""
 
     text: str | None = None
     label: str | None = None
@@ -76,7 +76,7 @@ def propose_roles(table: pd.DataFrame, profiles: Sequence[ColumnProfile], option
 
 
 def _named_columns(present: Sequence[str], options: ColumnOptions) -> dict[str, str]:
-    """Return the columns that options name, by role."""
+    """Return the columns given as options, by role."""
     given = {role: getattr(options, role) for role in ("text", "label", "id", "split", "rating")}
     named = {role: name for role, name in given.items() if name is not None and (name != NONE or name in present)}
     for option, name in [*named.items(), *(("slices", name) for name in options.slices or ())]:

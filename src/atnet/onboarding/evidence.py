@@ -1,4 +1,4 @@
-"""Show what a proposal rests on: first rows, label counts, lengths, language, duplicates."""
+"""Show the evidence for a proposal: first rows, label counts, lengths, language, duplicates."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

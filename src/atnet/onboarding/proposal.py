@@ -23,7 +23,7 @@ MAX_LISTED_LABELS = 6
 
 @dataclass(frozen=True, slots=True)
 class LabelOptions:
-    """What the user says about the labels."""
+    """The user's options for the labels."""
 
     label_map: LabelMap | None = None
     """None: propose one where it is obvious."""
@@ -32,7 +32,7 @@ class LabelOptions:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Settings for a file and what they rest on."""
+    """Proposed settings for a file and the evidence for them."""
 
     settings: dict[str, Any]
     """Dotted key of params.yaml -> value."""
@@ -96,7 +96,7 @@ def _label_map(evidence: Evidence, columns: ColumnsConfig, labels: LabelOptions)
 
 
 def _suites(language: str | None, labels: list[str]) -> list[str]:
-    """Return the behavior suites that ask for these labels in this language."""
+    """Return the behavior suites for these labels in this language."""
     suite = SUITES.get(language or "")
     return [suite] if suite and set(labels) >= SUITE_LABELS else []
 

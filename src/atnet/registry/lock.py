@@ -30,7 +30,7 @@ STALE = timedelta(seconds=3 * HOLD_SECONDS)
 SERVER_WAIT_SECONDS = STALE.total_seconds() + HOLD_SECONDS
 """A lock that a killed process has left on a server is taken over before a command gives up."""
 WRITE_SECONDS, SETTLE_SECONDS = 0.4, 0.5
-"""A process whose read and write of the tag take less than WRITE_SECONDS is noticed by one that waits SETTLE_SECONDS."""
+"""A process that reads and writes the tag within WRITE_SECONDS is noticed by one that waits SETTLE_SECONDS."""
 logger = logging.getLogger(__name__)
 
 

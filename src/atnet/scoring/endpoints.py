@@ -1,4 +1,4 @@
-"""Open what a job reads and what it writes: files, folders or SQL tables."""
+"""Open the source and destination of a job: files, folders or SQL tables."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from atnet.scoring.writers import output_format
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """What a job reads from and writes to."""
+    """The source and the destination of a job."""
 
     source: Source
     destination: Destination

@@ -1,6 +1,6 @@
 """Fetch the version that scores from the registry, in a separate process.
 
-MLflow takes 200 MB that are of no use while texts are scored; they go with the process.
+MLflow takes 200 MB that are not needed for scoring; they are freed when the process ends.
 """
 
 import multiprocessing

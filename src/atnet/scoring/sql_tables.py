@@ -1,4 +1,4 @@
-"""SQL tables as users name them, and what can go wrong with a database, without its password."""
+"""SQL tables as users specify them, and database errors as messages without passwords."""
 
 import contextlib
 import os

@@ -15,7 +15,7 @@ from atnet.storage import read_json
 
 
 def project_status(params: Params, root: Path, now: datetime) -> Iterator[StatusItem]:
-    """Yield what the last pipeline run, the last monitored window and the last backup left."""
+    """Yield the status of the last pipeline run, the last monitored window and the last backup."""
     yield _data(root, now)
     yield _model(root, now)
     yield _monitoring(root / params.monitor.output_folder, now)

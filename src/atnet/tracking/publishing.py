@@ -1,4 +1,4 @@
-"""Complete the MLflow run of a model. Every step first reads what the run has, so all of it may be repeated."""
+"""Complete the MLflow run of a model. Every step first reads what the run already has, so it can be repeated safely."""
 
 import json
 import time

@@ -42,7 +42,7 @@ METRICS_PER_REQUEST = 500
 
 @dataclass(slots=True)
 class StoreCopy:
-    """Copies runs from one store to another; calling it again completes and adds, and changes nothing else."""
+    """Copies runs from one store to another; calling it again only adds what is missing."""
 
     source: TrackingStore
     target: TrackingStore

@@ -1,4 +1,4 @@
-"""Messages for what goes wrong with the tracking store."""
+"""Messages for errors of the tracking store."""
 
 import re
 
