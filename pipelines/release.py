@@ -43,7 +43,7 @@ class ApprovalInput(RunInput):
     approve: bool
     """Promote the version."""
     reason: str = ""
-    """For the ledger."""
+    """The reason, for the ledger."""
     user: str = ""
     """Who decides, for the ledger."""
 

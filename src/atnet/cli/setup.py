@@ -65,7 +65,7 @@ class InputFile:
     path: Path
     table: pd.DataFrame
     data: DataConfig
-    """With the path that the pipeline will use."""
+    """Section `data`, with the path that the pipeline will use."""
     description: str
     export: AnnotationExport | None = None
     tracked: bool = False

@@ -25,7 +25,7 @@ class RowFeatures:
     columns: Mapping[str, ColumnValues]
     """Slice column -> its values."""
     tokens: int
-    """The features of all rows."""
+    """Number of tokens of all rows."""
 
     @classmethod
     def of(cls, table: pd.DataFrame, ids: Sequence[Sequence[int]], unknown_share_N: Floats) -> "RowFeatures":

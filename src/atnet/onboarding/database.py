@@ -23,7 +23,7 @@ class DatabaseQuery:
     sql: str | None
     table: str | None
     name: str
-    """Of the file that is written, and of the connection if an address is given."""
+    """Name of the file that is written, and of the connection if an address is given."""
 
 
 def is_sqlite(path: Path) -> bool:

@@ -22,7 +22,7 @@ class Evidence:
 
     rows: int
     language: str | None
-    """In English; None if it is not clear."""
+    """English name of the language; None if it is not clear."""
     words: tuple[int, int, int]
     """Words of a text: median, 95 % quantile, longest."""
     duplicates: float

@@ -33,7 +33,7 @@ class SniffedFile:
     table: pd.DataFrame
     source: SourceFile
     data: DataConfig
-    """With the format, encoding, separator and quoting of the file."""
+    """Section `data`, with the format, encoding, separator and quoting of the file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class ReleaseOptions:
     again: bool = False
     """Run the gate again for a version that users rejected or rolled back."""
     user: str | None = None
-    """For the ledger; None: the user of this process."""
+    """The user to record in the ledger; None: the user of this process."""
 
 
 @dataclass(frozen=True, slots=True)

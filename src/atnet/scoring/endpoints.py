@@ -21,7 +21,7 @@ class Endpoints:
     destination: Destination
     source_name: str
     target_name: str
-    """For manifests and messages; without a password."""
+    """The address for manifests and messages, without a password."""
     target_is_table: bool
     lock_name: str
     """Name of the lock file that keeps two runs from writing to one target."""

@@ -19,7 +19,7 @@ class CodeVersion:
     package: str
     """Version of the package."""
     commit: str | None
-    """Of the project; None outside git."""
+    """Commit of the project; None outside git."""
     dirty: bool
     """Whether the project differed from the commit."""
 

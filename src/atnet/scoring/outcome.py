@@ -43,7 +43,7 @@ class ScoringOutcome:
     failed: Sequence[FailedPartition] = ()
     seconds: float = 0.0
     model_sha256: str | None = None
-    """Version of the model that scored; None if nothing had to be scored."""
+    """Hash of the model that scored; None if nothing had to be scored."""
 
     def summary(self) -> str:
         """Summarize the run in a few lines."""

@@ -35,7 +35,7 @@ class Case:
     texts: tuple[str, ...]
     """One text for an MFT case, otherwise the text and its changed form."""
     label: str | None
-    """As the suite's `labels` map it to the model; None if any label will do."""
+    """The model's label, mapped by the suite's `labels`; None if any label is accepted."""
     direction: Literal["up", "down"] | None = None
     """DIR cases: how the probability of the label must change."""
     min_change: float = 0.0

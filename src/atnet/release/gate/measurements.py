@@ -97,7 +97,7 @@ class Measurements:
     best_baseline: str | None
     against_baseline: PairedComparison | None
     selective: SelectiveScores | None
-    """Of the challenger; None if it answers every text."""
+    """Measured for the challenger; None if it answers every text."""
     golden: GoldenMeasurements | None
     behavior: BehaviorResult
     servable: CheckResult

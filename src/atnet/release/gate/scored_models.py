@@ -61,7 +61,7 @@ class GateInputs:
     baselines: Mapping[str, Sequence[str]]
     """Baseline -> predicted labels, in the order of `test`."""
     behavior: BehaviorResult
-    """Metrics of the challenger."""
+    """Behavior suite results of the challenger."""
     size_bytes: int
     """Total size of the challenger's files."""
     servable: CheckResult
