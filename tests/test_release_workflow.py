@@ -178,7 +178,7 @@ def test_there_is_nothing_to_approve_before_a_version_waits(project: ReleaseProj
     with pytest.raises(ReleaseError, match="has no released version yet"):
         project.approve()
     project.release("one")
-    with pytest.raises(ReleaseError, match="No version waits"):
+    with pytest.raises(ReleaseError, match="No version is waiting"):
         project.approve()
 
 
