@@ -35,7 +35,7 @@ TIMED_TEXTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The version to be judged and the champion it would replace."""
+    """The version to evaluate and the champion it would replace."""
 
     challenger: Version
     champion: Version | None

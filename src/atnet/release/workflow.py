@@ -187,7 +187,7 @@ def _decided(challenger: Version, options: ReleaseOptions) -> ReleaseOutcome | N
         return None
     user = challenger.tags.get(USER_TAG, "a user")
     state = challenger.state.replace("_", " ")
-    message = f"version {number} was {state} ({user}); `atnet release --again` judges it again."
+    message = f"version {number} was {state} ({user}); `atnet release --again` runs the gate again."
     return ReleaseOutcome("rejected", number, message)
 
 

@@ -82,7 +82,7 @@ class GoldenMeasurements:
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """The numbers that the checks judge."""
+    """The numbers that the checks evaluate."""
 
     challenger: str
     champion: str | None
