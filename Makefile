@@ -32,7 +32,7 @@ UV_INSTALL = UV_HTTP_CONNECT_TIMEOUT=5 $(1)/bin/uv pip install --quiet --python 
 define create_environment
 	@"$(or $(PYTHON),none)" -c '$(SUPPORTED)' >/dev/null 2>&1 || { \
 		echo "Python 3.11, 3.12 or 3.13 is needed; found: $(or $(PYTHON),$$(python3 --version 2>&1))." >&2; \
-		echo "Install it, or name it: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
+		echo "Install it, or give its path: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "$(PYTHON) cannot create virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing the locked packages into $(1) (once; $(3))."
@@ -94,14 +94,14 @@ pipeline: install ## train, evaluate and publish a model with DVC, then print a 
 	@$(BIN)/atnet publish
 	@$(BIN)/atnet summary
 
-train: install ## the same as a Prefect flow, after fetching new data
+train: install ## the same pipeline as a Prefect flow, after fetching new data
 	@$(BIN)/python -m pipelines.training
 
 tune: install ## search for better training parameters (ranges and limits: `tune` in params.yaml)
 	@$(BIN)/dvc repro vectors
 	@$(BIN)/atnet tune
 
-release: install ## judge the published model and promote it if it passes the gate
+release: install ## run the gate on the published model and promote it if it passes
 	@$(BIN)/atnet release
 
 # The service has a separate environment, without TensorFlow, DVC, Prefect and pandas.
@@ -129,13 +129,13 @@ export POSTGRES_PORT S3_PORT PGDATA
 team-demo: $(TEAM_STAMP) ## start a team's servers on this machine: PostgreSQL, S3, MLflow and Prefect with passwords
 	@PYTHONPATH=src exec $(BIN)/python -m pipelines.team_demo
 
-schedule: install ## run the flows at the times that prefect.yaml declares
+schedule: install ## run the flows on the schedules in prefect.yaml
 	@$(BIN)/python -m pipelines.deployments
 
-test: install ## the fast tests
+test: install ## run the fast tests
 	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -m "not slow" -n auto -q
 
-test-all: install ## all tests, the slow ones too: real DVC, Prefect and MLflow
+test-all: install ## run all tests, including the slow ones: real DVC, Prefect and MLflow
 	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -n auto --dist loadscope -q
 
 # PySpark is an extra: it is added to the locked packages in an environment of its own. Fails without Java.
@@ -149,12 +149,12 @@ $(SPARK_STAMP): requirements-spark.lock $(STAMP)
 	@$(SPARK)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-spark.lock
 	@touch $@
 
-test-spark: install $(SPARK_STAMP) ## the tests of the engine `spark`; needs Java 17 or later
+test-spark: install $(SPARK_STAMP) ## run the tests of the engine `spark`; needs Java 17 or later
 	@java -version
 	@PYTHONPATH=src $(SPARK)/bin/python -c 'import pyspark'
 	@PYTHONPATH=src $(SPARK)/bin/python -m pytest -q tests/test_spark.py
 
-lint: install ## style, types, import rules
+lint: install ## check style, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -170,7 +170,7 @@ docs: install ## write the generated parts of the documentation
 	@$(BIN)/python docs/generate.py
 
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
-lock: install ## resolve the packages again and write the lock files
+lock: install ## resolve the packages and write the lock files
 	@$(BIN)/uv pip compile $(LOCKED) --extra dev pyproject.toml -o requirements.lock
 	@echo uv | $(BIN)/uv pip compile $(LOCKED) -c requirements.lock - -o requirements-uv.lock
 	@$(BIN)/uv pip compile $(LOCKED) -c requirements.lock requirements-benchmarks.in -o requirements-benchmarks.lock

@@ -1,1 +1,1 @@
-"""Thin Prefect flows: when to run, retry, alert and pause. What may be skipped is DVC's to say."""
+"""Thin Prefect flows: when to run, retry, alert and pause. DVC decides what can be skipped."""

@@ -129,15 +129,13 @@ def sweep_at_start(root: Path, address: str) -> None:
     api = _api(root, address)
     sweep = find_project_sweep(api, load_params(), root, datetime.now(UTC))
     apply_sweep(api, root, sweep)
-    print(
-        f"schedule: at the start, {len(sweep.runs)} runs were ended and {len(sweep.slots)} limits corrected", flush=True
-    )
+    print(f"schedule: {len(sweep.runs)} runs ended and {len(sweep.slots)} limits corrected at the start", flush=True)
 
 
 def sweep_regularly(root: Path, address: str, stop: threading.Event, *, seconds: float = SWEEP_SECONDS) -> None:
-    """End dead and missed runs, again and again until `stop` is set.
+    """End dead and missed runs, repeatedly, until `stop` is set.
 
-    The sweep at the start does not see a run that was killed a moment before: it is not PENDING long enough yet.
+    The sweep at the start misses a run that was killed just before it: it has not been PENDING long enough yet.
     """
     api = _api(root, address)
     while not stop.wait(seconds):
@@ -146,7 +144,7 @@ def sweep_regularly(root: Path, address: str, stop: threading.Event, *, seconds:
                 apply_sweep(api, root, without_slots(find_project_sweep(api, load_params(), root, datetime.now(UTC))))
         except AtnetError as error:
             # The server may be starting again, or params.yaml may be half edited: the next round sees.
-            logger.info("Dead runs cannot be looked for now: %s", error)
+            logger.info("Cannot check for dead runs now: %s", error)
 
 
 @contextlib.contextmanager
@@ -169,7 +167,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     """Serve every declared deployment until interrupted; the exit code is 1 after an error."""
     prepare_process()
     parser = argparse.ArgumentParser(prog="python -m pipelines.deployments", description=__doc__)
-    parser.add_argument("--wait", action="store_true", help="wait for the server that PREFECT_API_URL names")
+    parser.add_argument("--wait", action="store_true", help="wait for the server at PREFECT_API_URL")
     options = parser.parse_args(arguments)
     try:
         with file_system_errors(), prefect_errors():

@@ -158,6 +158,6 @@ def pipeline_lock(root: Path, timeout_seconds: float | None = None) -> Iterator[
                 _held_locks.remove(descriptor)
     except Timeout:
         raise AtnetError(
-            f"Another flow, or a stage it left running, works in this project: it holds {FLOW_LOCK}. "
+            f"Another flow, or a stage it left running, is active in this project and holds {FLOW_LOCK}. "
             "Start this flow again when that has finished."
         ) from None

@@ -24,9 +24,9 @@ from typing import IO
 
 FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 1.0, 60.0
 STABLE_SECONDS = 60.0
-"""A command that ran for so long starts again with the first delay."""
+"""A command that ran for this long is restarted with the initial delay."""
 STOP_SECONDS = 45.0
-"""How long a command and its children may take to stop; a flow may have to interrupt a stage."""
+"""Time limit for a command and its children to stop; a flow may have to interrupt a stage."""
 TICK_SECONDS, CHECK_SECONDS = 0.2, 1.0
 STARTED_BY = "ATNET_UP_PID"
 """Process id of `make up`: without it everything stops, however it ended."""
@@ -41,11 +41,11 @@ class Part:
     name: str
     command: Sequence[str]
     url: str | None = None
-    """Where it answers."""
+    """Its address."""
     check: str = ""
-    """Path of a request that succeeds only if the part works."""
+    """Path of a request that succeeds only if the process works."""
     keep_children: bool = False
-    """Whether children of a command that ended go on: a flow finishes its run."""
+    """Whether children of an ended command keep running: a flow finishes its run."""
     interrupt: bool = False
     """Whether it stops on Ctrl-C's signal only; Prefect's runner hangs after SIGTERM."""
     stop_order: int = 0
@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(slots=True)
 class KeepRunning:
-    """Runs the command of a part until it is told to stop."""
+    """Runs the command of a process until it is asked to stop."""
 
     part: Part
     groups: list[int] = field(default_factory=list)
@@ -74,7 +74,7 @@ class KeepRunning:
                 if self._must_stop():
                     break
                 delay = FIRST_DELAY_SECONDS if time.monotonic() - started > STABLE_SECONDS else delay
-                _say(f"{self.part.name} ended with exit code {code} and starts again in {delay:g} s")
+                _say(f"{self.part.name} ended with exit code {code} and restarts in {delay:g} s")
                 self._wait(delay)
                 delay = min(2 * delay, MAX_DELAY_SECONDS)
             for order in range(self.part.stop_order):
@@ -105,7 +105,7 @@ class KeepRunning:
         return process.returncode
 
     def _announce(self, process: "subprocess.Popen[bytes]", start: int) -> None:
-        """Print the address once the part answers there."""
+        """Print the address once the process responds there."""
         assert self.part.url is not None
         said = ""
         while process.poll() is None and not self.stopping.is_set() and said != "answers":
@@ -133,7 +133,7 @@ class KeepRunning:
 
 
 def request_state(address: str) -> str | None:
-    """Return how a part answers a request; None if it does not."""
+    """Return how a process responds to a request; None if it does not."""
     try:
         with urllib.request.urlopen(address, timeout=5):
             return "answers"
@@ -205,14 +205,14 @@ def _say(message: str) -> None:
 
 
 def main() -> int:
-    """Read the command line and run the part."""
+    """Read the command line and run the process."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.keep_running", description=__doc__)
     parser.add_argument("name")
-    parser.add_argument("--url", help="where the part answers; printed once it does")
-    parser.add_argument("--check", default="", help="path of a request that succeeds only if the part works")
-    parser.add_argument("--keep-children", action="store_true", help="let children of a command that ended go on")
+    parser.add_argument("--url", help="address at which the process responds; printed once it does")
+    parser.add_argument("--check", default="", help="path of a request that succeeds only if the process works")
+    parser.add_argument("--keep-children", action="store_true", help="let children of an ended command keep running")
     parser.add_argument("--interrupt", action="store_true", help="stop the command as Ctrl-C does")
-    parser.add_argument("--stop-order", type=int, default=0, help="stop after all parts with a lower number")
+    parser.add_argument("--stop-order", type=int, default=0, help="stop after all processes with a lower number")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     KeepRunning(Part(**vars(options))).run()

@@ -99,7 +99,7 @@ def monitoring(
     prepare_run()
     try:
         if newer_run_is_due():
-            return Completed(name=SKIPPED, message="A newer run is due, which monitors every day that is left.")
+            return Completed(name=SKIPPED, message="A newer run is due and will monitor all remaining days.")
         with file_system_errors():
             return _monitor(MonitorRequest(path, first, last), start_training=start_training)
     except AtnetError as error:

@@ -38,12 +38,12 @@ STATE_NAMES = {
 
 
 class ApprovalInput(RunInput):
-    """What Prefect's page asks the user."""
+    """The form that Prefect's UI shows to the user."""
 
     approve: bool
     """Promote the version."""
     reason: str = ""
-    """For the ledger."""
+    """The reason, for the ledger."""
     user: str = ""
     """Who decides, for the ledger."""
 

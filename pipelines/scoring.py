@@ -101,7 +101,7 @@ def scoring(
         config = load_params().score
         day = scheduled_day(config, timezone)
         if config.after_downtime == "newest" and newer_run_is_due():
-            return Completed(name=SKIPPED, message="A newer run is due, which scores everything that is pending.")
+            return Completed(name=SKIPPED, message="A newer run is due and will score everything that is pending.")
         options = ScoringOptions(first=first or day, last=last or day, force=force, stale=stale)
         job = scoring_job(source or config.input, target or config.output, options, Path.cwd())
         if source is None and not is_table(job.source) and not (job.root / job.source).exists():

@@ -34,5 +34,5 @@ def declared_stages(root: Path) -> tuple[str, ...]:
 
 
 def dvc_address(stage: str) -> str:
-    """Return the name by which DVC addresses a stage."""
+    """Return DVC's address of a stage."""
     return f"data/dvc.yaml:{SAMPLE}" if stage == SAMPLE else stage

@@ -24,8 +24,8 @@ SERVER_MESSAGES = {
     "ephemeral Prefect API server": "Prefect's temporary server did not start in time; the machine is very busy. "
     "Nothing was run. Run it again, raise PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, or start a server with "
     "`prefect server start` and set PREFECT_API_URL.",
-    "Failed to reach API": "The Prefect server that PREFECT_API_URL names does not answer. Start it, correct the "
-    "address, or remove the variable: then a temporary server is used.",
+    "Failed to reach API": "The Prefect server at PREFECT_API_URL does not respond. Start it, correct the "
+    "address, or unset the variable to use a temporary server.",
 }
 """Part of Prefect's own message -> the message for the user."""
 

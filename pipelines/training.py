@@ -96,7 +96,7 @@ def training(start_release: bool = False) -> State:
     prepare_run()
     try:
         if newer_run_is_due():
-            return Completed(name=SKIPPED, message="A newer run is due, which trains on the same data.")
+            return Completed(name=SKIPPED, message="A newer run is due and will train on the same data.")
         with file_system_errors(), pipeline_lock(Path.cwd()):
             state = _train()
     except AtnetError as error:

@@ -131,7 +131,7 @@ SPANS = {
 
 @pytest.mark.parametrize("tool", SPANS)
 def test_labels_of_parts_of_a_text_are_refused(tool: str, tmp_path: Path) -> None:
-    with pytest.raises(DataContractError, match=f"export of {tool}, record 1 of which has .*one label for each whole"):
+    with pytest.raises(DataContractError, match=f"export of {tool} whose record 1 has .*one label for each whole"):
         read(tmp_path / "export.json", SPANS[tool], lines=False)
 
 

@@ -300,7 +300,7 @@ def test_pretrained_vectors_and_unlabeled_texts_are_summarized() -> None:
 
     assert lines[1:] == [
         "vectors.txt: word vectors of 3 values.",
-        "note: set vectors.pretrained_source and vectors.pretrained_license: the model card names where the vectors "
+        "note: set vectors.pretrained_source and vectors.pretrained_license: the model card states where the vectors "
         "come from.",
         "more.jsonl: unlabeled texts.",
     ]

@@ -293,7 +293,7 @@ def _failing_flow(error: Exception) -> Any:
             RuntimeError("Timed out while attempting to connect to ephemeral Prefect API server."),
             "training: Prefect's temporary server did not start in time.*EPHEMERAL_STARTUP_TIMEOUT",
         ),
-        (RuntimeError("Failed to reach API at http://127.0.0.1:9/api/"), "PREFECT_API_URL names does not answer"),
+        (RuntimeError("Failed to reach API at http://127.0.0.1:9/api/"), "at PREFECT_API_URL does not respond"),
         (httpx.ConnectError("All connection attempts failed"), "stopped answering .All connection attempts failed"),
         (OSError(errno.EROFS, "Read-only file system", ".prefect"), "the file system is read-only: .prefect"),
     ],

@@ -84,5 +84,5 @@ def test_labels_that_look_the_same_as_those_of_the_model_are_the_same(tmp_path: 
 
 
 def test_a_missing_file_is_named_with_its_setting(tmp_path: Path) -> None:
-    with pytest.raises(DataFileError, match=r"is missing: release.golden.path names it"):
+    with pytest.raises(DataFileError, match=r"release.golden.path\) is missing"):
         read_golden(tmp_path / "no.csv")

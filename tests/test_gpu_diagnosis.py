@@ -62,7 +62,7 @@ def test_the_gpu_build_without_a_gpu_says_that_the_cpu_trains(monkeypatch: pytes
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     finding = compare_build("GPU", [])
     assert finding.level == "note"
-    assert "no GPU is visible, so the CPU trains" in finding.message
+    assert "no GPU is visible, so training uses the CPU" in finding.message
     assert "`make install GPU=0`" in finding.message
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert "no GPU is visible (CUDA_VISIBLE_DEVICES=-1)" in compare_build("GPU", []).message
@@ -75,11 +75,11 @@ def test_two_builds_at_once_are_a_fault() -> None:
 def test_a_gpu_that_tensorflow_uses_is_ok_and_one_that_it_cannot_use_is_a_note() -> None:
     used = compare_with_tensorflow([H100, H100], (True, "bfloat16"))
     assert used.level == "ok"
-    assert used.message.endswith("trains, with precision auto in bfloat16; 1 more stay free")
+    assert used.message.endswith("with precision auto in bfloat16; 1 more not used")
     for device in ((False, "float32"), None):
         unused = compare_with_tensorflow([H100], device)
         assert unused.level == "note"
-        assert "so the CPU trains" in unused.message
+        assert "so training uses the CPU" in unused.message
 
 
 def test_the_package_tensorflow_is_a_cpu_build_outside_of_linux() -> None:

@@ -87,7 +87,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_written(project: Project,
     finished = project.run("python", "-m", "atnet.cli", "init", str(reviews(tmp_path / "own.csv")), check=False)
 
     assert finished.returncode == 1
-    assert "Nothing was written. Type --yes" in finished.stdout
+    assert "Nothing was written. Add --yes" in finished.stdout
     assert project.git("status", "--porcelain") == ""
 
 

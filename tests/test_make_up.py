@@ -111,7 +111,7 @@ def test_a_part_that_is_killed_starts_again_and_ends_with_sigterm(tmp_path: Path
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
         assert process.stdout is not None
-        assert "part ended with exit code -9 and starts again in 1 s" in process.stdout.read()
+        assert "part ended with exit code -9 and restarts in 1 s" in process.stdout.read()
     assert not psutil.pid_exists(second)
 
 

@@ -53,7 +53,7 @@ def test_the_lines_of_the_ledger_that_people_want_to_know_of_are_notified() -> N
     assert [alert.title for alert in alerts] == [
         "Version 1 of atnet was promoted",
         "Version 2 of atnet was rejected",
-        "Version 3 of atnet waits for approval",
+        "Version 3 of atnet is waiting for approval",
         "atnet was rolled back to version 4",
     ]
     assert "`atnet approve 3` or `atnet reject`" in alerts[2].text
@@ -176,11 +176,11 @@ def test_every_kind_arrives_once_and_none_twice(
         "scoring is late by more than one interval",
         "Version 1 of atnet was promoted",
         "Version 2 of atnet was rejected",
-        "Version 3 of atnet waits for approval",
+        "Version 3 of atnet is waiting for approval",
         "atnet was rolled back to version 1",
         "Monitoring: drift in 2026-11-24",
         "The service serves version 1, but champion is version 2",
-        "The prediction log drops rows",
+        "The prediction log is dropping rows",
         "Less than 100% of the disk is free",
         "The last backup is older than 7 days",
         "The service is not ready",

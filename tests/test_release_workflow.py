@@ -159,7 +159,7 @@ def test_a_version_that_nobody_approves_in_time_is_rejected(project: ReleaseProj
         recover(project.registry, datetime.now(UTC) + timedelta(hours=49))
     assert project.state(2) == "rejected_by_user"
     assert aliases(project.registry) == {CHAMPION: 1}
-    with pytest.raises(ReleaseError, match="does not wait for approval; it is rejected_by_user"):
+    with pytest.raises(ReleaseError, match="is not waiting for approval; it is rejected_by_user"):
         project.approve(2)
 
 
@@ -178,7 +178,7 @@ def test_there_is_nothing_to_approve_before_a_version_waits(project: ReleaseProj
     with pytest.raises(ReleaseError, match="has no released version yet"):
         project.approve()
     project.release("one")
-    with pytest.raises(ReleaseError, match="No version waits"):
+    with pytest.raises(ReleaseError, match="No version is waiting"):
         project.approve()
 
 

@@ -264,7 +264,7 @@ def test_what_is_missing_in_a_database_is_named(root: Path, model: ScoringModel,
     with pytest.raises(DataContractError, match=r"has no column 'reviews' .*Did you mean 'review'\?"):
         run(job(root, f"{url}::reviews", "out.csv", id_column="key", text_column="reviews"), model)
     write_csv(root / "in.csv", 2)
-    with pytest.raises(DataContractError, match=r"::reviews exists and was not made by `atnet score`"):
+    with pytest.raises(DataContractError, match=r"::reviews exists and was not created by `atnet score`"):
         run(job(root, "in.csv", f"{url}::reviews"), model)
 
 
@@ -286,8 +286,8 @@ def test_a_database_that_does_not_answer_is_reported_without_its_password(root: 
     ("address", "message"),
     [
         ("reviews::t", "is not a database URL"),
-        ("nosuch://db::t", "is not a kind of database"),
-        ("sqlite:///a.db::", "names no table"),
+        ("nosuch://db::t", "is not a database that"),
+        ("sqlite:///a.db::", "has no table name"),
         ("env:NO_SUCH_VARIABLE::t", "NO_SUCH_VARIABLE is not set"),
     ],
 )

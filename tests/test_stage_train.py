@@ -103,7 +103,7 @@ def test_a_target_accuracy_changes_only_the_inference_configuration(
 ) -> None:
     set_target_accuracy(workspace, 0.9999)
     assert train() == 1
-    assert "evaluate.target_accuracy is 0.9999, which cannot be ensured" in capsys.readouterr().err
+    assert "evaluate.target_accuracy is 0.9999, which cannot be guaranteed" in capsys.readouterr().err
     assert not (workspace / MODEL).exists()
     set_target_accuracy(workspace, 0.3)
     assert train() == 0

@@ -158,7 +158,7 @@ def test_commands_on_the_page_are_code_and_the_worst_level_colors_the_summary() 
     ("levels", "expected"),
     [
         (["ok", "ok"], "Everything is in order."),
-        (["ok", "note"], "No fault. To look at: part 1."),
+        (["ok", "note"], "No faults. Needs attention: part 1."),
         (["fault", "note"], "Faults: part 0."),
     ],
 )

@@ -159,7 +159,7 @@ def test_a_damaged_text_file_is_refused(case: str, tmp_path: Path) -> None:
 def test_a_binary_file_of_another_format_named_txt_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "vectors.txt"
     path.write_bytes(bytes(range(256)) * 40)
-    with pytest.raises(DataFileError, match="binary file of another format"):
+    with pytest.raises(DataFileError, match="binary file, but not in word2vec format"):
         open_vectors(path)
 
 
@@ -197,7 +197,7 @@ def test_a_vocabulary_of_another_length_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match=r"has 5 rows, but its vocabulary has 2 words"):
         open_vectors(path)
     (tmp_path / "matrix.vocab").unlink()
-    with pytest.raises(DataFileError, match=r"needs its vocabulary beside it.* matrix.vocab, matrix.txt"):
+    with pytest.raises(DataFileError, match=r"needs its vocabulary next to it.* matrix.vocab, matrix.txt"):
         open_vectors(path)
 
 
@@ -221,5 +221,5 @@ def test_a_missing_file_and_a_fasttext_model_are_refused_with_the_next_step(tmp_
     with pytest.raises(DataFileError, match=r"dvc pull"):
         open_vectors(tmp_path / "no.txt")
     (tmp_path / "cc.pt.bin").write_bytes(b"\xba\x16\x4f\x2f" + b"\x00" * 100)
-    with pytest.raises(DataFileError, match=r"a fastText model, not its vectors. Name the `.vec` file"):
+    with pytest.raises(DataFileError, match=r"a fastText model, not its vectors. Use the `.vec` file"):
         open_vectors(tmp_path / "cc.pt.bin")

@@ -44,7 +44,7 @@ class Demo:
     """Absolute; only its owner may enter it."""
     ports: Ports
     passwords: Mapping[str, str]
-    """Of the database roles, the MLflow users, S3 and Prefect; by name."""
+    """Passwords of the database roles, the MLflow users, S3 and Prefect, by name."""
 
     def database_url(self, name: str, driver: str = "postgresql+psycopg") -> str:
         """Return the address of a database, with its owner's password."""

@@ -57,7 +57,7 @@ _ignored: set[str] = set()
 
 
 def prepare_process() -> None:
-    """Make this process independent of foreign settings; repeated calls change nothing."""
+    """Make this process independent of outside settings; repeated calls change nothing."""
     _ignored.update(sanitize(os.environ))
     _allow_owner_access()
     _escape_unprintable_characters()
@@ -118,7 +118,7 @@ def thread_variables(threads: int | None) -> dict[str, str]:
 
 
 def environment_notes(folder: Path) -> list[str]:
-    """Describe the foreign settings of this process and folder: what is ignored, and what takes effect."""
+    """Describe the outside settings of this process and folder: what is ignored, and what takes effect."""
     notes = []
     if _ignored:
         notes.append(f"ignored, because the project does not use them: {', '.join(sorted(_ignored))}")
@@ -151,7 +151,7 @@ def _allow_owner_access() -> None:
 
 
 def _escape_unprintable_characters() -> None:
-    """Print what the terminal's encoding cannot show as an escape sequence, so that no label ends a command."""
+    """Print characters the terminal's encoding cannot show as escape sequences, so that no label crashes a command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -24,9 +24,9 @@ MESSAGES = {
     errno.ENFILE: ("too many files are open on this machine", "Close other programs and run the command again."),
     errno.ENAMETOOLONG: ("the path is too long", "Move the project to a shorter path."),
     errno.ELOOP: ("symbolic links point at each other", "Correct the links."),
-    errno.EISDIR: ("a folder is in the place of a file", _MOVE_AWAY),
-    errno.ENOTDIR: ("a file is in the place of a folder", _MOVE_AWAY),
-    errno.EEXIST: ("a file is in the place of a folder", _MOVE_AWAY),
+    errno.EISDIR: ("there is a folder where a file should be", _MOVE_AWAY),
+    errno.ENOTDIR: ("there is a file where a folder should be", _MOVE_AWAY),
+    errno.EEXIST: ("there is a file where a folder should be", _MOVE_AWAY),
 }
 """Error number -> problem and next step. Other errors are likely to be our own and keep their traceback."""
 

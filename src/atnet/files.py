@@ -10,7 +10,7 @@ PARAMS_FILE = Path("params.yaml")
 EXPECTATIONS = Path("expectations.yaml")
 """The default of `validate.expectations`."""
 NO_FILE = Path("data/none")
-"""The value of an optional input file in params.yaml that means none.
+"""The value in params.yaml that means no file, for an optional input file.
 
 DVC needs an existing file for every dependency, so null is not possible there.
 """
@@ -77,7 +77,7 @@ FLOW_LOCK = STATE / "flow.lock"
 
 
 def optional_file(value: str) -> Path | None:
-    """Return the path that a parameter names; None if it is NO_FILE."""
+    """Return the path in a parameter; None if it is NO_FILE."""
     return None if Path(value) == NO_FILE else Path(value)
 
 

@@ -29,7 +29,7 @@ class PublishedVersion:
     """Name of the registered model."""
     number: int
     model_sha256: str
-    """Of the model files."""
+    """SHA-256 of the model files."""
     artifacts: Mapping[str, str]
     """Path -> SHA-256 of every file, as recorded at the upload; empty if nothing was recorded."""
 

@@ -60,7 +60,7 @@ def redact(text: str) -> str:
 
 
 def remember_secrets(address: str) -> None:
-    """Recognize the credentials of an address from now on, also where only a part of them is quoted."""
+    """Recognize the credentials of an address from now on, even if only a part of them is quoted."""
     _remembered.update(address_secrets(address))
 
 

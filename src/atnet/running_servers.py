@@ -1,4 +1,4 @@
-"""Where the servers that `make up` has started answer, so that other commands ask the right ports."""
+"""Addresses of the servers that `make up` has started, so that other commands use the right ports."""
 
 import json
 import os

@@ -44,7 +44,7 @@ def remove_left_over(root: Path) -> None:
 
 
 def require_free_disk(folder: Path, needed: int, purpose: str) -> None:
-    """Check that a disk has room before the work starts.
+    """Check that a disk has enough free space before the work starts.
 
     Args:
         folder: an existing folder on the disk.
@@ -52,7 +52,7 @@ def require_free_disk(folder: Path, needed: int, purpose: str) -> None:
         purpose: what they are for.
 
     Raises:
-        AtnetError: if it has not, with the size that is missing.
+        AtnetError: if it does not, with the missing size.
     """
     free = shutil.disk_usage(folder).free
     if free < needed:

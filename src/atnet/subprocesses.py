@@ -123,7 +123,7 @@ class ChildProcess:
         code = self._process.wait()
         if -code in KILL_SIGNALS:
             raise ProcessInterrupted(
-                f"{self._name} was killed by {signal.Signals(-code).name}. The system does that when memory runs out; "
+                f"{self._name} was killed by {signal.Signals(-code).name}. The system does this when memory runs out; "
                 "free some memory and run the command again."
             )
         last_line = self.last_log_line()
@@ -209,8 +209,8 @@ class JsonLineProcess(ChildProcess):
         except queue.Empty:
             self.kill()
             raise ProcessInterrupted(
-                f"{self._name} did not answer within {timeout_seconds:g} s and was ended; the machine may be busy. "
-                "Run the command again when it is less so."
+                f"{self._name} did not answer within {timeout_seconds:g} s and was stopped; the machine may be busy. "
+                "Run the command again when it is less busy."
             ) from None
         if message is None:
             self.raise_if_interrupted()

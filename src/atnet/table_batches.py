@@ -68,12 +68,12 @@ def read_rows(path: Path, rows: Sequence[int]) -> pd.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class TableShape:
-    """What the end of a Parquet file tells about its table."""
+    """The shape of a table, read from the footer of its Parquet file."""
 
     columns: list[str]
     rows: int
     bytes: int
-    """Of the columns in memory."""
+    """Bytes of the columns in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class TableWriter:
             self._flush()
 
     def close(self) -> None:
-        """Write what is waiting and the end of the file."""
+        """Write the buffered rows and the end of the file."""
         if self._waiting:
             self._flush()
         if self._writer is not None:

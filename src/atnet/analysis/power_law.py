@@ -38,7 +38,7 @@ def fit_power_law(rows_P: Floats, errors_P: Floats) -> PowerLaw:
     """Fit by least squares, with floor and scale not negative.
 
     For a given exponent the other two are a linear problem. The exponent is searched on a grid and then between the
-    neighbors of the best point, so there is no initial guess and no local minimum is taken for the best.
+    neighbors of the best point, so no initial guess is needed and no local minimum is mistaken for the best.
     """
     # Relative to the largest, so that the columns of the linear problem have similar sizes.
     relative_P = rows_P / rows_P.max()

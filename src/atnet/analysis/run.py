@@ -87,7 +87,7 @@ def analyze_labels(params: Params, folder: Path, model: str) -> tuple[LabelIssue
 
 
 def read_split(name: SplitName) -> pd.DataFrame:
-    """Read the rows of a split of the pipeline that have a label of their own; a teacher takes no part.
+    """Read the rows of a split of the pipeline that have a label of their own; a teacher is not used.
 
     Raises:
         DataFileError: if the pipeline has not written it yet.

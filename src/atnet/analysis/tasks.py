@@ -1,4 +1,4 @@
-"""Train on some rows, predict other texts: the one interface through which the analyses use a model.
+"""Train on some rows, predict other texts: the interface through which the analyses use a model.
 
 Letters in array names: S seeds, N texts, C labels.
 """
@@ -44,7 +44,7 @@ class TaskPredictions:
 
 
 Learner = Callable[[Sequence[Task]], Iterator[TaskPredictions]]
-"""Works through tasks, each from scratch: no vocabulary, vector or weight of one task is used in another."""
+"""Trains for one task after the other, each from scratch: no vocabulary, vector or weight is shared between tasks."""
 
 
 def linear_learner(name: str, config: BaselineConfig) -> Learner:

@@ -68,7 +68,7 @@ def extract_archive(path: Path, folder: Path) -> Manifest:
         DataFileError: if the archive is missing, damaged or not one of this project, or if a file differs.
     """
     if not path.is_file():
-        raise DataFileError(f"{path} does not exist. Name an archive that `atnet backup` has written.")
+        raise DataFileError(f"{path} does not exist. Give the path of an archive written by `atnet backup`.")
     hashes: dict[str, str] = {}
     try:
         with tarfile.open(path, "r:") as archive:

@@ -1,4 +1,4 @@
-"""Which files a backup holds, and their names in the archive."""
+"""Which files a backup contains, and their names in the archive."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ DATABASE = "mlflow.db"
 ARTIFACTS, CACHE, PROJECT = "artifacts", "cache", "project"
 LOCKS = (DVC_LOCK, Path("data") / DVC_LOCK)
 RECORDS = (STATE / "ledger.jsonl", STATE / "releases")
-"""What the project records about itself: the copy of the ledger, and the runs of the gate."""
+"""The project's own records: the copy of the ledger, and the results of the gate."""
 TEMPORARY_SUFFIXES = (".part", ".tmp", ".lock")
 
 

@@ -1,4 +1,4 @@
-"""Write a backup and prove that it can be restored."""
+"""Write a backup and verify that it can be restored."""
 
 import logging
 import tempfile
@@ -32,7 +32,7 @@ class Backup:
 def create_backup(params: Params, root: Path, path: Path, *, now: datetime) -> Backup:
     """Write a backup of the store, the ledger and DVC's cache, then load every alias from the archive.
 
-    The database is copied before the artifacts: an artifact that is published meanwhile is then only surplus.
+    The database is copied before the artifacts: an artifact that is published in between is then merely an extra file.
 
     Raises:
         StoreError: if the store is not a SQLite file with a folder of artifacts, or does not answer.

@@ -1,4 +1,4 @@
-"""`atnet approve`: promote the version that waits for approval."""
+"""`atnet approve`: promote the version that is waiting for approval."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +15,10 @@ app = typer.Typer()
 @app.command()
 def approve(
     version: Annotated[
-        int | None, typer.Argument(help="Number of the version; by default the one that waits for approval.")
+        int | None, typer.Argument(help="Number of the version; by default the one that is waiting for approval.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", "-m", help="For the ledger.")] = "",
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Reason, recorded in the ledger.")] = "",
 ) -> None:
-    """Promote the version that waits for approval."""
+    """Promote the version that is waiting for approval."""
     message = approve_version(load_params(), Path.cwd(), UserDecision(version, reason), now=datetime.now(UTC))
     print(f"approve: {message}")

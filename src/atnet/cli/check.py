@@ -1,4 +1,4 @@
-"""`atnet check`: find what would make a stage fail, before DVC deletes the stage's outputs."""
+"""`atnet check`: find problems that would make a stage fail, before DVC deletes the stage's outputs."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -132,7 +132,7 @@ def missing_file_error(path: Path) -> DataFileError:
 
 @contextlib.contextmanager
 def _settings_to_set(params: Params) -> Iterator[None]:
-    """Add to an error while the data file is read what must be set, if settings that fit the file are known.
+    """Add the settings to change to an error raised while reading the data file, if fitting settings are known.
 
     Raises:
         DataContractError: if the settings do not fit the file.

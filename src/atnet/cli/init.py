@@ -32,12 +32,12 @@ class Arguments:
     split: Annotated[str | None, typer.Option(help="Column of the official split, or none.")] = None
     rating: Annotated[str | None, typer.Option(help="Column of signed ratings, or none.")] = None
     slices: Annotated[str | None, typer.Option(help="Columns to break scores down by: a,b or none.")] = None
-    label_map: Annotated[str | None, typer.Option(help="Labels: 0=bad,1=good,?= (leaves ? out), or none.")] = None
-    stars: Annotated[Stars, typer.Option(help="Labels to make of one to five stars.")] = "two"
+    label_map: Annotated[str | None, typer.Option(help="Label map: 0=bad,1=good,?= (excludes ?), or none.")] = None
+    stars: Annotated[Stars, typer.Option(help="How one to five stars become labels.")] = "two"
     file_format: Annotated[str | None, typer.Option("--format", help="csv, jsonl or parquet.")] = None
     encoding: Annotated[str | None, typer.Option(help="Character encoding.")] = None
     separator: Annotated[str | None, typer.Option(help="Separator of CSV.")] = None
-    quoting: Annotated[str | None, typer.Option(help="Of CSV: standard, or none (quotes are text).")] = None
+    quoting: Annotated[str | None, typer.Option(help="Quoting of CSV: standard, or none (quotes are text).")] = None
     sql: Annotated[str | None, typer.Option(help="Query to import with `dvc import-db`.")] = None
     table: Annotated[str | None, typer.Option(help="Table to import with `dvc import-db`.")] = None
     connection: Annotated[str | None, typer.Option(help="Database address, or its name in DVC.")] = None

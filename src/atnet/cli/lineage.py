@@ -1,4 +1,4 @@
-"""`atnet lineage`: show where a version comes from, or what came of a file or text."""
+"""`atnet lineage`: show where a version comes from, or which versions were trained on a file or text."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,5 +16,5 @@ def lineage(
     query: Annotated[str, typer.Argument(help="An alias, version, run id, hash or file; with --text, a text.")],
     text: Annotated[bool, typer.Option("--text", help="Search for the versions trained on this text.")] = False,
 ) -> None:
-    """Show where a version comes from, or what came of a file or text."""
+    """Show where a version comes from, or which versions were trained on a file or text."""
     print("\n".join(lineage_of(load_params(), Path.cwd(), query, is_text=text)))

@@ -37,7 +37,7 @@ def monitor_windows(
         print(f"monitor: report {outcome.report.relative_to(Path.cwd())}, {outcome.link}", flush=True)
         state, windows = outcome.record.state, windows + 1
     if not windows:
-        print("monitor: nothing is due: the last whole day has been monitored. Name days with --since and --until.")
+        print("monitor: nothing is due: the last whole day has been monitored. Choose days with --since and --until.")
     if state == "alarm":
         raise typer.Exit(ALARM_CODE)
 

@@ -18,7 +18,7 @@ def prune(
     keep: Annotated[
         int | None, typer.Option(min=1, help="Newest versions to keep; by default release.keep_versions.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete them; without it they are only listed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete the versions; without it they are only listed.")] = False,
 ) -> None:
     """Delete old versions that no alias points at; runs and DVC's cache are not touched."""
     params, root = load_params(), Path.cwd()

@@ -1,4 +1,4 @@
-"""`atnet reject`: reject the version that waits for approval."""
+"""`atnet reject`: reject the version that is waiting for approval."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +15,10 @@ app = typer.Typer()
 @app.command()
 def reject(
     version: Annotated[
-        int | None, typer.Argument(help="Number of the version; by default the one that waits for approval.")
+        int | None, typer.Argument(help="Number of the version; by default the one that is waiting for approval.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", "-m", help="For the ledger.")] = "",
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Reason, recorded in the ledger.")] = "",
 ) -> None:
-    """Reject the version that waits for approval."""
+    """Reject the version that is waiting for approval."""
     message = reject_version(load_params(), Path.cwd(), UserDecision(version, reason), now=datetime.now(UTC))
     print(f"reject: {message}")

@@ -1,6 +1,6 @@
 """`atnet release`: run the gate on the published model.
 
-Exit codes: 0 promoted (or live already), 3 rejected, 4 waits for approval, 1 error, 2 wrong usage.
+Exit codes: 0 promoted (or live already), 3 rejected, 4 waiting for approval, 1 error, 2 incorrect usage.
 """
 
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ def release_model(
 ) -> None:
     """Run the gate on the published model; promote it if it passes.
 
-    Exit code 0: promoted, or live already; 3: rejected; 4: waits for approval; 1: error.
+    Exit code 0: promoted, or live already; 3: rejected; 4: waiting for approval; 1: error.
     """
     options = ReleaseOptions(IsolationOptions(isolated, allow_unchecked), again=again)
     outcome = release(load_params(), Path.cwd(), options, now=datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""`atnet review`: list rows worth labeling; merge the filled list into the data."""
+"""`atnet review`: list rows worth labeling; merge the completed list into the data."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +15,14 @@ app = typer.Typer()
 
 @app.command()
 def review(
-    read: Annotated[Path | None, typer.Option("--read", help="A filled list to merge into the data.")] = None,
+    read: Annotated[Path | None, typer.Option("--read", help="A completed list to merge into the data.")] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Rows to list; overrides monitor.review.rows.")] = None,
     output: Annotated[Path | None, typer.Option(help="Where to write the list.")] = None,
     new_labels: Annotated[
         bool, typer.Option("--new-labels", help="With --read: accept labels that the model does not have.")
     ] = False,
 ) -> None:
-    """List rows worth labeling; with --read, merge a filled list into a new version of the data."""
+    """List rows worth labeling; with --read, merge a completed list into a new version of the data."""
     params = load_params()
     if read is not None:
         _merge(params, read, new_labels)

@@ -18,7 +18,7 @@ def rollback(
     to: Annotated[
         int | None, typer.Option(help="A version that has been champion; by default the previous champion.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", "-m", help="For the ledger.")] = "",
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Reason, recorded in the ledger.")] = "",
 ) -> None:
     """Make the previous champion live again, after checking that it loads and predicts."""
     message = roll_back_champion(load_params(), Path.cwd(), UserDecision(to, reason), now=datetime.now(UTC))

@@ -32,8 +32,8 @@ class Arguments:
     source: Annotated[str, typer.Argument(metavar="INPUT", help="File, folder of partitions, or URL::TABLE.")]
     target: Annotated[str, typer.Argument(metavar="OUTPUT", help="File, folder (of a folder), or URL::TABLE.")]
     explain: Annotated[int, typer.Option(min=0, help="Add this many words with the largest contributions.")] = 0
-    force: Annotated[bool, typer.Option("--force", help="Score again what has been scored.")] = False
-    stale: Annotated[bool, typer.Option("--stale", help="Score again what another version has scored.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Score everything, even if it is up to date.")] = False
+    stale: Annotated[bool, typer.Option("--stale", help="Also rescore what another version has scored.")] = False
     first: Annotated[datetime | None, typer.Option("--from", formats=DAY, help="Oldest day to score.")] = None
     last: Annotated[datetime | None, typer.Option("--to", formats=DAY, help="Newest day to score.")] = None
     with_text: Annotated[bool, typer.Option("--with-text", help="Write the texts to the output.")] = False
@@ -47,7 +47,7 @@ class Arguments:
     text_column: Annotated[str | None, typer.Option(help="Column of the texts; default data.columns.text.")] = None
     id_column: Annotated[str | None, typer.Option(help="Column of the ids; default data.columns.id.")] = None
     partition_column: Annotated[str | None, typer.Option(help="Column that divides a SQL table.")] = None
-    output_format: Annotated[Format, typer.Option("--format", help="Of the files of a folder.")] = Format.parquet
+    output_format: Annotated[Format, typer.Option("--format", help="Format of files in a folder.")] = Format.parquet
     alias: Annotated[str, typer.Option(help="Alias of the version that scores.")] = "champion"
 
     def scoring_options(self) -> ScoringOptions:

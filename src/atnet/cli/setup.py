@@ -26,7 +26,7 @@ from atnet.onboarding.sniffing import ReadingOptions, sniff_file
 from atnet.params_edit import edit_values, unified_diff
 from atnet.storage import load_params, write_text
 
-NOTHING_WRITTEN = "Nothing was written. Type --yes to write these settings, or other options to change them."
+NOTHING_WRITTEN = "Nothing was written. Add --yes to write these settings, or other options to change them."
 UNQUOTED_RETURNS = (
     "DVC writes texts with carriage returns without quotes. Replace them in the query, in SQLite for example: "
     "--sql \"select replace(text, char(13), ' ') as text, label from reviews\"."
@@ -47,7 +47,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True)
 class InitOptions:
-    """What the user typed."""
+    """The user's options."""
 
     source: SourceOptions
     reading: ReadingOptions
@@ -65,7 +65,7 @@ class InputFile:
     path: Path
     table: pd.DataFrame
     data: DataConfig
-    """With the path that the pipeline will use."""
+    """Section `data`, with the path that the pipeline will use."""
     description: str
     export: AnnotationExport | None = None
     tracked: bool = False
@@ -95,7 +95,7 @@ def set_up(root: Path, options: InitOptions) -> bool:
     write_text(root / PARAMS_FILE, after)
     for line in check_inputs(parse_params(after)):
         print(f"check: {line}")
-    print(f"init: params.yaml and {source.data.path}.dvc describe your data; commit both when you are content.")
+    print(f"init: params.yaml and {source.data.path}.dvc describe your data; commit both once you are satisfied.")
     return True
 
 
@@ -104,9 +104,9 @@ def _read(root: Path, params: Params, options: InitOptions) -> InputFile:
     if not isinstance(path, Path):
         path, tracked = import_query(root, path), True
     if not (root / path).exists():
-        raise DataFileError(f"{path} does not exist. Name your file: atnet init FILE.")
+        raise DataFileError(f"{path} does not exist. Check the path: atnet init FILE.")
     if (root / path).is_dir():
-        raise DataFileError(f"{path} is a folder. Name the file in it: atnet init FILE.")
+        raise DataFileError(f"{path} is a folder. Give the path of the file in it: atnet init FILE.")
     export = read_annotation_export(path)
     if export is not None:
         target = RAW / f"{path.name.split('.')[0]}.jsonl"
@@ -130,7 +130,7 @@ def _source_path(root: Path, source: SourceOptions) -> Path | DatabaseQuery:
     if source.file is not None:
         return source.file
     if source.connection is None:
-        raise ConfigurationError("Name a file, or a query: --sql QUERY --connection ADDRESS.")
+        raise ConfigurationError("Give a file, or a query: --sql QUERY --connection ADDRESS.")
     return DatabaseQuery(source.connection, source.sql, source.table, source.name)
 
 

@@ -16,10 +16,10 @@ INTERRUPTED = 130
 def tune(
     trials: Annotated[
         int | None,
-        typer.Option(min=0, help="Trials of the whole study; 0: only show (or --apply) the result so far."),
+        typer.Option(min=0, help="Limit on trials in the whole study; 0 only shows (or applies) the result so far."),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(min=0.01, help="Minutes of this call.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trials at a time, each in a separate process.")] = 1,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Time limit of this call, in minutes.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Trials to run in parallel, each in a separate process.")] = 1,
     apply: Annotated[bool, typer.Option("--apply", help="Write the best settings to params.yaml.")] = False,
 ) -> None:
     """Search for better training parameters on the validation split; see `tune` in params.yaml.

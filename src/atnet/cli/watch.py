@@ -19,9 +19,9 @@ LOCK = STATE / "watch.lock"
 
 @app.command()
 def watch(
-    once: Annotated[bool, typer.Option("--once", help="Check once and end, for a timer such as cron.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Check once and exit, for a timer such as cron.")] = False,
 ) -> None:
-    """Notify of failures, releases, drift and faults, once each, until interrupted."""
+    """Send one notification for each failure, release, drift alarm and fault, until interrupted."""
     params, root, addresses = load_params(), Path.cwd(), read_addresses(os.environ)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

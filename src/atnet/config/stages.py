@@ -33,7 +33,7 @@ class ColumnsConfig(Section):
         if self.teacher is not None and len(columns) < 2:
             raise ValueError("teacher has fewer than two labels: write {label: column, ...}, or null for no teacher")
         if len(set(columns)) < len(columns):
-            raise ValueError("teacher names a column twice: each label has its own column of probabilities")
+            raise ValueError("teacher lists a column twice: each label needs its own column of probabilities")
         return self
 
 

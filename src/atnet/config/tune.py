@@ -62,13 +62,13 @@ class TuneConfig(Section):
     """The search for better values of section `train`, on the validation split only."""
 
     objective: Literal["validation_loss", "validation_accuracy"]
-    """Of the epoch whose weights training keeps, the one with the lowest validation loss."""
+    """Evaluated at the epoch whose weights training keeps, the one with the lowest validation loss."""
     trials: Annotated[int, Field(ge=1)] | None
     """Trials of the whole study, the current values included; null: no limit."""
     minutes: Annotated[float, Field(gt=0)] | None
     """Minutes per call; null: no limit."""
     seed: int
-    """Of the sampler."""
+    """Seed of the sampler."""
     pruning: PruningConfig | None
     """Null: never prune."""
     storage: str | None

@@ -1,4 +1,4 @@
-"""Read every column of a data file, whatever the settings say."""
+"""Read every column of a data file, regardless of the settings."""
 
 import gzip
 import io

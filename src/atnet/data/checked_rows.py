@@ -30,7 +30,7 @@ Counts = Counter[str]
 
 @dataclass(frozen=True, slots=True)
 class BatchFacts:
-    """What a batch needs to know of the whole table."""
+    """Facts about the whole table that a batch needs."""
 
     earlier_ids: pd.Series
     """Earlier rows with the same id, for each row of the batch."""
@@ -97,7 +97,7 @@ class CheckedRows:
     lengths: pd.DataFrame
     """Characters and words of each valid text, int32."""
     keys: NDArray[np.uint64]
-    """Of the text of each row in `labeled`."""
+    """Key of the text of each row in `labeled`."""
 
 
 def check_batch(batch: pd.DataFrame, config: ValidateConfig, facts: BatchFacts) -> CheckedRows:

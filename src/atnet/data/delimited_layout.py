@@ -17,12 +17,12 @@ from atnet.errors import ConfigurationError
 SEPARATORS = (",", ";", "\t", "|")
 HEAD_BYTES = 1 << 16
 EXCEL_SEPARATOR = re.compile(r'"?sep=([^\r\n])"?\r?\n')
-"""First line that Excel reads and does not show."""
+"""A first line that Excel interprets but does not show."""
 
 
 @dataclass(frozen=True, slots=True)
 class DelimitedLayout:
-    """What the first lines of a file tell."""
+    """What the first lines of a file show."""
 
     separator: str
     header: list[str]

@@ -30,7 +30,7 @@ BYTE_ORDER_MARKS = (
 
 @dataclass(frozen=True, slots=True)
 class ByteEvidence:
-    """What the lines with non-ASCII bytes say about the encoding."""
+    """What the lines with non-ASCII bytes reveal about the encoding."""
 
     utf8_lines: int
     """Lines that are valid UTF-8."""

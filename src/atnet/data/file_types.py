@@ -1,4 +1,4 @@
-"""Recognize what a file really is from its first bytes, and say what to do with a file that is not a table of texts."""
+"""Detect a file's real type from its first bytes, and report what to do if it is not a table of texts."""
 
 import codecs
 import json

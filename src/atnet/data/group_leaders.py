@@ -29,7 +29,7 @@ class GroupLeaders:
         return roots.astype(np.int64)
 
     def merge(self, left_K: Ints, right_K: Ints) -> None:
-        """Put both items of each pair into one group."""
+        """Merge the groups of both items of each pair."""
         if len(left_K) == 0:
             return
         nodes, edges = np.unique(np.concatenate([self.find(left_K), self.find(right_K)]), return_inverse=True)

@@ -64,7 +64,7 @@ class NearDuplicateIndex:
         """Open the files.
 
         Args:
-            folder: an empty folder; who owns it removes it.
+            folder: an empty folder, which the caller removes.
             texts: U, how many texts there will be.
             similarity: smallest Jaccard similarity of near duplicates.
             minhash_permutations: length of the MinHash signature.
@@ -141,7 +141,7 @@ class NearDuplicateIndex:
 
 
 def spilled_bytes(texts: int, text_bytes: int, *, similarity: float, minhash_permutations: int) -> int:
-    """Estimate the size of an index's files from above, for normalized texts of this size together."""
+    """Estimate an upper bound on the size of an index's files, for normalized texts of this total size."""
     bands = minhash_permutations // largest_band(similarity, minhash_permutations)
     # A shingle for each word; no word is shorter than three bytes on average, with its space.
     return texts * bands * RECORD.itemsize + text_bytes // 3 * SHINGLE_BYTES

@@ -23,7 +23,7 @@ KEYS = frozenset({"type", "expectation_type", "kwargs", "severity", "meta", "not
 TEXT_TYPES = ("regex", "value_lengths", "like_pattern", "strftime", "dateutil", "json")
 """Parts of the names of expectations that only strings can meet."""
 ALL_COLUMNS = "expect_table_column"
-"""How the types begin that look at all columns of the file."""
+"""Prefixes of the types that look at all columns of the file."""
 
 
 @dataclass(frozen=True, slots=True)

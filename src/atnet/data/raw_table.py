@@ -66,7 +66,7 @@ def spill_raw_columns(path: Path, data: DataConfig, spilled: Path) -> RawTable:
 
 
 def needed_disk(path: Path) -> int:
-    """Estimate from above the bytes that validating a data file takes: its columns once, and the valid rows."""
+    """Estimate an upper bound on the bytes needed to validate a data file: its columns once, and the valid rows."""
     if not path.is_file():
         return 0
     size = path.stat().st_size

@@ -14,7 +14,7 @@ SAMPLED_ROWS = 10_000
 
 @dataclass(slots=True)
 class CheckTally:
-    """What one check found."""
+    """The result of one check."""
 
     elements: int = 0
     """Rows that were checked."""
@@ -34,7 +34,7 @@ class CheckTally:
 
 @dataclass(slots=True)
 class RowTallies:
-    """What each check found, and the rows that show it."""
+    """The result of each check, with sample rows."""
 
     checks: dict[str, CheckTally]
     sample: pd.DataFrame

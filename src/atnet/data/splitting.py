@@ -1,7 +1,7 @@
 """Split the table into training, validation and test rows, near duplicates together.
 
 The hash of a group's name alone decides the split of the group. The other rows do not matter, so a row keeps its split
-when rows are added or removed, unless its group changes. The price: each label gets its share of a split in
+when rows are added or removed, unless its group changes. The drawback: each label gets its share of a split in
 expectation, not exactly; a stratified split would move old rows with each new one. The report gives the largest
 deviation, and the labels that are missing from a split.
 
@@ -118,7 +118,7 @@ def split_table(table: pd.DataFrame, config: SplitConfig) -> Splits:
 
 
 def needed_disk(rows: int, table_bytes: int, config: SplitConfig, *, has_teacher: bool = False) -> int:
-    """Estimate the bytes of signatures and outputs from above, for a table of that size."""
+    """Estimate an upper bound on the bytes of signatures and outputs, for a table of that size."""
     signatures = 0
     if config.near_duplicates:
         signatures = spilled_bytes(

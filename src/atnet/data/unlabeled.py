@@ -47,7 +47,7 @@ class UnlabeledTexts:
             self.excluded += len(texts) - int(keep.sum())
             yield [text for text, kept in zip(texts, keep.tolist(), strict=True) if kept]
         if not self.read:
-            raise DataContractError(f"vectors.unlabeled: {self.path} has no text. Name another file, or data/none.")
+            raise DataContractError(f"vectors.unlabeled: {self.path} has no text. Set another file, or data/none.")
 
     def summary(self) -> str:
         """Return how many texts were read and excluded."""

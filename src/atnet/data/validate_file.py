@@ -1,4 +1,4 @@
-"""Validate a data file in batches: what a batch needs to know of the whole file is computed before."""
+"""Validate a data file in batches; facts about the whole file that a batch needs are computed first."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ class DataFile:
     """A data file whose columns have been read."""
 
     path: Path
-    """For messages."""
+    """The path, for messages."""
     data: DataConfig
     """How its columns are named."""
     raw: RawTable

@@ -44,7 +44,7 @@ class ValidationResult:
     label_warnings: tuple[str, ...]
     """What is probably wrong with the labels."""
     labels: LabelOccurrences
-    """Of all rows that have one, invalid rows included."""
+    """Labels of all rows that have one, invalid rows included."""
 
     @property
     def failed(self) -> list[DataCheckResult]:

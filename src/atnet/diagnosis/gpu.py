@@ -77,20 +77,20 @@ def compare_build(build: Build, gpus: list[Gpu]) -> Finding:
     if build == "both":
         return Finding("GPU", "fault", BOTH_BUILDS)
     if build == "CPU" and not gpus:
-        return Finding("GPU", "ok", "none; the CPU trains")
+        return Finding("GPU", "ok", "none; training uses the CPU")
     if build == "CPU":
         return Finding(
             "GPU",
             "note",
             f"{gpus[0]} is not used, because the CPU build of TensorFlow is installed. "
-            "`make install GPU=1` installs the other one; docs/scaling.md says when that pays off.",
+            "`make install GPU=1` installs the GPU build; docs/scaling.md explains when that pays off.",
         )
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     reason = "" if hidden is None else f" (CUDA_VISIBLE_DEVICES={hidden})"
     return Finding(
         "GPU",
         "note",
-        f"the GPU build of TensorFlow is installed, but no GPU is visible{reason}, so the CPU trains. "
+        f"the GPU build of TensorFlow is installed, but no GPU is visible{reason}, so training uses the CPU. "
         "See whether `nvidia-smi` lists one; `make install GPU=0` returns to the smaller CPU build.",
     )
 
@@ -103,18 +103,19 @@ def compare_with_tensorflow(gpus: list[Gpu], device: tuple[bool, str] | None) ->
         device: whether TensorFlow uses a GPU, and the precision of `train.precision: auto`; None if it failed.
     """
     if device is not None and device[0]:
-        others = f"; {len(gpus) - 1} more stay free" if len(gpus) > 1 else ""
-        return Finding("GPU", "ok", f"{gpus[0]} trains, with precision auto in {device[1]}{others}")
+        others = f"; {len(gpus) - 1} more not used" if len(gpus) > 1 else ""
+        return Finding("GPU", "ok", f"training uses {gpus[0]}, with precision auto in {device[1]}{others}")
     return Finding(
         "GPU",
         "note",
-        f"TensorFlow cannot use {gpus[0]}, so the CPU trains. The driver may be too old for CUDA 12, or a CUDA library "
-        "is missing: `python -c 'import tensorflow as tf; tf.config.list_physical_devices(\"GPU\")'` names it.",
+        f"TensorFlow cannot use {gpus[0]}, so training uses the CPU. Its driver may be too old for CUDA 12, or a "
+        "library may be missing. This command shows why: "
+        "`python -c 'import tensorflow as tf; tf.config.list_physical_devices(\"GPU\")'`",
     )
 
 
 def _device_of_trainings() -> tuple[bool, str] | None:
-    """Ask TensorFlow in a process of its own: importing it takes seconds, and its messages would be printed here."""
+    """Ask TensorFlow in a separate process: importing it takes seconds, and its messages would be printed here."""
     try:
         done = subprocess.run([sys.executable, "-c", CHOOSE], capture_output=True, timeout=IMPORT_SECONDS, check=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):

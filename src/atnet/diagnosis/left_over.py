@@ -1,4 +1,4 @@
-"""What killed commands left in the project folder."""
+"""Files that killed commands left in the project folder."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

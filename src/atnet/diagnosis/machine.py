@@ -16,7 +16,7 @@ from atnet.files import STATE
 from atnet.spark_engine import require_spark
 
 TESTED_PYTHON = (3, 11)
-"""With which all tests pass."""
+"""The Python versions with which all tests pass."""
 PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "mlflow", "dvc", "prefect", "great-expectations", "onnxruntime")
 REQUIRED_BYTES = 5 * 2**30
 

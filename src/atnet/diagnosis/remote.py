@@ -1,4 +1,4 @@
-"""Checks of DVC's remote, the second copy of what DVC's cache holds."""
+"""Checks of DVC's remote, the second copy of the contents of DVC's cache."""
 
 import tempfile
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def check_remote(root: Path, today: date) -> Finding:
 def _check_one(root: Path, remote: str, entries: Mapping[str, str], today: date) -> Finding:
     """Download one entry, another one each day, and compare it with its hash."""
     if not entries:
-        return Finding("remote", "ok", f"{remote}: nothing has to be in it yet")
+        return Finding("remote", "ok", f"{remote}: nothing needs to be pushed yet")
     entry = sorted(entries)[today.toordinal() % len(entries)]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "copy")

@@ -10,7 +10,7 @@ from atnet.schedules.prefect_api import PrefectApi, shown_address
 from atnet.schedules.sweep import Sweep
 
 LATE = timedelta(seconds=60)
-"""A run that is due for so long is picked up by no process."""
+"""If a run has been due for this long, no process picks it up."""
 
 
 def check_prefect(api: PrefectApi, now: datetime) -> Iterator[Finding]:

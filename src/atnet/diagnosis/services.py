@@ -38,12 +38,12 @@ def _artifacts(store: TrackingStore) -> Finding:
     try:
         location = check_artifacts_writable(store)
     except StoreError as error:
-        return Finding("artifacts", "fault", f"{error} No model can be published until it can.")
+        return Finding("artifacts", "fault", f"{error} No model can be published until this is fixed.")
     return Finding("artifacts", "ok", f"{location} can be written")
 
 
 def check_mlflow_server(address: str) -> Finding:
-    """Make a real call of MLflow's API at its public address: its /health answers whatever name is used."""
+    """Call MLflow's API at its public address; its /health would respond to any host name."""
     try:
         with urllib.request.urlopen(f"{address}/{API_CALL}", timeout=TIMEOUT_SECONDS):
             return Finding("MLflow", "ok", f"the server answers at {address}")

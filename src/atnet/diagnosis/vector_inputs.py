@@ -1,4 +1,4 @@
-"""Check the optional input files of stage `vectors` and what of them can be known without reading them whole."""
+"""Check the optional input files of stage `vectors`, without reading them completely."""
 
 import os
 from collections import Counter
@@ -50,7 +50,7 @@ def check_vector_inputs(params: Params, texts: Iterable[Sequence[str]] | None, r
     if (path := optional_file(params.vectors.unlabeled)) is not None:
         check_place(path, "vectors.unlabeled")
         if next(read_texts(root / path, params.data), None) is None:
-            raise DataContractError(f"vectors.unlabeled: {path} has no text. Name another file, or data/none.")
+            raise DataContractError(f"vectors.unlabeled: {path} has no text. Set another file, or data/none.")
         lines.append(f"{path}: unlabeled texts.")
     return lines
 
@@ -90,15 +90,15 @@ def _check_language(words: list[str], texts: Iterable[Sequence[str]], params: Pa
     lowercase = {word for word in counts if word.lower() in forms and word[0].isalpha()}
     if not common | lowercase:
         raise DataContractError(
-            f"None of the first {len(words):,} words of {params.vectors.pretrained} occurs in the texts. Its language, "
-            "its case or its format is probably another: name another file in vectors.pretrained."
+            f"None of the first {len(words):,} words of {params.vectors.pretrained} occurs in the texts. The file "
+            "probably has another language, case or format: set another file in vectors.pretrained."
         )
 
 
 def _notes(params: Params) -> list[str]:
     if params.vectors.pretrained_license is None or params.vectors.pretrained_source is None:
         return [
-            "note: set vectors.pretrained_source and vectors.pretrained_license: the model card names where the "
+            "note: set vectors.pretrained_source and vectors.pretrained_license: the model card states where the "
             "vectors come from."
         ]
     return []

@@ -19,7 +19,7 @@ MAX_CHARACTERS = 320
 MIN_WORDS = 3
 """In a shorter text the distribution of attention is not informative."""
 LONG_QUANTILE = 0.95
-"""Length quantile of a long sample; the longest text is often not a normal one."""
+"""Length quantile of a long sample; the longest text is often not representative."""
 
 
 @dataclass(frozen=True, slots=True)

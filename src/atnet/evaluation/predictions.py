@@ -140,7 +140,7 @@ def _id_keys(ids: pd.Series) -> NDArray[np.uint64]:
 @dataclass(frozen=True, slots=True)
 class _BaselineIds:
     ids: dict[str, LabelIds]
-    """By baseline, in the order of its file."""
+    """Baseline -> predicted class ids, in the order of its file."""
     order_N: Ints
     """Position in that file of each row of the test split."""
 

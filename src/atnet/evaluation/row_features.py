@@ -1,4 +1,4 @@
-"""What is kept of the text and the columns of each test row: a few bytes, so that the texts can be read in batches.
+"""The features of each test row that evaluation keeps: a few bytes, so that the texts can be read in batches.
 
 Letters in array names: N rows.
 """
@@ -23,9 +23,9 @@ class RowFeatures:
     unknown_share_N: Floats
     """Share of the tokens that are not in the vocabulary."""
     columns: Mapping[str, ColumnValues]
-    """By slice column."""
+    """Slice column -> its values."""
     tokens: int
-    """Of all rows."""
+    """Number of tokens of all rows."""
 
     @classmethod
     def of(cls, table: pd.DataFrame, ids: Sequence[Sequence[int]], unknown_share_N: Floats) -> "RowFeatures":

@@ -16,7 +16,7 @@ from atnet.evaluation.slices import BY_LENGTH, Slice, SliceScore, length_slices
 from atnet.schema import ID, LABEL
 
 DECIMALS = 6
-"""Enough for any reader, and few enough that the order of a summation does not show."""
+"""Enough for any reader, and few enough to hide differences in the order of summation."""
 
 
 def metrics(evaluation: Evaluation, temperature: float) -> dict[str, Any]:

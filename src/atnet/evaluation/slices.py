@@ -44,10 +44,10 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class ColumnValues:
-    """The values of a column as numbers of distinct strings."""
+    """The values of a column, as indices into its distinct strings."""
 
     names: tuple[str, ...]
-    """Distinct."""
+    """The distinct values."""
     name_N: NDArray[np.int32]
     """Position of each row's value among the names."""
 

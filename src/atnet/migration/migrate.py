@@ -87,8 +87,8 @@ def _compare(source: Registry, target: Registry) -> None:
     for name, (original, copied) in pairs.items():
         if original != copied:
             raise StoreError(
-                f"The {name} of {target.model} on the server differ from those in the file. Did somebody release there "
-                "meanwhile? Nothing in the file was changed."
+                f"The {name} of {target.model} on the server differ from those in the file. Did somebody run a "
+                "release there in the meantime? The file was not changed."
             )
     for number in sorted(set(aliases(target).values())):
         rows = smoke_test(target, version(target, number))

@@ -33,21 +33,21 @@ CONNECT_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What is called in this process while the workers train."""
+    """Callbacks that run in this process while the workers train."""
 
     on_epoch: Callable[[Epoch], None]
     on_step: Callable[[int, int, float], None]
 
 
 class WorkerDied(Exception):
-    """A worker's process has ended before the training."""
+    """A worker's process ended before the training did."""
 
 
 def train_in_parallel(training: ParallelTraining, callbacks: Callbacks) -> TrainingState:
     """Train from the checkpoint until the training is finished.
 
     Raises:
-        ProcessInterrupted: if workers die again and again, or do not connect.
+        ProcessInterrupted: if workers die repeatedly, or do not connect.
         AtnetError: if a worker reports an error.
     """
     assert training.checkpoint is not None

@@ -18,7 +18,7 @@ BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 @dataclass(frozen=True, slots=True)
 class TrainingDevice:
-    """What the network is trained on."""
+    """The device that trains the network."""
 
     name: str
     """`CPU`, or the model of the GPU."""
@@ -36,7 +36,7 @@ class TrainingDevice:
         return "mixed_bfloat16" if use_bfloat16 else "float32"
 
     def arithmetic(self, config: TrainConfig) -> str:
-        """Name what decides the last bits of the weights besides the inputs: the precision, and the GPU."""
+        """Return what, besides the inputs, determines the last bits of the weights: the precision, and the GPU."""
         return f"{self.precision(config)} {self.name}" if self.is_gpu else self.precision(config)
 
 

@@ -62,8 +62,8 @@ def build_model(
 def _embed(tokens: keras.KerasTensor, config: TrainConfig, rows: int, dimensions: int) -> keras.KerasTensor:
     """Look up the vectors: (B, T) -> (B, T, D), or (B, T, 2D) with a fine-tuned and a static channel (Kim 2014).
 
-    Kim's filters are the same for both channels, whose results are added, as if the vectors were; here each channel has
-    filters of its own.
+    Kim's filters are the same for both channels, whose results are added, as if the vectors were; here each channel
+    has its own filters.
     """
     # The embedding stays float32: cast to bfloat16 as a whole, its gradient would no longer be sparse.
     embedding = WordEmbedding(rows, dimensions, dtype="float32", name="embedding")

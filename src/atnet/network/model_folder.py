@@ -45,7 +45,7 @@ def save_model(folder: Path, trained: TrainedModel, target_accuracy: float | Non
 
     Raises:
         ModelError: if the outputs of the exported network differ from those of Keras; nothing is written then.
-        ConfigurationError: if the target accuracy cannot be ensured; nothing is written then.
+        ConfigurationError: if the target accuracy cannot be guaranteed; nothing is written then.
     """
     data, network = trained.trainer.data, trained.trainer.network(trained.state)
     exported = to_onnx(network)

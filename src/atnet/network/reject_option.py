@@ -41,7 +41,7 @@ def min_confidence(confidence_N: np.ndarray, right_N: np.ndarray, target_accurac
             break
     else:
         raise ConfigurationError(
-            f"evaluate.target_accuracy is {target_accuracy:g}, which cannot be ensured on {len(confidence_N):,} "
+            f"evaluate.target_accuracy is {target_accuracy:g}, which cannot be guaranteed on {len(confidence_N):,} "
             "validation texts, however few are answered. Lower it, give validation more rows, or set it to null."
         )
     # Rounded down, so that the text that set the threshold is answered.

@@ -36,7 +36,7 @@ INPUT_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What a `Trainer` learns from."""
+    """The data that a `Trainer` learns from."""
 
     train: EncodedSplit
     validation: EncodedSplit
@@ -55,7 +55,7 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True)
 class TrainingInputs:
-    """The input files of a training, read; the test split is not one of them."""
+    """The contents of a training's input files; the test split is not among them."""
 
     train: EncodedSplit
     validation: EncodedSplit

@@ -14,11 +14,11 @@ class Epoch:
     epoch: int
     learning_rate: float
     train_loss: float
-    """Of the network alone, with dropout, on the training targets."""
+    """Loss of the network alone, with dropout, on the training targets."""
     validation_loss: float
-    """Of the whole model, combined with the wide branch, on the labels."""
+    """Loss of the whole model, combined with the wide branch, on the labels."""
     validation_accuracy: float
-    """Of the whole model."""
+    """Accuracy of the whole model."""
     network_validation_loss: float
     """As the training loss: of the network alone, on targets and with row weights as in training, without dropout."""
 

@@ -19,11 +19,11 @@ from atnet.errors import AtnetError, ConfigurationError
 from atnet.subprocesses import JsonLineChannel
 
 STEP_SECONDS = 0.2
-"""Between two messages about steps."""
+"""Minimum time between two messages about steps."""
 
 
 class WorkerTask(BaseModel):
-    """What a worker has to know."""
+    """The settings and inputs of a worker."""
 
     train: dict[str, Any]
     """Section `train` of params.yaml."""

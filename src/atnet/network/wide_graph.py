@@ -43,7 +43,7 @@ class _Tables:
 
 @dataclass(frozen=True, slots=True)
 class _Lookup:
-    """What the tables hold for ids of shape (B, S)."""
+    """The table values for ids of shape (B, S)."""
 
     known: Tensor
     """(B, S) booleans: whether the id is a word or an n-gram in the table."""
@@ -58,7 +58,7 @@ class _Sorted:
     """The ids of each text in descending order."""
 
     ids: Tensor
-    """(B, S); the zeros at the end are no n-grams."""
+    """(B, S); the zeros at the end are not n-grams."""
     order: Tensor
     """(B, S), the place of each id before sorting."""
     starts: Tensor

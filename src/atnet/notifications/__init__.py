@@ -1,1 +1,1 @@
-"""`atnet watch`: notify people once of every event and every change of state, through Apprise or the log."""
+"""`atnet watch`: send one notification for every event and every change of state, through Apprise or the log."""

@@ -69,7 +69,7 @@ def read_addresses(environment: Mapping[str, str]) -> Addresses:
     for number, address in enumerate(SEPARATOR.split(text), start=1):
         if apprise.Apprise.instantiate(address, suppress_exceptions=True) is None:
             raise ConfigurationError(
-                f"Address {number} of {NOTIFY_VARIABLE} is not one that Apprise knows. Its forms are listed at "
+                f"Address {number} of {NOTIFY_VARIABLE} is not one that Apprise supports. The formats are listed at "
                 "https://github.com/caronc/apprise/wiki; docs/operating.md has examples."
             )
         addresses[hashlib.sha256(address.encode()).hexdigest()[:12]] = address

@@ -1,4 +1,4 @@
-"""What can be observed, and what is sent: alerts, conditions that last, and counters that should not grow."""
+"""What sources observe and what is sent: alerts, persistent conditions, and counters that should not grow."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ class Alert:
     """One message to people."""
 
     id: str
-    """The same for the same event, so that it is never sent twice."""
+    """Identical for the same event, so that it is never sent twice."""
     level: Level
     title: str
     text: str
@@ -38,7 +38,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A state that lasts; its start and its end are notified, each once."""
+    """A persistent state; its start and its end are notified once each."""
 
     key: str
     active: bool
@@ -48,7 +48,7 @@ class Condition:
     ended: str
     """Title of the notification of its end."""
     grace_seconds: float = 0.0
-    """How long it must last before it is notified."""
+    """How long it must persist before it is notified."""
 
 
 @dataclass(frozen=True, slots=True)

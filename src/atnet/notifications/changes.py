@@ -1,4 +1,4 @@
-"""From what was observed to what is new: each event once, each condition at its start and at its end."""
+"""Turn observations into notifications: one per event, and one at the start and one at the end of a condition."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,7 +35,7 @@ def update_state(state: WatchState, source: str, observed: Observations, now: da
 
 
 def _new_events(state: WatchState, source: str, observed: Observations) -> Iterator[Alert]:
-    """Yield the events that were not there in the last poll; what happened before the first poll is not notified."""
+    """Yield the events that were not in the last poll; events before the first poll are not notified."""
     seen = state.seen.get(source)
     if seen is not None:
         yield from (event for event in observed.events if event.id not in seen)

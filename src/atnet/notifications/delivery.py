@@ -1,4 +1,4 @@
-"""Send what is waiting, so that a kill at any moment loses nothing."""
+"""Send the alerts in the outbox; none is lost if the process is killed."""
 
 import logging
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ MAX_WAITING = 1000
 
 
 class Sender(Protocol):
-    """What alerts are sent through."""
+    """A channel that alerts are sent through."""
 
     @property
     def keys(self) -> list[str]:
@@ -36,8 +36,8 @@ def enqueue(state: WatchState, alerts: Sequence[Alert], keys: Sequence[str]) -> 
 def deliver(root: Path, state: WatchState, sender: Sender) -> None:
     """Send every alert of the outbox to the addresses that have not received it; what fails waits for the next poll.
 
-    Before and after each sending the state is written. A kill in between leaves open whether the alert has arrived:
-    then it is sent again, with a remark.
+    The state is written before and after each attempt. After a kill in between, it is unknown whether the alert
+    arrived: it is then sent again, marked as a possible repetition.
     """
     for entry in list(state.outbox):
         interrupted, entry.sending = entry.sending, None

@@ -1,4 +1,4 @@
-"""What the project's own folder tells: drift, the free disk space, the age of the last backup."""
+"""Observations from the project's folder: drift, free disk space, the age of the last backup."""
 
 import json
 import shutil
@@ -59,7 +59,7 @@ def observe_backup(root: Path, config: OperateConfig, now: datetime) -> Observat
         key="backup",
         active=too_old,
         title=f"The last backup is older than {config.max_backup_age_days:g} days",
-        text=f"{text} Run `atnet backup FOLDER`, best from a timer; it verifies what it writes.",
+        text=f"{text} Run `atnet backup FOLDER`, preferably from a timer; it verifies each backup.",
         ended="There is a new backup",
     )
     return Observations(conditions=(condition,))

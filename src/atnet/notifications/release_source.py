@@ -1,4 +1,4 @@
-"""What the ledger records: versions that were promoted, rejected, rolled back or wait for approval."""
+"""Observations from the ledger: versions that were promoted, rejected, rolled back or are waiting for approval."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,7 +10,7 @@ from atnet.registry.versions import Registry, is_registered
 TITLES: dict[str, tuple[Level, str]] = {
     "promoted": ("success", "Version {version} of {model} was promoted"),
     "rejected": ("warning", "Version {version} of {model} was rejected"),
-    "pending_approval": ("warning", "Version {version} of {model} waits for approval"),
+    "pending_approval": ("warning", "Version {version} of {model} is waiting for approval"),
     "rolled_back": ("warning", "{model} was rolled back to version {champion}"),
 }
 """Action -> level and title. Other actions are not notified."""
@@ -27,7 +27,7 @@ def observe_releases(registry: Registry) -> Observations:
 
 
 def release_alerts(lines: Iterable[LedgerEntry], model: str) -> Iterator[Alert]:
-    """Yield an alert for each line that people want to know of."""
+    """Yield an alert for each line that people want to know about."""
     for line in lines:
         event = line.event
         if event.action not in TITLES:

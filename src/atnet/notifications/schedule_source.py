@@ -1,4 +1,4 @@
-"""What Prefect's server knows: failed runs, late schedules, runs that stay PENDING."""
+"""Observations from Prefect's server: failed runs, late schedules, runs that stay PENDING."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from atnet.schedules.flow_runs import (
 from atnet.schedules.prefect_api import PrefectApi, shown_address
 
 LOOK_BACK = timedelta(days=3)
-"""Failed runs that are older were notified long ago, or are not worth it."""
+"""Failed runs that are older were notified long ago, or are not worth a notification."""
 
 
 def observe_prefect(api: PrefectApi, config: OperateConfig) -> Observations:

@@ -1,4 +1,4 @@
-"""What the online service reports of itself: whether it is ready, which version it serves, what its log drops."""
+"""Observations from the online service: whether it is ready, which version it serves, whether its log drops rows."""
 
 import re
 import urllib.request
@@ -17,7 +17,7 @@ DROPPED = re.compile(r'^atnet_prediction_log_rows_total\{result="dropped"\} (\S+
 def observe_service(config: ServeConfig, limits: OperateConfig, root: Path, registry: Registry) -> Observations:
     """Observe whether the service is ready, and whether its prediction log drops rows.
 
-    Without a version under its alias it cannot be ready; that is not a fault.
+    If its alias points at no version, it cannot be ready; that is not a fault.
     """
     address = service_address(config, root)
     state = read_service(address)
@@ -76,10 +76,10 @@ def _dropping(rows: float) -> GrowingCounter:
     condition = Condition(
         key="prediction log",
         active=False,
-        title="The prediction log drops rows",
+        title="The prediction log is dropping rows",
         text=f"{rows:.0f} rows since the service started. The disk is too slow or cannot be written; "
         "serve.prediction_log.max_buffered_rows is the limit.",
-        ended="The prediction log drops no more rows",
+        ended="The prediction log no longer drops rows",
     )
     return GrowingCounter(rows, condition)
 

@@ -25,7 +25,7 @@ Source = Callable[[], Observations]
 
 
 def project_sources(params: Params, root: Path, now: datetime) -> Mapping[str, Source]:
-    """Return the sources of a project by name, ready to be asked once."""
+    """Return the sources of a project by name, ready for one poll."""
     api, limits = configured_api(root), params.operate
     registry = open_registry(params.tracking, root)
     return {
@@ -41,9 +41,9 @@ def project_sources(params: Params, root: Path, now: datetime) -> Mapping[str, S
 
 
 def poll(state: WatchState, sources: Mapping[str, Source], root: Path, sender: Sender, now: datetime) -> None:
-    """Ask every source once, write what is new together with the fact that it was seen, then send it.
+    """Poll every source once, record what is new and that it was seen in one write, then send it.
 
-    A source that does not answer is left as it was: nothing of it counts as new or as over.
+    If a source does not answer, its state stays the same: nothing counts as new or as over.
     """
     for name, source in sources.items():
         try:

@@ -1,4 +1,4 @@
-"""What has been notified and what is still to be sent, kept in one file that is replaced as a whole."""
+"""What has been notified and what is still to be sent, in one file that is replaced atomically."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ WATCH_STATE = STATE / "watch.json"
 
 @dataclass(slots=True)
 class ActiveCondition:
-    """A condition that lasts."""
+    """A condition that is active."""
 
     since: datetime
     title: str
@@ -28,7 +28,7 @@ class ActiveCondition:
 
 @dataclass(slots=True)
 class CounterState:
-    """The last value of a counter, and when it grew last."""
+    """The last value of a counter, and when it last grew."""
 
     value: float = 0.0
     grew: datetime | None = None

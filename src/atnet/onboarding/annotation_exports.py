@@ -83,7 +83,7 @@ def _convert(
             annotation = convert(record)
         except UnsupportedAnnotation as error:
             raise DataContractError(
-                f"{path} is an export of {tool}, record {number:,} of which has {error}. A text classifier needs one "
+                f"{path} is an export of {tool} whose record {number:,} has {error}. A text classifier needs one "
                 "label for each whole text: export a project of text classification."
             ) from error
         if any(len(set(labels)) > 1 for labels in annotation.labels.values()):

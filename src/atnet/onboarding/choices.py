@@ -12,7 +12,7 @@ class Choice:
 
     question: str
     option: str
-    """As it is typed: `--text`."""
+    """The option as typed: `--text`."""
     answers: tuple[str, ...]
 
     def describe(self) -> str:

@@ -40,7 +40,7 @@ class ColumnProfile:
 
     @property
     def is_unique(self) -> bool:
-        """Whether each row has a value of its own."""
+        """Whether each row has a different value."""
         return self.missing == 0 and self.distinct == self.rows
 
     @property

@@ -27,7 +27,7 @@ MIN_RATING_VALUES = 5
 
 @dataclass(frozen=True, slots=True)
 class ColumnOptions:
-    """Columns that the user names; None: find out, `none`: there is no such column."""
+    """Columns that the user specified; None: detect it, `none`: there is no such column."""
 
     text: str | None = None
     label: str | None = None
@@ -55,7 +55,7 @@ def propose_roles(table: pd.DataFrame, profiles: Sequence[ColumnProfile], option
     """
     named = _named_columns([profile.name for profile in profiles], options)
     free = [profile for profile in profiles if profile.name not in named.values()]
-    reasons = {role: "as you said" for role in named}
+    reasons = {role: "as you specified" for role in named}
     choices: list[Choice] = []
     split = _role("split", named, options.split, _split_column(free), reasons)
     free = [profile for profile in free if profile.name != split]
@@ -76,7 +76,7 @@ def propose_roles(table: pd.DataFrame, profiles: Sequence[ColumnProfile], option
 
 
 def _named_columns(present: Sequence[str], options: ColumnOptions) -> dict[str, str]:
-    """Return the columns that options name, by role."""
+    """Return the columns given as options, by role."""
     given = {role: getattr(options, role) for role in ("text", "label", "id", "split", "rating")}
     named = {role: name for role, name in given.items() if name is not None and (name != NONE or name in present)}
     for option, name in [*named.items(), *(("slices", name) for name in options.slices or ())]:

@@ -23,7 +23,7 @@ class DatabaseQuery:
     sql: str | None
     table: str | None
     name: str
-    """Of the file that is written, and of the connection if an address is given."""
+    """Name of the file that is written, and of the connection if an address is given."""
 
 
 def is_sqlite(path: Path) -> bool:
@@ -60,7 +60,7 @@ def import_query(root: Path, query: DatabaseQuery) -> Path:
         StoreError: if DVC or the database reports an error.
     """
     if (query.sql is None) == (query.table is None):
-        raise ConfigurationError("Name either --sql QUERY or --table NAME.")
+        raise ConfigurationError("Use either --sql QUERY or --table NAME.")
     connection = query.connection
     if "://" in connection:
         connection = query.name

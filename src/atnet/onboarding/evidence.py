@@ -1,4 +1,4 @@
-"""Show what a proposal rests on: first rows, label counts, lengths, language, duplicates."""
+"""Show the evidence for a proposal: first rows, label counts, lengths, language, duplicates."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Evidence:
 
     rows: int
     language: str | None
-    """In English; None if it is not clear."""
+    """English name of the language; None if it is not clear."""
     words: tuple[int, int, int]
     """Words of a text: median, 95 % quantile, longest."""
     duplicates: float

@@ -13,7 +13,7 @@ NAMES = ("negative", "neutral", "positive")
 NO_WORDS = frozenset({"0", "no", "n", "false", "f", "não", "nao", "falso", "neg", "-1"})
 YES_WORDS = frozenset({"1", "yes", "y", "true", "t", "sim", "s", "si", "sí", "verdadeiro", "pos"})
 SELF_EXPLANATORY = frozenset({"no", "yes", "não", "sim", "false", "true"})
-"""Answers that stay as they are where the column's name says no question."""
+"""Answers that stay as they are if the column's name is not the question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class LabelProposal:
 
 
 def propose_label_map(counts: Mapping[str, int], *, column: str, stars: Stars) -> LabelProposal:
-    """Propose names for values that do not say what they mean, and one spelling where there are several.
+    """Propose names for values whose meaning is not obvious, and one spelling where there are several.
 
     Args:
         counts: rows of each value of the label column, the most frequent first.
@@ -57,7 +57,7 @@ def _star_numbers(values: list[str]) -> dict[str, int] | None:
 
 def _star_map(numbers: Mapping[str, int], stars: Stars) -> LabelProposal:
     if stars == "each":
-        return LabelProposal({}, "each number of stars is a label, as you said")
+        return LabelProposal({}, "each number of stars is a label, as you specified")
     negative, neutral, positive = NAMES
     middle = neutral if stars == "three" else None
     label_map = {value: negative if n < 3 else positive if n > 3 else middle for value, n in sorted(numbers.items())}

@@ -5,7 +5,7 @@ from typing import Literal
 from atnet.errors import ConfigurationError
 
 NONE = "none"
-"""What an option takes for: there is no such column, an empty list, an empty map."""
+"""The value of an option that means: no such column, an empty list, an empty map."""
 Stars = Literal["two", "three", "each"]
 """Labels that one to five stars become: negative and positive, neutral too, or each number."""
 LabelMap = dict[str, str | None]

@@ -57,7 +57,7 @@ def write_json_lines(root: Path, table: pd.DataFrame, target: Path, *, replace: 
 def _require_free(target: Path, destination: Path, *, replace: bool) -> None:
     if destination.exists() and not replace:
         raise DataFileError(
-            f"{target} exists already and is another file. Give yours another name, or type --replace to replace it."
+            f"{target} exists already and is another file. Rename yours, or add --replace to replace it."
         )
     if destination.exists():
         # DVC may have linked it into its cache, which must not be written to.

@@ -23,7 +23,7 @@ MAX_LISTED_LABELS = 6
 
 @dataclass(frozen=True, slots=True)
 class LabelOptions:
-    """What the user says about the labels."""
+    """The user's options for the labels."""
 
     label_map: LabelMap | None = None
     """None: propose one where it is obvious."""
@@ -32,7 +32,7 @@ class LabelOptions:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Settings for a file and what they rest on."""
+    """Proposed settings for a file and the evidence for them."""
 
     settings: dict[str, Any]
     """Dotted key of params.yaml -> value."""
@@ -90,13 +90,13 @@ def _reading_settings(data: DataConfig) -> dict[str, Any]:
 
 def _label_map(evidence: Evidence, columns: ColumnsConfig, labels: LabelOptions) -> LabelProposal:
     if labels.label_map is not None:
-        return LabelProposal(labels.label_map, "as you said")
+        return LabelProposal(labels.label_map, "as you specified")
     counts = {value: rows for value, rows in evidence.label_counts.items() if value.strip()}
     return propose_label_map(counts, column=columns.label or "", stars=labels.stars)
 
 
 def _suites(language: str | None, labels: list[str]) -> list[str]:
-    """Return the behavior suites that ask for these labels in this language."""
+    """Return the behavior suites for these labels in this language."""
     suite = SUITES.get(language or "")
     return [suite] if suite and set(labels) >= SUITE_LABELS else []
 

@@ -1,4 +1,4 @@
-"""Find out how a file must be read: format, encoding, separator, quoting."""
+"""Detect how a file must be read: format, encoding, separator, quoting."""
 
 import codecs
 import csv
@@ -33,12 +33,12 @@ class SniffedFile:
     table: pd.DataFrame
     source: SourceFile
     data: DataConfig
-    """With the format, encoding, separator and quoting of the file."""
+    """Section `data`, with the format, encoding, separator and quoting of the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingOptions:
-    """What the user says about the file; None: find out."""
+    """The user's options for reading the file; None: detect it."""
 
     format: str | None = None
     encoding: str | None = None

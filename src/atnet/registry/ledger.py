@@ -14,9 +14,9 @@ from atnet.errors import DataFileError
 from atnet.formatting import markdown_table, markdown_text
 
 GENESIS_HASH = "0" * 64
-"""What the first line holds in place of a previous hash."""
+"""The previous hash in the first line."""
 REASON_CHARACTERS = 1500
-"""An MLflow tag holds 8,000 bytes; a line must fit in any script the reason is written in."""
+"""An MLflow tag can hold 8,000 bytes; a line must fit whatever script the reason is written in."""
 COLUMNS = ("line", "when (UTC)", "action", "version", "champion", "user", "reason")
 
 

@@ -19,7 +19,7 @@ class FileRef:
 
     path: str
     md5: str
-    """As DVC identifies it."""
+    """The hash that DVC identifies it by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class ModelOrigin:
     """Empty if the project was not in a git repository."""
     dirty: bool
     sha256: str
-    """Of the model files."""
+    """SHA-256 of the model files."""
     datasets: Mapping[str, str]
     """Split -> MD5."""
     stages: tuple[StageRun, ...]

@@ -24,13 +24,13 @@ from atnet.tracking.store_errors import SQLITE, readable
 LOCK_TAG = "release.lock"
 FILE_WAIT_SECONDS = 20.0
 HOLD_SECONDS = 60.0
-"""No command holds the lock for so long."""
+"""No command holds the lock for this long."""
 STALE = timedelta(seconds=3 * HOLD_SECONDS)
 """An older lock was left by a process that was killed."""
 SERVER_WAIT_SECONDS = STALE.total_seconds() + HOLD_SECONDS
 """A lock that a killed process has left on a server is taken over before a command gives up."""
 WRITE_SECONDS, SETTLE_SECONDS = 0.4, 0.5
-"""Who took no longer from reading the tag as free to writing it is noticed by one who waits for SETTLE_SECONDS."""
+"""A process that reads and writes the tag within WRITE_SECONDS is noticed by one that waits SETTLE_SECONDS."""
 logger = logging.getLogger(__name__)
 
 

@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 SQLITE = "sqlite:///"
 MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
-"""MLflow's error codes for an alias that points at no version."""
+"""MLflow's error codes for an alias that does not point at a version."""
 MAX_REASON = 300
 """Characters of the store's own error message that are shown."""
 DAMAGED_DOWNLOAD = "They were damaged or replaced in the artifact store. Publish and release the model again."

@@ -49,7 +49,7 @@ class Version:
 
     number: int
     sha256: str
-    """Of the model files."""
+    """SHA-256 of the model files."""
     run_id: str
     model_id: str
     """Id of the logged model that holds its files."""

@@ -1,4 +1,4 @@
-"""`atnet approve` and `atnet reject`: a user decides on the version that passed the gate and waits for approval."""
+"""`atnet approve` and `atnet reject`: a user decides on the version that is waiting for approval."""
 
 import contextlib
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class UserDecision:
     """What a user decided, for the ledger."""
 
     version: int | None = None
-    """None: the version that waits for approval."""
+    """None: the version that is waiting for approval."""
     reason: str = ""
     user: str | None = None
     """None: the user of this process."""
@@ -43,7 +43,7 @@ class _Pending:
 
 
 def approve_version(params: Params, root: Path, decision: UserDecision, *, now: datetime) -> str:
-    """Promote the version that waits for approval and return a message.
+    """Promote the version that is waiting for approval and return a message.
 
     Raises:
         ReleaseError: if none waits, or the champion is not the one it was compared with.
@@ -69,7 +69,7 @@ def approve_version(params: Params, root: Path, decision: UserDecision, *, now: 
 
 
 def reject_version(params: Params, root: Path, decision: UserDecision, *, now: datetime) -> str:
-    """Reject the version that waits for approval and return a message.
+    """Reject the version that is waiting for approval and return a message.
 
     Raises:
         ReleaseError: if none waits.
@@ -106,13 +106,13 @@ def _find_pending(registry: Registry, number: int | None) -> Version:
         chosen = version(registry, number)
         if chosen.state == PENDING_APPROVAL:
             return chosen
-        raise ReleaseError(f"Version {number} does not wait for approval; it is {chosen.state}.")
+        raise ReleaseError(f"Version {number} is not waiting for approval; it is {chosen.state}.")
     pending = [candidate for candidate in versions(registry) if candidate.state == PENDING_APPROVAL]
     if not pending:
-        raise ReleaseError("No version waits for approval. `atnet history` shows what happened last.")
+        raise ReleaseError("No version is waiting for approval. `atnet history` shows what happened last.")
     if len(pending) > 1:
         numbers = ", ".join(str(candidate.number) for candidate in pending)
-        raise ReleaseError(f"Several versions wait for approval: {numbers}. Name one.")
+        raise ReleaseError(f"Several versions are waiting for approval: {numbers}. Specify one.")
     return pending[0]
 
 

@@ -1,7 +1,7 @@
-"""What every command that changes the registry knows: its id, its user, its time, and whether it was interrupted.
+"""The context of every command that changes the registry: id, user, time, and whether it was interrupted.
 
 A command writes its id to a file before it starts and deletes the file when it has succeeded. After a kill, Ctrl-C or a
-failing store, running it again finds the file and continues under the same id, so the ledger tells whether the work
+failing store, running it again finds the file and continues under the same id, so the ledger shows whether the work
 was already done.
 """
 

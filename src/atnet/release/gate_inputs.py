@@ -35,7 +35,7 @@ TIMED_TEXTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The version to be judged and the champion it would replace."""
+    """The version to evaluate and the champion it would replace."""
 
     challenger: Version
     champion: Version | None
@@ -87,7 +87,7 @@ def collect_gate_inputs(
 
     Raises:
         ReleaseError: if the champion does not load and predict.
-        ProcessInterrupted: if a model's process was killed by the system or for time: that says nothing about it.
+        ProcessInterrupted: if a model's process was killed or timed out, which says nothing about the model.
         AtnetError: if files are missing, or are not the ones that were published.
     """
     test = read_table(root / files.split_table("test"))

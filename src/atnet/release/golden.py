@@ -32,7 +32,7 @@ def read_golden(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         raise DataFileError(
-            f"{path} is missing: release.golden.path names it. Put the file there or set release.golden to null."
+            f"{path} (release.golden.path) is missing. Put the file there or set release.golden to null."
         )
     try:
         table = read_labeled_texts(path, GOLDEN_FORMAT).table

@@ -46,12 +46,12 @@ class CardValues:
     """Everything the card shows."""
 
     name: str
-    """Of the registered model."""
+    """Name of the registered model."""
     version: int
     model_sha256: str
     labels: Sequence[str]
     about: ModelCardConfig
-    """What only people know."""
+    """Information that cannot be computed."""
     confidence: float
     """Level of the intervals in the metrics."""
     contents: RunContents
@@ -59,7 +59,7 @@ class CardValues:
     gate: GateResult | None
     """None before the gate has run."""
     commit: str | None
-    """Of the code and the parameters."""
+    """Commit of the code and the parameters."""
 
     @property
     def model_uri(self) -> str:

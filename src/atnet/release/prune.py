@@ -19,7 +19,7 @@ def prunable_versions(params: Params, root: Path, *, keep: int | None = None) ->
 def prune_versions(
     params: Params, root: Path, *, keep: int | None = None, user: str | None = None, now: datetime
 ) -> list[Version]:
-    """Delete all but the newest `keep` versions, those under an alias and those that wait for approval.
+    """Delete all but the newest `keep` versions, those under an alias and those that are waiting for approval.
 
     Returns:
         The deleted versions.

@@ -1,4 +1,4 @@
-"""What a run of the gate leaves: files here, artifacts and metrics of the run, tags and description of the version."""
+"""What the gate records: local files, artifacts and metrics of the run, tags and description of the version."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ REASON_CHARACTERS = 2000
 MODEL_DESCRIPTION = """Managed by `atnet release`. The aliases say what each version is for:
 
 - `champion` is live. Serve `models:/{model}@champion`, never a version number.
-- `challenger` is being judged, or has passed the gate and waits for approval.
+- `challenger` is being judged, or has passed the gate and is waiting for approval.
 - `previous` is what `atnet rollback` goes back to.
 
 The tag `release.state` of a version shows what was decided, its description is its model card, and its run holds the \

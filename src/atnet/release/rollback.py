@@ -70,7 +70,7 @@ def _find_target(registry: Registry, requested: int | None) -> Version:
         raise ReleaseError(f"{registry.model} has no champion yet: there is nothing to roll back.")
     if number is None:
         raise ReleaseError(
-            f"There is no version before champion {champion}. Name one that has been champion with --to; "
+            f"There is no version before champion {champion}. Choose one that has been champion with --to; "
             "`atnet history` lists them."
         )
     if number == champion:
@@ -79,7 +79,7 @@ def _find_target(registry: Registry, requested: int | None) -> Version:
     if target.state not in (PROMOTED, ROLLED_BACK):
         raise ReleaseError(
             f"Version {number} has never been champion (it is {target.state}); a rollback needs one that has. "
-            "`atnet release` judges a new version."
+            "`atnet release` evaluates a new version."
         )
     return target
 

@@ -25,7 +25,7 @@ from atnet.release.command import Command
 logger = logging.getLogger(__name__)
 
 DEADLINE_TAG = "release.deadline"
-"""Until when a version waits for approval; ISO 8601, UTC."""
+"""Until when a version is waiting for approval; ISO 8601, UTC."""
 COMPARED_WITH_TAG = "release.compared_with"
 """The champion that a version waiting for approval was compared with."""
 USER_TAG = "release.user"

@@ -61,13 +61,13 @@ Result = Literal["promoted", "rejected", "pending_approval", "unchanged"]
 
 @dataclass(frozen=True, slots=True)
 class ReleaseOptions:
-    """What the user asked for."""
+    """The user's options."""
 
     isolation: IsolationOptions = field(default_factory=IsolationOptions)
     again: bool = False
-    """Judge a version again that users rejected or rolled back."""
+    """Run the gate again for a version that users rejected or rolled back."""
     user: str | None = None
-    """For the ledger; None: the user of this process."""
+    """The user to record in the ledger; None: the user of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class ReleaseOutcome:
     record: GateRecord | None = None
     """The gate's result; None if the gate was not run."""
     deadline: datetime | None = None
-    """Until when a version waits for approval."""
+    """Until when a version is waiting for approval."""
 
 
 def release(params: Params, root: Path, options: ReleaseOptions, *, now: datetime) -> ReleaseOutcome:
@@ -187,7 +187,7 @@ def _decided(challenger: Version, options: ReleaseOptions) -> ReleaseOutcome | N
         return None
     user = challenger.tags.get(USER_TAG, "a user")
     state = challenger.state.replace("_", " ")
-    message = f"version {number} was {state} ({user}); `atnet release --again` judges it again."
+    message = f"version {number} was {state} ({user}); `atnet release --again` runs the gate again."
     return ReleaseOutcome("rejected", number, message)
 
 
@@ -203,7 +203,7 @@ def _completed(registry: Registry, event: LedgerEvent) -> ReleaseOutcome:
 
 def _pending(number: int, deadline: datetime, record: GateRecord | None = None) -> ReleaseOutcome:
     message = (
-        f"version {number} passed the gate and waits for approval until {deadline:%Y-%m-%d %H:%M} UTC: "
+        f"version {number} passed the gate and is waiting for approval until {deadline:%Y-%m-%d %H:%M} UTC: "
         f"`atnet approve {number}` or `atnet reject {number}`."
     )
     return ReleaseOutcome("pending_approval", number, message, record, deadline)

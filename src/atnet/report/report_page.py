@@ -35,7 +35,7 @@ class ModelIdentity:
     model_hash: str
     temperature: float
     split_report: Mapping[str, Any]
-    """As the split stage wrote it."""
+    """The report of the split stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class ReportInputs:
     words_N: Ints
     """White-space separated words of each row."""
     predictions: SplitPredictions
-    """Of all rows."""
+    """The predictions for all rows."""
     evaluation: Evaluation
-    """Of these predictions."""
+    """The evaluation of these predictions."""
     metrics: Mapping[str, Any]
-    """As in metrics.json."""
+    """The contents of metrics.json."""
     samples: Sequence[Sample]
     """Rows whose explanation is shown."""
     explanations: Sequence[Explanation]

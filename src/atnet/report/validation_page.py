@@ -61,7 +61,7 @@ class Bar:
     name: str
     rows: int
     share: float
-    """Of all valid rows."""
+    """Share of all valid rows."""
     width: float
     """Length of the bar in percent of the longest."""
 

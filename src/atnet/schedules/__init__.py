@@ -1,1 +1,1 @@
-"""Schedules and flow runs, asked from Prefect's server over HTTP: what is late, stuck or holds a slot for nothing."""
+"""Schedules and flow runs, read from Prefect's server over HTTP: late and stuck runs, and slots that no run uses."""

@@ -1,4 +1,4 @@
-"""Deployments and their runs, as far as they say whether schedules are kept."""
+"""Deployments and their runs: whether schedules start runs on time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from atnet.schedules.prefect_api import PrefectApi
 ACTIVE = ("PENDING", "RUNNING", "CANCELLING")
 """States in which a run holds the slot of its deployment."""
 FLOW_FOLDER = "pipelines/"
-"""Where the flows of this project are; another program's deployments may be on the same server."""
+"""Folder of this project's flows; the same server may have deployments of other programs."""
 LIMIT_NAME = "deployment:"
 """Prefect names the limit of a deployment `deployment:ID`."""
 
@@ -22,7 +22,7 @@ class Deployment:
     id: str
     name: str
     ready: bool
-    """Whether a process has asked for its runs lately."""
+    """Whether a process has recently polled for its runs."""
     work_pool: str | None
     paused: bool
     entrypoint: str
@@ -49,7 +49,7 @@ class FlowRun:
     """When it entered the state."""
     message: str
     expected: datetime
-    """When it was to start."""
+    """When it was scheduled to start."""
     scheduled: bool
     """Whether a schedule created it, not a user or another flow."""
 

@@ -1,4 +1,4 @@
-"""Which flow runs have a live process on this machine: each locks a file of its own as long as it lives."""
+"""Which flow runs have a live process on this machine: each process keeps its own file locked while it runs."""
 
 import contextlib
 import fcntl
@@ -20,7 +20,7 @@ def lock_run(root: Path, run_id: str) -> IO[str]:
 
 
 def is_run_alive(root: Path, run_id: str) -> bool:
-    """Return whether a process of this machine works on the run."""
+    """Return whether a process on this machine is working on the run."""
     try:
         with (root / RUN_LOCKS / f"{run_id}.lock").open("r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,14 +18,14 @@ from atnet.running_servers import running_servers
 DEFAULT_API = "http://127.0.0.1:4200/api"
 TIMEOUT_SECONDS = 30
 BUSY = 503
-"""Prefect's SQLite database is busy; its own client asks again, too."""
+"""Prefect's SQLite database is busy; Prefect's own client retries too."""
 ATTEMPTS = 3
 PAGE_SIZE = 200
-"""The most rows that Prefect returns at once."""
+"""The maximum number of rows that Prefect returns at once."""
 
 
 class _ServerBusy(StoreError):
-    """The server asks to try again."""
+    """The server asked the client to retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class PrefectApi:
 
 
 def configured_api(root: Path) -> PrefectApi:
-    """Return the server that PREFECT_API_URL names, else that of a running `make up`, else the default one."""
+    """Return the server at PREFECT_API_URL, else that of a running `make up`, else the default one."""
     servers = running_servers(root)
     address = os.environ.get("PREFECT_API_URL") or (servers.prefect if servers else DEFAULT_API)
     return PrefectApi(address.rstrip("/"), _authorization(os.environ))

@@ -1,4 +1,4 @@
-"""End what a kill or a downtime left on the Prefect server, so that the next schedule runs.
+"""Clean up what a kill or downtime left on the Prefect server, so that the next scheduled run can start.
 
 Three things block a deployment with a concurrency limit of 1: a run that stays PENDING or RUNNING although its process
 has gone, a slot that no run holds, and after a downtime the queue of all runs that were missed.
@@ -48,7 +48,7 @@ class EndRun:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What there is to end."""
+    """The runs to end and the slots to free."""
 
     runs: tuple[EndRun, ...]
     slots: tuple[HeldSlots, ...]
@@ -62,7 +62,7 @@ class Sweep:
 def find_sweep(
     api: PrefectApi, root: Path, now: datetime, *, max_pending: timedelta, keep_missed: Sequence[str] = ()
 ) -> Sweep:
-    """Return what there is to end.
+    """Find the runs to end and the slots to free.
 
     Args:
         api: the server.
@@ -84,7 +84,7 @@ def find_sweep(
 
 
 def find_project_sweep(api: PrefectApi, params: Params, root: Path, now: datetime) -> Sweep:
-    """Return what there is to end in a project, by its own limits.
+    """Find the runs to end and the slots to free in a project, by its configured limits.
 
     Raises:
         StoreError: if the server does not answer.
@@ -118,7 +118,7 @@ def apply_sweep(api: PrefectApi, root: Path, sweep: Sweep) -> None:
 
 
 def _dead(active: Sequence[FlowRun], now: datetime, max_pending: timedelta) -> Iterator[EndRun]:
-    """Yield the runs that no process works on.
+    """Yield the runs that no process is working on.
 
     Args:
         active: runs without a live process.

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and that survive a power failure once they have appeared."""
+"""Files that appear completely or not at all, and that survive a power failure once they have appeared."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ class PartFile:
         self.stream: IO[bytes] = self._part.open("wb")
 
     def commit(self) -> int:
-        """Write the file to the disk, give it its name and return its size in bytes."""
+        """Flush the file to disk, rename it and return its size in bytes."""
         self.stream.flush()
         size = self.stream.tell()
         os.fsync(self.stream.fileno())

@@ -1,4 +1,4 @@
-"""Open what a job reads and what it writes: files, folders or SQL tables."""
+"""Open the source and destination of a job: files, folders or SQL tables."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from atnet.scoring.writers import output_format
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """What a job reads from and writes to."""
+    """The source and the destination of a job."""
 
     source: Source
     destination: Destination
     source_name: str
     target_name: str
-    """For manifests and messages; without a password."""
+    """The address for manifests and messages, without a password."""
     target_is_table: bool
     lock_name: str
     """Name of the lock file that keeps two runs from writing to one target."""
@@ -74,8 +74,8 @@ def _open_destination(job: ScoringJob, source: Source) -> tuple[Destination, str
         outputs = output_paths(job.root / job.source, target, partitions, job.options.format)
         return FileDestination(outputs, schema), str(target.resolve())
     if target.is_dir():
-        raise ConfigurationError(f"{target} is a folder. Name the file that the scored rows go to.")
+        raise ConfigurationError(f"{target} is a folder. Give the path of a file for the scored rows.")
     if target.resolve() == (job.root / job.source).resolve():
-        raise ConfigurationError(f"{target} is the input. Name another file for the scored rows.")
+        raise ConfigurationError(f"{target} is the input. Choose another file for the scored rows.")
     output_format(target)
     return FileDestination({partitions[0].name: target}, schema), str(target.resolve())

@@ -1,6 +1,6 @@
 """Fetch the version that scores from the registry, in a separate process.
 
-MLflow takes 200 MB that are of no use while texts are scored; they go with the process.
+MLflow takes 200 MB that are not needed for scoring; they are freed when the process ends.
 """
 
 import multiprocessing
@@ -28,7 +28,7 @@ def fetch_model(tracking: TrackingConfig, root: Path, alias: str, folder: Path) 
             return process.submit(_fetch, tracking, root, alias, folder).result()
         except BrokenProcessPool:
             raise ProcessInterrupted(
-                "The process that fetches the model was killed. The system does that when memory runs out; free some "
+                "The process that fetches the model was killed. The system does this when memory runs out; free some "
                 "memory and run the command again."
             ) from None
 

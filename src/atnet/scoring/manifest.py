@@ -1,4 +1,4 @@
-"""The manifest of a scored partition: from what it was made, and whether it has to be scored again."""
+"""The manifest of a scored partition: what it was made from, and whether it has to be scored again."""
 
 import importlib.metadata
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ PACKAGE = "atnet-pipeline"
 
 @dataclass(frozen=True, slots=True)
 class CodeVersion:
-    """The code that scored."""
+    """The code version of a scoring run."""
 
     package: str
     """Version of the package."""
     commit: str | None
-    """Of the project; None outside git."""
+    """Commit of the project; None outside git."""
     dirty: bool
     """Whether the project differed from the commit."""
 
@@ -39,7 +39,7 @@ class Manifest:
     """What is recorded about a scored partition."""
 
     source: str
-    """File, folder or table that the texts are from."""
+    """File, folder or table that the texts come from."""
     partition: str
     input_sha256: str
     rows_in: int
@@ -50,7 +50,7 @@ class Manifest:
     version: int
     model_sha256: str
     settings: Mapping[str, Any]
-    """What the output depends on besides input and model."""
+    """The settings that the output depends on, besides input and model."""
     code: CodeVersion
     started: str
     finished: str
@@ -81,7 +81,7 @@ def pending_reason(
 
     Args:
         manifest: of its output; None if there is none.
-        input_sha256: of its present contents.
+        input_sha256: of its current contents.
         settings: of this run.
         model_sha256: of the model that would score it; None: any model's scores count as up to date.
     """
@@ -97,6 +97,6 @@ def pending_reason(
 
 
 def code_version(root: Path) -> CodeVersion:
-    """Describe the code that runs."""
+    """Describe the running code."""
     state = git_state(root)
     return CodeVersion(importlib.metadata.version(PACKAGE), state.commit, state.dirty)

@@ -1,4 +1,4 @@
-"""What the user asks of a scoring run."""
+"""The options of a scoring run."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +13,7 @@ from atnet.storage import load_params
 TEXT_MEASURES = frozenset({"text", "words", "characters", "readable", "replacement_fraction", "nonprinting_fraction"})
 """Columns of the row checks that depend on the text alone, not on its label or id."""
 TABLE_MARK = "::"
-"""Between a database and the name of a table: `URL::TABLE` or `env:NAME::TABLE`."""
+"""Separator between a database and a table name: `URL::TABLE` or `env:NAME::TABLE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class ScoringOptions:
     partition_column: str | None = None
     """Column that divides a SQL table into partitions; None: the table is one partition."""
     format: str = "parquet"
-    """Of the files written for a folder or a SQL table."""
+    """Format of the files written for a folder or a SQL table."""
     alias: str = "champion"
-    """Of the version that scores."""
+    """Alias of the version that scores."""
 
     @property
     def has_range(self) -> bool:
@@ -57,7 +57,7 @@ class ScoringOptions:
 
 @dataclass(frozen=True, slots=True)
 class ScoringJob:
-    """Everything that a scoring run is configured by."""
+    """The complete configuration of a scoring run."""
 
     root: Path
     """The project folder."""
@@ -73,7 +73,7 @@ class ScoringJob:
     options: ScoringOptions
 
     def settings(self) -> dict[str, Any]:
-        """Return what the output depends on besides input and model, ready for JSON."""
+        """Return the settings that the output depends on, besides input and model, ready for JSON."""
         options = self.options
         return {
             "text_column": self.data.columns.text,

@@ -1,4 +1,4 @@
-"""What a scoring run did, and how it is summarized."""
+"""The outcome of a scoring run, and its summary."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class PendingPartition:
 
 @dataclass(frozen=True, slots=True)
 class ScoringPlan:
-    """What a run has to do."""
+    """The partitions that a run has to score."""
 
     pending: Sequence[PendingPartition]
     up_to_date: Sequence[Manifest]
@@ -36,14 +36,14 @@ class FailedPartition:
 
 @dataclass(frozen=True, slots=True)
 class ScoringOutcome:
-    """What a run did."""
+    """The outcome of a run."""
 
     plan: ScoringPlan
     scored: Sequence[Manifest] = ()
     failed: Sequence[FailedPartition] = ()
     seconds: float = 0.0
     model_sha256: str | None = None
-    """Of the model that scored; None if nothing had to be scored."""
+    """Hash of the model that scored; None if nothing had to be scored."""
 
     def summary(self) -> str:
         """Summarize the run in a few lines."""

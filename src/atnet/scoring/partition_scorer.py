@@ -102,7 +102,7 @@ class PartitionScorer:
 
 
 def write_result(result: pa.RecordBatch, writer: PartitionWriter, counts: RowCounts, *, keep_rejected: bool) -> None:
-    """Write what a worker sent: scored rows to the output, rejected rows to a file next to it."""
+    """Write the rows a worker sent: scored rows to the output, rejected rows to a file next to it."""
     scored, reasons = result.drop_columns("reasons"), result["reasons"]
     if reasons.null_count < result.num_rows:
         rejected = result.filter(reasons.is_valid())

@@ -1,4 +1,4 @@
-"""Partitions: what is scored, written and recorded as a whole, and the days that they belong to."""
+"""Partitions: the units that are scored, written and recorded, and the days they belong to."""
 
 import re
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class PartitionInput:
     path: Path
     data: DataConfig
     sha256: str
-    """Of the file's bytes or the table's rows."""
+    """SHA-256 of the file's bytes or the table's rows."""
 
 
 class Source(Protocol):

@@ -19,7 +19,7 @@ HELD_HASHES = 1 << 20
 """Hashes in memory; beyond it they go to files, which are then sorted one at a time."""
 FILES = 64
 MAX_DUPLICATES = 100_000
-"""Different repeated ids that are looked at; the first ones are named, and only so many can be numbered."""
+"""Maximum number of distinct repeated ids to process: the first ones are listed, and only this many can be numbered."""
 NAMED = 5
 NUMBERED = r"#\d+$"
 
@@ -167,5 +167,5 @@ def _check_repeated(path: Path, facts: InputFacts, *, number_duplicates: bool, n
 
 
 def first(repeated: dict[str, RepeatedId]) -> list[tuple[str, RepeatedId]]:
-    """Return the repeated ids that a message names."""
+    """Return the repeated ids, as listed in a message."""
     return list(repeated.items())[:NAMED]

@@ -53,7 +53,7 @@ def find_pending(job: ScoringJob, *, model_sha256: str | None) -> ScoringPlan:
 
     Args:
         job: what to score.
-        model_sha256: of the model whose scores alone count as up to date; None: those of any.
+        model_sha256: only scores of this model count as up to date; None: those of any model.
 
     Raises:
         DataError: if the input cannot be listed, or a table has other texts under the name of a partition.
@@ -93,7 +93,7 @@ def _pending_reason(
 
 
 def score_pending(job: ScoringJob, plan: ScoringPlan, model: ScoringModel, *, now: datetime) -> ScoringOutcome:
-    """Score the pending partitions; one that cannot be scored does not keep the others from it."""
+    """Score the pending partitions; if one cannot be scored, the others still are."""
     started = time.monotonic()
     endpoints = open_endpoints(job)
     scored: list[Manifest] = []
@@ -132,7 +132,7 @@ def _chunk_scorer(job: ScoringJob, model: ScoringModel, now: datetime) -> Iterat
 
 
 def worker_job(job: ScoringJob, model: ScoringModel, now: datetime) -> WorkerJob:
-    """Return what the workers need to know."""
+    """Return the settings of the workers."""
     return WorkerJob(
         folder=str(model.folder),
         version=model.version,

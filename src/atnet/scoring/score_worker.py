@@ -26,19 +26,19 @@ from atnet.published_model import MODEL_FOLDER, load_inference
 from atnet.scoring.scored_rows import label_column, probability_column, scatter, strongest_words, worker_schema
 
 PREFETCHED = 1
-"""Chunks that wait in the worker, so that it need not wait for the next one."""
+"""Chunks buffered in the worker, so that it does not have to wait for the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerJob:
-    """What a worker needs to know; it travels as JSON."""
+    """The settings of a worker, passed to it as JSON."""
 
     folder: str
     """Files of the version."""
     version: int
     model_sha256: str
     time: str
-    """Of the run, ISO 8601, UTC."""
+    """Start of the run, ISO 8601, UTC."""
     explain: int
     with_text: bool
     checks: Sequence[Mapping[str, Any]]

@@ -166,8 +166,8 @@ def _check_columns(table: Table, expected: sa.Table) -> None:
     missing = [column.name for column in expected.columns if column.name not in present]
     if missing:
         raise DataContractError(
-            f"The table {table.address} exists and was not made by `atnet score`: it lacks {', '.join(missing)}. "
-            "Name another table."
+            f"The table {table.address} exists and was not created by `atnet score`: it lacks {', '.join(missing)}. "
+            "Choose another table."
         )
 
 

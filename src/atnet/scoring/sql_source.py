@@ -65,8 +65,8 @@ class TableSource:
         self._values = {_partition_name(value): value for value in values}
         if len(self._values) < len(values):
             raise ConfigurationError(
-                f"Values of the column {self._partition.name!r} of {self._table.address} are written alike although "
-                "they differ. Choose another partition column."
+                f"Different values of the column {self._partition.name!r} of {self._table.address} have the same "
+                "text form. Choose another partition column."
             )
         return [Partition(name) for name in sorted(self._values)]
 
@@ -128,7 +128,7 @@ def _column(columns: dict[str, sa.Column[Any]], name: str, option: str, table: T
     similar = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
     hint = f" Did you mean {similar[0]!r}?" if similar else ""
     raise DataContractError(
-        f"{table.address} has no column {name!r} (its columns: {', '.join(columns)}).{hint} Set {option} to one."
+        f"{table.address} has no column {name!r} (its columns: {', '.join(columns)}).{hint} Correct {option}."
     )
 
 

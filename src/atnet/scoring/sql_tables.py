@@ -1,4 +1,4 @@
-"""SQL tables as users name them, and what can go wrong with a database, without its password."""
+"""SQL tables as users specify them, and database errors as messages without passwords."""
 
 import contextlib
 import os
@@ -67,7 +67,9 @@ def open_table(address: str) -> Table:
     if url.drivername == POSTGRESQL:
         url = url.set(drivername=POSTGRESQL_DRIVER)
     if not table:
-        raise ConfigurationError(f"{url.render_as_string(hide_password=True)}:: names no table. Add it after the ::.")
+        raise ConfigurationError(
+            f"{url.render_as_string(hide_password=True)}:: has no table name. Add it after the ::."
+        )
     return Table(_engine(url), schema or None, table)
 
 
@@ -99,7 +101,7 @@ def _engine(url: sa.URL) -> sa.Engine:
         ) from None
     except NoSuchModuleError:
         raise ConfigurationError(
-            f"{url.drivername!r} is not a kind of database that SQLAlchemy knows. Use sqlite:/// or postgresql://."
+            f"{url.drivername!r} is not a database that SQLAlchemy supports. Use sqlite:/// or postgresql://."
         ) from None
 
 

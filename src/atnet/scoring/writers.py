@@ -146,7 +146,7 @@ def output_format(path: Path) -> str:
     name = SUFFIXES.get(suffixes[-2] if packed and len(suffixes) > 1 else (suffixes or [""])[-1])
     if name is None or (packed and name == "parquet"):
         raise ConfigurationError(
-            f"{path}: the name must end in .parquet, .csv, .jsonl, .csv.gz or .jsonl.gz, which says how it is written."
+            f"{path}: the name must end in .parquet, .csv, .jsonl, .csv.gz or .jsonl.gz, which determines the format."
         )
     return name
 

@@ -14,7 +14,7 @@ FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.1, 30.0
 STABLE_SECONDS = 60.0
 """After a process that ran longer, the delay is the first one again."""
 HEARTBEAT_TIMEOUT_SECONDS = 30.0
-"""A process without a heartbeat for so long is killed."""
+"""A process without a heartbeat for this long is killed."""
 START_TIMEOUT_SECONDS = 300.0
 """The same before the first heartbeat: on a busy machine, the imports alone can take more than half a minute."""
 ENVIRONMENT = {

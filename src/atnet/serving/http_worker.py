@@ -74,7 +74,7 @@ class WorkerServer(uvicorn.Server):
         gc.freeze()
         asyncio.get_running_loop().add_reader(0, self._read_parent)
         seconds = round(time.perf_counter() - self._created, 3)
-        logger.info("A worker listens.", extra={"fields": {"seconds_after_imports": seconds}})
+        logger.info("A worker is listening.", extra={"fields": {"seconds_after_imports": seconds}})
 
     async def on_tick(self, counter: int) -> bool:
         """Send a heartbeat once a second, unless a batch has taken longer than any request may.

@@ -52,7 +52,7 @@ class InferenceThread:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Finish what is queued and end the thread."""
+        """Finish the queued jobs and end the thread."""
         self._queue.put(None)
         self._thread.join()
 
@@ -65,7 +65,7 @@ class InferenceThread:
         self._queue.put(job)
 
     def release(self, job: PredictionJob) -> None:
-        """Subtract a job from the number of queued texts; what is not computed yet of it is dropped."""
+        """Subtract a job from the number of queued texts; its texts that are not computed yet are dropped."""
         job.abandoned = True
         self.queued_texts -= len(job.texts)
 

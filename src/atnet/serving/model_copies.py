@@ -22,7 +22,7 @@ CHALLENGER = "challenger"
 FILES = "files"
 """Subfolder of a copy with the version's files."""
 MANIFEST = "manifest.json"
-"""Beside the files: which version they are, and their hashes."""
+"""File next to the model files, with their version and hashes."""
 PART = ".part"
 DAMAGED_COPY = "This copy on disk is damaged; the service downloads the version again."
 
@@ -35,7 +35,7 @@ class ModelCopies:
         self._models = folder / "models"
 
     def pointer(self, alias: str) -> Path:
-        """Return the file that names the copy of an alias's version."""
+        """Return the pointer file of an alias, which contains the name of a copy."""
         return self._folder / f"{alias}.json"
 
     def current(self, alias: str) -> Path | None:

@@ -14,7 +14,7 @@ ERRORS = {
     "401": "An API key is required.",
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
-    "415": "The body is not declared as JSON.",
+    "415": "The content type of the body is not JSON.",
     "422": "The body is not a prediction request, or exceeds the limits.",
     "429": "Too many texts are waiting, or this key has sent too many; Retry-After gives the seconds to wait.",
     "500": "The model failed on these texts.",

@@ -111,7 +111,7 @@ class RegistryProcess:
             merge_day(folder, moment.date() - timedelta(days=1))
 
     def database_replaced(self) -> bool:
-        """Return whether another file has taken the place of the registry's SQLite file."""
+        """Return whether the registry's SQLite file was replaced by another file."""
         inode = self._database_inode()
         replaced = self._database is not None and inode is not None and inode != self._database
         self._database = self._database or inode

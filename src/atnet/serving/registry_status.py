@@ -21,7 +21,7 @@ class RegistryStatus:
     rejected_reason: str | None
 
     def write(self, folder: Path) -> None:
-        """Write it for the workers, who show it to any client: without folders and passwords."""
+        """Write it for the workers, which show it to any client, so without folders and passwords."""
         values = {
             name: public_message(value) if isinstance(value, str) else value for name, value in asdict(self).items()
         }

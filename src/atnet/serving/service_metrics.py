@@ -40,13 +40,13 @@ class WorkerMetrics:
         self.texts = Counter("atnet_texts", "Texts predicted.", registry=registry)
         self.queued_texts = _gauge("atnet_queued_texts", "Texts waiting or being computed.", "livesum", registry)
         self.ready = _gauge("atnet_ready_workers", "Workers with a self-checked model.", "livesum", registry)
-        self.version = _gauge("atnet_model_version", "Version that predicts, per worker.", "liveall", registry)
+        self.version = _gauge("atnet_model_version", "Version in use, per worker.", "liveall", registry)
         loads = Counter("atnet_model_loads", "Versions loaded by a worker, by result.", ["result"], registry=registry)
         self.loads = {result: loads.labels(result) for result in ("ok", "rejected")}
         rows = Counter("atnet_prediction_log_rows", "Rows of the prediction log.", ["result"], registry=registry)
         self.log_rows = {result: rows.labels(result) for result in ("written", "dropped")}
         self.log_errors = Counter("atnet_prediction_log_errors", "Files that could not be written.", registry=registry)
-        shadow = Counter("atnet_shadow_texts", "Texts scored by the challenger too.", ["result"], registry=registry)
+        shadow = Counter("atnet_shadow_texts", "Texts that the challenger also scored.", ["result"], registry=registry)
         self.shadow = {result: shadow.labels(result) for result in SHADOW_RESULTS}
         self.shadow_difference = Counter(
             "atnet_shadow_difference",

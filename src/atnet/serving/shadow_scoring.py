@@ -17,7 +17,7 @@ from atnet.serving.service_metrics import WorkerMetrics
 logger = logging.getLogger(__name__)
 
 NICENESS = 10
-"""Of the shadow's thread: it takes only what the champion leaves of a core."""
+"""Niceness of the shadow's thread: it uses only the time that the champion leaves of a core."""
 BATCH_TEXTS = 32
 
 

@@ -1,4 +1,4 @@
-"""Collect the status; a part that does not answer is reported, and the rest is shown all the same."""
+"""Collect the status; if a part does not respond, that is reported and the rest is still shown."""
 
 from datetime import datetime
 from pathlib import Path

@@ -43,5 +43,5 @@ def summary_line(items: Sequence[StatusItem]) -> str:
     if faults:
         return f"Faults: {', '.join(faults)}."
     if notes:
-        return f"No fault. To look at: {', '.join(notes)}."
+        return f"No faults. Needs attention: {', '.join(notes)}."
     return "Everything is in order."

@@ -15,7 +15,7 @@ from atnet.storage import read_json
 
 
 def project_status(params: Params, root: Path, now: datetime) -> Iterator[StatusItem]:
-    """Yield what the last pipeline run, the last monitored window and the last backup left."""
+    """Yield the status of the last pipeline run, the last monitored window and the last backup."""
     yield _data(root, now)
     yield _model(root, now)
     yield _monitoring(root / params.monitor.output_folder, now)
@@ -62,7 +62,7 @@ def _backup(root: Path, now: datetime) -> StatusItem:
         values = json.loads(path.read_text(encoding="utf-8"))
         return StatusItem("backup", "ok", f"{values['path']}, {age(datetime.fromisoformat(values['created']), now)}")
     except (OSError, ValueError, KeyError):
-        return StatusItem("backup", "note", "none was written yet. Run `atnet backup`.")
+        return StatusItem("backup", "note", "no backup has been written yet. Run `atnet backup`.")
 
 
 def _modified(path: Path) -> datetime:

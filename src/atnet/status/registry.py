@@ -20,7 +20,7 @@ from atnet.status.item import StatusItem, age
 
 
 def registry_status(registry: Registry, now: datetime) -> Iterator[StatusItem]:
-    """Yield the aliases, versions that wait for approval, and the last line of the ledger."""
+    """Yield the aliases, versions that are waiting for approval, and the last line of the ledger."""
     if not is_registered(registry):
         yield StatusItem("champion", "note", "no version is registered yet. Run `atnet release`.")
         return

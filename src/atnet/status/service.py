@@ -28,7 +28,7 @@ class ServiceState:
 
 
 def service_address(config: ServeConfig, root: Path) -> str:
-    """Return where the service of a running `make up` answers, else where `make serve` does."""
+    """Return the address of the service of a running `make up`, else that of `make serve`."""
     servers = running_servers(root)
     if servers is not None:
         return servers.service
@@ -37,7 +37,7 @@ def service_address(config: ServeConfig, root: Path) -> str:
 
 
 def read_service(address: str) -> ServiceState | None:
-    """Ask the service for its state; None if nothing answers."""
+    """Request the service's state; None if it does not respond."""
     try:
         ready, state = _ready(f"{address}/ready")
         version = int(state["model"]["version"]) if state.get("model") else None

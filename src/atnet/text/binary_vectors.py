@@ -20,7 +20,7 @@ class BinaryVectors:
     """A word2vec binary file: a header line, then each word, a space, and its values as little-endian float32."""
 
     def __init__(self, path: Path, *, dimensions: int, words: int) -> None:
-        """Take what the header says."""
+        """Take the numbers from the header."""
         self._path, self._dimensions, self._words = path, dimensions, words
         self._record = 0
 
@@ -70,7 +70,7 @@ class BinaryVectors:
 
 
 class MatrixVectors:
-    """A matrix on disk, of which only the rows asked for are read, and its words."""
+    """A matrix on disk, of which only the requested rows are read, and its words."""
 
     def __init__(self, path: Path, matrix: np.ndarray, words: list[bytes]) -> None:
         """Take a memory-mapped (V, D) matrix and V words.

@@ -43,14 +43,14 @@ class EncodedBatch:
     """The rows of a batch with their token ids before truncation."""
 
     tokens: NDArray[np.int32]
-    """Of all texts, concatenated."""
+    """Token ids of all texts, concatenated."""
     lengths: NDArray[np.int32]
     strings: dict[str, pa.StringArray]
     labels: pa.Array
     optional: dict[str, pa.Array]
     """Columns that not every split has."""
     unseen_labels: set[str]
-    """Labels that are not among the given ones."""
+    """Labels that are not among the known ones."""
 
 
 def encode_rows(batch: pd.DataFrame, *, tokenizer: Tokenizer, labels: Sequence[str]) -> EncodedBatch:

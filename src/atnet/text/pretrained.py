@@ -1,4 +1,4 @@
-"""Select the vectors that a project needs from a word-vector file, and widen the tokenizer's vocabulary by its words.
+"""Select the vectors that a project needs from a word-vector file, and add its words to the tokenizer's vocabulary.
 
 Shapes: V tokens with a vector, D values per vector.
 """
@@ -20,7 +20,7 @@ from atnet.text.word_splitting import PADDING, UNKNOWN
 logger = logging.getLogger(__name__)
 
 MIN_EXPECTED_COVERAGE = 0.5
-"""With a smaller share of the training tokens in the file, its language or its case is probably another."""
+"""If a smaller share of the training tokens is in the file, it probably has another language or case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +140,14 @@ def _coverage(own_words: Sequence[str], row_of: Collection[str], counts: Mapping
     if not known:
         raise DataContractError(
             f"vectors.pretrained has none of the {len(own_words):,} words of the training split, such as "
-            f"{', '.join(map(repr, own_words[:3]))}. Its language or its case is probably another: name another file, "
+            f"{', '.join(map(repr, own_words[:3]))}. The file probably has another language or case: set another file, "
             "or change tokenize.lowercase or tokenize.strip_accents."
         )
     share = sum(counts[word] for word in known) / sum(counts[word] for word in own_words)
     if share < MIN_EXPECTED_COVERAGE:
         logger.warning(
-            "vectors.pretrained covers only %.0f%% of the tokens of the training split. Its language or its case may "
-            "be another.",
+            "vectors.pretrained covers only %.0f%% of the tokens of the training split. Its language or case may "
+            "be different.",
             100 * share,
         )
     return {"known_words": len(known), "known_tokens": round(share, 6)}

@@ -57,7 +57,7 @@ class TokenizedSplits:
 
 @dataclass(frozen=True, slots=True)
 class Pretrained:
-    """Word vectors of the user's, and the section that says how to use them."""
+    """Word vectors provided by the user, and the section that configures their use."""
 
     stream: VectorStream
     config: VectorsConfig
@@ -116,7 +116,7 @@ def tokenize_batches(
 def _add_pretrained(
     tokenizer: Tokenizer, train: TableSource, pretrained: Pretrained | None, mapper: BatchMapper
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Widen the tokenizer by the words of the user's vectors; return those (V, D) and what to add to the report."""
+    """Add the words of the user's vectors to the tokenizer; return the vectors (V, D) and report entries."""
     if pretrained is None:
         return np.zeros((0, 0), np.float32), {}
     counts = merge_counts(mapper(count_chunks, _texts(train)), tokenizer.normalizer, tokenizer.pre_tokenizer)
@@ -157,7 +157,7 @@ def new_tokenizer(config: TokenizeConfig) -> Tokenizer:
 
 
 def needed_disk(rows: int, table_bytes: int) -> int:
-    """Estimate the bytes of encoded rows and outputs from above, for splits of that size together."""
+    """Estimate an upper bound on the bytes of encoded rows and outputs, for splits of that total size."""
     # A token has four bytes and stands for at least two characters; it is written up to three times.
     return 3 * 2 * table_bytes + 3 * 32 * rows
 

@@ -1,4 +1,4 @@
-"""Find out which format a word-vector file has, and open it."""
+"""Detect the format of a word-vector file and open it."""
 
 import json
 import struct
@@ -15,17 +15,17 @@ from atnet.text.vector_streams import KEY, VectorStream, is_number, read_start
 
 MATRIX_SUFFIXES = (".npy", ".safetensors")
 VOCABULARY_SUFFIXES = (".vocab", ".txt", ".json")
-"""Endings of the vocabulary file beside a matrix, which has the matrix's name otherwise."""
+"""Suffixes of the vocabulary file next to a matrix; the rest of its name is the matrix's."""
 SAFETENSORS_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 MAX_HEADER_BYTES = 1 << 26
 MIN_DIMENSIONS = 2
 FOREIGN_STARTS = {
-    b"PK\x03\x04": ("a zip archive", "Unpack it and name the file inside."),
+    b"PK\x03\x04": ("a zip archive", "Unpack it and use the path of the file inside."),
     b"BZh": ("compressed with bzip2", "Unpack it."),
     b"\xfd7zXZ": ("compressed with xz", "Unpack it."),
-    b"\xba\x16\x4f\x2f": ("a fastText model, not its vectors", "Name the `.vec` file of the same vectors."),
+    b"\xba\x16\x4f\x2f": ("a fastText model, not its vectors", "Use the `.vec` file of the same vectors."),
     b"version https://git-lfs": ("a Git LFS pointer, not the file", "Run `git lfs pull`."),
-    b"outs:": ("a .dvc file, not the data it tracks", "Name the file without .dvc."),
+    b"outs:": ("a .dvc file, not the data it tracks", "Use the path without .dvc."),
     b"<!DOCTYPE": ("a web page", "Download the file itself."),
     b"<html": ("a web page", "Download the file itself."),
 }
@@ -41,7 +41,7 @@ def open_vectors(path: Path) -> VectorStream:
         return open_vectors(_matrix_in(path))
     start = read_start(path)
     if not start.strip():
-        raise DataFileError(f"{path} is empty. Name a file of word vectors in {KEY}.")
+        raise DataFileError(f"{path} is empty. Set {KEY} to a file of word vectors.")
     for magic, (found, advice) in FOREIGN_STARTS.items():
         if start.startswith(magic):
             raise DataFileError(f"{path} is {found}. {advice}")
@@ -86,7 +86,7 @@ def _header(line: bytes) -> tuple[int, int] | None:
 def _dimensions(path: Path, line: bytes) -> int:
     """Count the values of the first line of a file without a header."""
     if b"\x00" in line:
-        raise DataFileError(f"{path} is a binary file of another format than word2vec's. {_formats()}")
+        raise DataFileError(f"{path} is a binary file, but not in word2vec format. {_formats()}")
     fields = line.split()
     values = sum(map(is_number, fields[1:]))
     if values < MIN_DIMENSIONS or not all(map(is_number, fields[len(fields) - values :])):
@@ -165,7 +165,7 @@ def _vocabulary_file(matrix: Path) -> Path:
         if path.is_file():
             return path
     names = ", ".join(matrix.with_suffix(suffix).name for suffix in VOCABULARY_SUFFIXES)
-    raise DataFileError(f"{matrix} needs its vocabulary beside it, one word per line: {names}.")
+    raise DataFileError(f"{matrix} needs its vocabulary next to it, one word per line: {names}.")
 
 
 def _matrix_in(folder: Path) -> Path:
@@ -173,6 +173,6 @@ def _matrix_in(folder: Path) -> Path:
     if len(files) != 1:
         raise DataFileError(
             f"{folder} contains {len(files)} files {' or '.join(MATRIX_SUFFIXES)}, expected one with its vocabulary. "
-            f"Name the file in {KEY}."
+            f"Set {KEY} to the path of the file."
         )
     return files[0]

@@ -122,4 +122,4 @@ def is_number(text: bytes) -> bool:
 def _advice(path: Path) -> str:
     if Path(f"{path}.dvc").exists():
         return f"DVC tracks it: run `dvc checkout {path}`, or `dvc pull {path}`."
-    return f"Put your word vectors there, or correct {KEY} in params.yaml; the project downloads none."
+    return f"Put your word vectors there, or correct {KEY} in params.yaml; the project does not download any."

@@ -1,4 +1,4 @@
-"""Split texts of any script into words: the one definition that the tokenizer and the baselines share.
+"""Split texts of any script into words: the definition that the tokenizer and the baselines share.
 
 A token never contains white space and does not depend on what comes before or after white space. So the words of a text
 are the words of its chunks between spaces, and each distinct chunk of a data set is split only once.

@@ -1,4 +1,4 @@
-"""Read what is published from the files of the stages, after checking that they belong together."""
+"""Read the published contents from the files of the stages, after checking that they belong together."""
 
 import csv
 import hashlib

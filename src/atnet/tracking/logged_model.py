@@ -28,7 +28,7 @@ INFERENCE = Path(atnet.inference.__file__)
 CONTENT_TAG = "content.sha256"
 """Hash of what the model was built from, its files and its code: the same content is logged once."""
 REQUIREMENTS = ("mlflow-skinny", "onnxruntime", "tokenizers", "numpy", "pandas")
-"""All that the model needs where it is served; MLflow's pyfunc imports pandas, which mlflow-skinny does not install."""
+"""The packages a served model needs; MLflow's pyfunc imports pandas, which mlflow-skinny does not install."""
 
 TOKEN = Object(
     [

@@ -18,7 +18,7 @@ PUBLISH_KILLED_NOTE = "Publishing was interrupted. Publish this model again to c
 NOTES = frozenset({KILLED_NOTE, PUBLISH_KILLED_NOTE})
 MAX_RUNS = 200
 TAKEOVER_SECONDS = 120.0
-"""After this time a process of another machine is taken for killed; publishing takes a fraction of it."""
+"""After this time a process on another machine counts as killed; publishing takes a fraction of it."""
 POLL_SECONDS = 1.0
 
 

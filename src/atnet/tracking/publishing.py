@@ -1,4 +1,4 @@
-"""Complete the MLflow run of a model. Every step first reads what the run has, so all of it may be repeated."""
+"""Complete the MLflow run of a model. Every step first reads what the run already has, so it can be repeated safely."""
 
 import json
 import time
@@ -36,7 +36,7 @@ from atnet.tracking.tags import (
 from atnet.tracking.ui import save_runs_view
 
 LOCK_SECONDS = 600
-BUSY = f"Another command has been publishing for {LOCK_SECONDS} s: it holds {{path}}. Wait for it, or end it."
+BUSY = f"Another command has been publishing for {LOCK_SECONDS} s: it holds {{path}}. Wait for it or stop it."
 SETTLE_SECONDS = 1.0
 """Longer than the time between reading that there is no run and creating one, in any process."""
 METRICS_PER_REQUEST = 500

@@ -20,7 +20,7 @@ MANIFEST = "published.json"
 
 
 def upload_artifacts(store: TrackingStore, run_id: str, contents: RunContents, root: Path) -> None:
-    """Upload what the run does not have with the same contents; the manifest comes last."""
+    """Upload the files that the run lacks or has with other contents; the manifest comes last."""
     files = _files(contents, root)
     texts = {"evaluation/settings.json": _json(contents.settings), **_redacted_params(root)}
     wanted = {name: file_sha256(path) for name, path in files.items()}

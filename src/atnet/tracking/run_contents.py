@@ -58,13 +58,13 @@ class RunContents:
     example: Sequence[str]
     """Texts for the input example of the model."""
     results: Values
-    """As in metrics.json."""
+    """The contents of metrics.json."""
     details: Values
-    """As in details.json."""
+    """The contents of details.json."""
     slices: Values
-    """As in slices.json."""
+    """The contents of slices.json."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Of the run, in addition to those of every run."""
+    """Tags of the run, in addition to those of every run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""MLflow's SQLite database: created completely or not at all, and probed without waiting for long."""
+"""MLflow's SQLite database: created completely or not at all, and probed with a short timeout."""
 
 import os
 import sqlite3
@@ -14,7 +14,7 @@ from atnet.storage import whole_file
 LOCK_SECONDS = 120
 """Creating the tables takes a few seconds; a second process waits for the first."""
 MLFLOW_TABLE = "experiments"
-"""Table by which a database of MLflow is recognized."""
+"""A table that identifies MLflow's database."""
 
 
 class ForeignDatabaseError(sqlite3.DatabaseError):

@@ -39,7 +39,7 @@ T = TypeVar("T")
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 MODEL_TRAINING_PAGE = "?workflowType=machine_learning"
-"""Without it, MLflow's pages are laid out for prompts and agents."""
+"""Without it, MLflow's UI opens in the layout for prompts and agents."""
 STORE_FAULTS = (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, requests.RequestException)
 """The exceptions that MLflow raises when its store fails."""
 
@@ -213,7 +213,7 @@ def _check_artifacts(location: str, uri: str) -> None:
 
 
 def _import_driver(uri: str) -> None:
-    """Import the database's driver before the time runs in which the database must answer."""
+    """Import the database's driver before the timeout for the database starts."""
     if "://" in uri and not uri.startswith(("http://", "https://", "databricks")):
         sqlalchemy.make_url(uri).get_dialect().import_dbapi()
 

@@ -42,7 +42,7 @@ METRICS_PER_REQUEST = 500
 
 @dataclass(slots=True)
 class StoreCopy:
-    """Copies runs from one store to another; calling it again completes and adds, and changes nothing else."""
+    """Copies runs from one store to another; calling it again only adds what is missing."""
 
     source: TrackingStore
     target: TrackingStore
@@ -187,8 +187,8 @@ class StoreCopy:
             differing = sorted(set(hashes.items()) - set(_file_hashes(uploaded).items() if uploaded else ()))
         if differing:
             raise StoreError(
-                f"{differing[0][0]} was not uploaded to {target_location} as it is in {location}. Check the artifact "
-                "store of the server and run `atnet migrate-store` again."
+                f"The copy of {differing[0][0]} in {target_location} differs from the one in {location}. Check the "
+                "artifact store of the server and run `atnet migrate-store` again."
             )
         self.files += len(hashes)
 

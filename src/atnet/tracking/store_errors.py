@@ -1,4 +1,4 @@
-"""Messages for what goes wrong with the tracking store."""
+"""Messages for errors of the tracking store."""
 
 import re
 
@@ -70,7 +70,7 @@ def _problem(where: str, error: Exception) -> str:
             "run from the files."
         )
     if "out-of-date database schema" in reason:
-        return f"{where} was made by another version of MLflow. Back it up, then run `mlflow db upgrade <its URI>`."
+        return f"{where} was created by another version of MLflow. Back it up, then run `mlflow db upgrade <its URI>`."
     if "readonly database" in reason:
         return (
             f"{where} is read-only. Give this user write permission to the file and its folder, or set "

@@ -1,4 +1,4 @@
-"""What MLflow and its libraries log: kept out of the terminal, in a file that the error messages name."""
+"""Logs of MLflow and its libraries: written to a file that error messages refer to, not to the terminal."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ class _LogFile(RotatingFileHandler):
 
 
 def log_to_file(project: Path) -> None:
-    """Send what the libraries log to the project's log file in place of the terminal."""
+    """Send the libraries' log records to the project's log file instead of the terminal."""
     path = project / LOG_FILE
     current = _log_file()
     if current is not None and Path(current.baseFilename) == path:

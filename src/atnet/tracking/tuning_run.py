@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class TuningRun:
-    """The parent run of a search. A store that fails midway costs a warning, never the search: see `error`."""
+    """The parent run of a search. If the store fails midway, there is a warning and the search goes on: see `error`."""
 
     def __init__(self, store: TrackingStore, key: str, root: Path, *, shared: bool = False) -> None:
         """Create the run of the search, or continue the one it has.
@@ -201,7 +201,7 @@ class TuningRun:
         except StoreError as error:
             self.error = error
             logger.warning(
-                "Nothing more is written to MLflow. %s The search continues and keeps its trials in its study; "
+                "Logging to MLflow has stopped. %s The search continues and keeps its trials in its study; "
                 "the next `atnet tune` adds them to MLflow.",
                 error,
             )

@@ -29,7 +29,7 @@ class Budget:
     trials: int | None
     """Complete and pruned trials of the whole study, those of earlier calls included."""
     minutes: float | None
-    """Of this call."""
+    """Time limit of this call."""
 
 
 class Callback(Protocol):

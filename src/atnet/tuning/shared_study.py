@@ -101,7 +101,7 @@ def database_errors(database: StudyDatabase | None) -> Iterator[None]:
         cause = error.__cause__ or error
         raise StoreError(
             f"The study's database {redact(database.address)} cannot be used "
-            f"({redact(str(cause).splitlines()[0])}). Finished trials are kept; run `atnet tune` again when it answers."
+            f"({redact(str(cause).splitlines()[0])}). Finished trials are kept; run `atnet tune` again later."
         ) from error
 
 
@@ -144,4 +144,4 @@ class Heartbeat:
                 try:
                     self._storage.record_heartbeat(trial_id)
                 except (StorageInternalError, SQLAlchemyError) as error:
-                    logger.warning("The study's database did not take a heartbeat: %s", redact(str(error)))
+                    logger.warning("The study's database did not accept a heartbeat: %s", redact(str(error)))

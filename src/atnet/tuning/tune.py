@@ -111,7 +111,7 @@ def _exclusive(study: Path) -> Iterator[None]:
         with FileLock(study.with_suffix(".lock"), timeout=0):
             yield
     except Timeout:
-        raise AtnetError("Another process is running this search. Wait for it, or end it.") from None
+        raise AtnetError("Another process is running this search. Wait for it or stop it.") from None
 
 
 def _search(session: _Session, options: TuningOptions) -> TuningOutcome:

@@ -35,7 +35,7 @@ class Case:
     texts: tuple[str, ...]
     """One text for an MFT case, otherwise the text and its changed form."""
     label: str | None
-    """As the suite's `labels` map it to the model; None if any label will do."""
+    """The model's label, mapped by the suite's `labels`; None if any label is accepted."""
     direction: Literal["up", "down"] | None = None
     """DIR cases: how the probability of the label must change."""
     min_change: float = 0.0
@@ -48,7 +48,7 @@ class MftGroup(Section):
     group: str
     """What the cases have in common."""
     label: str
-    """The right label, as the suite calls it."""
+    """The right label, as named in the suite."""
     texts: Texts
 
 
@@ -79,7 +79,7 @@ class DirGroup(Section):
     group: str
     """What the cases have in common."""
     label: str
-    """Whose probability must change, as the suite calls it."""
+    """The label whose probability must change, as named in the suite."""
     direction: Literal["up", "down"]
     min_change: Annotated[float, Field(ge=0, lt=1)]
     """How much it must change at least."""
@@ -91,7 +91,7 @@ class Suite(Section):
 
     language: str
     labels: dict[str, str]
-    """Label as this file calls it -> label as the model calls it."""
+    """Label in this file -> label of the model."""
     words: dict[str, Texts] = Field(default={})
     """Lists that fill a `{placeholder}` in a text; a text expands to one case per word."""
     mft: list[MftGroup] = Field(default=[])

@@ -96,8 +96,8 @@ def mcnemar_check(comparison: PairedComparison, config: ReleaseConfig) -> CheckR
         check_status(passed, "warning"),
         f"only the challenger is right on {comparison.only_first_right:,} rows, only the champion on "
         f"{comparison.only_second_right:,}; exact p = {comparison.p_value:.4f}",
-        "information in addition to the rule",
-        "The exact test of accuracy does not speak against the challenger."
+        "for information only",
+        "The exact test does not find the challenger significantly less accurate."
         if passed
         else f"The challenger is right on significantly fewer rows (one-sided p = {comparison.p_worse:.4f}).",
     )

@@ -82,7 +82,7 @@ class GoldenMeasurements:
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """The numbers that the checks judge."""
+    """The numbers that the checks evaluate."""
 
     challenger: str
     champion: str | None
@@ -97,7 +97,7 @@ class Measurements:
     best_baseline: str | None
     against_baseline: PairedComparison | None
     selective: SelectiveScores | None
-    """Of the challenger; None if it answers every text."""
+    """Measured for the challenger; None if it answers every text."""
     golden: GoldenMeasurements | None
     behavior: BehaviorResult
     servable: CheckResult

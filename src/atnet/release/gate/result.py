@@ -58,7 +58,7 @@ class GateResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """accuracy, macro_f1, champion_delta, champion_delta_low, baseline_delta, ..."""
     behavior: BehaviorResult | None = None
-    """Of the challenger, for the model card; None if no suite was run."""
+    """The challenger's results, for the model card; None if no suite was run."""
 
     @property
     def failed(self) -> list[str]:

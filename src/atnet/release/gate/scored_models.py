@@ -1,4 +1,4 @@
-"""What the gate looks at: the predictions of challenger and champion, and what else was collected about them.
+"""The gate's input: the predictions of challenger and champion, and everything else collected about them.
 
 Letters in array names: N rows, C classes.
 """
@@ -35,7 +35,7 @@ class ScoredModel:
     train_hashes: frozenset[str]
     """Hashes of the normalized texts the model was trained on."""
     latency_ms: float | None
-    """Median time of one text, in a process of its own; None if it was not measured."""
+    """Median time per text, measured in a separate process; None if it was not measured."""
     reject_option: RejectOption | None = None
     """None: the model answers every text."""
 
@@ -52,7 +52,7 @@ class GoldenPredictions:
 
 @dataclass(frozen=True, slots=True)
 class GateInputs:
-    """Everything the gate looks at."""
+    """Everything that the gate's checks need."""
 
     test: pd.DataFrame
     """The challenger's test split (canonical table)."""
@@ -61,9 +61,9 @@ class GateInputs:
     baselines: Mapping[str, Sequence[str]]
     """Baseline -> predicted labels, in the order of `test`."""
     behavior: BehaviorResult
-    """Of the challenger."""
+    """Behavior suite results of the challenger."""
     size_bytes: int
-    """Of the challenger's files together."""
+    """Total size of the challenger's files."""
     servable: CheckResult
     """Whether the challenger loads and predicts in a fresh process."""
     golden: GoldenPredictions | None = None

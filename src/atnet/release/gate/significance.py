@@ -51,7 +51,7 @@ class Resampling:
 
     samples: int
     confidence: float
-    """Of the lower bound, one-sided."""
+    """One-sided confidence level of the lower bound."""
 
 
 def compare_paired(

@@ -49,7 +49,7 @@ class LearnedWeights:
     """The tables of one model; None for what it does not have."""
 
     vectors_ED: np.ndarray | None
-    """Of the E most frequent words; to the network, all others are the unknown word."""
+    """Vectors of the E most frequent words; to the network, all others are the unknown word."""
     wide: WideWeights | None
 
     @classmethod
