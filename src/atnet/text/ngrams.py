@@ -29,6 +29,7 @@ MAX_TABLE_BYTES = 2**26
 """Size limit of the n-gram table, ids included (64 MiB); with many classes fewer n-grams fit."""
 MIN_SLOTS = 2**10
 CHUNK_TEXTS = 2048
+MAX_KEY_BITS = 63
 RESERVED_IDS = 2
 """Token ids of padding and the unknown word, which have no characters."""
 
@@ -89,7 +90,8 @@ def document_term_matrix(split: EncodedSplit, vocabulary_size: int, table: Ngram
         columns.append(features.astype(np.int32))
         counts += np.bincount(feature_texts, minlength=len(split))
     indices = np.concatenate(columns)
-    indptr = np.append(0, counts.cumsum())
+    # Products read 32-bit positions in half the memory.
+    indptr = np.append(0, counts.cumsum()).astype(np.int32 if len(indices) <= np.iinfo(np.int32).max else np.int64)
     shape = (len(split), vocabulary_size + len(table))
     return sparse.csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
 
@@ -175,8 +177,14 @@ def _sum_counts(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.
 
 def _distinct_per_text(ids: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Keep each id once per text, ordered by text, then id."""
-    order = np.lexsort((ids, texts))
-    ids, texts = ids[order], texts[order]
-    first = np.ones(len(ids), bool)
-    first[1:] = (ids[1:] != ids[:-1]) | (texts[1:] != texts[:-1])
-    return ids[first], texts[first]
+    # Text and id together as one integer sort several times as fast as two columns. Where they do not fit in 64 bits,
+    # as with trigrams, the ranks of the ids do.
+    if len(ids) and int(ids.max()).bit_length() + int(texts[-1]).bit_length() > MAX_KEY_BITS:
+        values, ids = np.unique(ids, return_inverse=True)
+    else:
+        values = None
+    bits = int(ids.max(initial=0)).bit_length()
+    keys = np.sort((texts << bits) | ids)
+    keys = keys[np.append(True, keys[1:] != keys[:-1])] if len(keys) else keys
+    distinct = keys & ((1 << bits) - 1)
+    return distinct if values is None else values[distinct], keys >> bits

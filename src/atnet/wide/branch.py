@@ -7,7 +7,7 @@ Shapes: N texts, V vocabulary entries, R slots for word n-grams, F features, K w
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -142,24 +142,23 @@ def select_branch(
         on_fit: called after each fit.
     """
     inputs = _wide_inputs(train, validation, words, weight_columns(targets.mixed_NC.shape[1]))
-    with_chars = log_count_ratios(inputs.features, targets.mixed_NC)
-    words_only = with_chars.copy()
-    words_only[len(inputs.columns) :] = 0
+    ratios_FK = log_count_ratios(inputs.features, targets.mixed_NC)
 
     def candidates(
-        name: str, prior_scale_FK: np.ndarray, values: Sequence[float], start: LogisticFit | None
+        name: str, inputs: _WideInputs, values: Sequence[float], start: LogisticFit | None
     ) -> Iterator[Candidate]:
+        prior_scale_FK = ratios_FK[: inputs.features.shape[1]]
         for value in values:
             candidate = _fit_candidate(inputs, targets, row_weights, prior_scale_FK, value, start)
             start = candidate.fit
             on_fit(f"wide branch {name}, C = {value:g}: validation loss {candidate.loss:.4f}")
             yield candidate
 
-    best = _first_minimum(candidates("with character n-grams", with_chars, sorted(regularization), None))
+    best = _first_minimum(candidates("with character n-grams", inputs, sorted(regularization), None))
     weaker = [value for value in sorted(regularization) if value >= best.regularization]
+    words_only = inputs.without_char_ngrams()
     without = _first_minimum(candidates("of words only", words_only, weaker, best.fit))
-    fit = min(best, without, key=lambda candidate: candidate.loss).fit
-    return _branch(fit, inputs.columns, inputs.char_ngrams, inputs.table)
+    return _branch(without.fit, words_only) if without.loss < best.loss else _branch(best.fit, inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,21 +169,28 @@ class _WideInputs:
     validation_features: WideFeatures
     validation_labels: np.ndarray
     columns: np.ndarray
-    char_ngrams: sparse.csr_array
     table: NgramHashTable
+
+    def without_char_ngrams(self) -> "_WideInputs":
+        features, validation_features = self.features, self.validation_features
+        return replace(
+            self,
+            features=features.without_char_ngrams(),
+            validation_features=validation_features.without_char_ngrams(),
+        )
 
 
 def _wide_inputs(
     train: EncodedSplit, validation: EncodedSplit, words: Sequence[str], weight_columns: int
 ) -> _WideInputs:
     table = ngram_hash_table(train, weight_columns)
-    terms = document_term_matrix(train, len(words), table)
-    columns = np.flatnonzero(np.diff(terms.tocsc().indptr) >= MIN_DOCUMENT_FREQUENCY)
+    terms = sparse.csc_array(document_term_matrix(train, len(words), table))
+    columns = np.flatnonzero(np.diff(terms.indptr) >= MIN_DOCUMENT_FREQUENCY)
     char_ngrams = frequent_char_ngrams(char_ngram_matrix(words), terms[:, : len(words)])
     features = wide_features(train, terms, columns, char_ngrams, table.max_n)
-    validation_terms = document_term_matrix(validation, len(words), table)
+    validation_terms = sparse.csc_array(document_term_matrix(validation, len(words), table))
     validation_features = wide_features(validation, validation_terms, columns, char_ngrams, table.max_n)
-    return _WideInputs(features, validation_features, validation.labels, columns, char_ngrams, table)
+    return _WideInputs(features, validation_features, validation.labels, columns, table)
 
 
 def _fit_candidate(
@@ -228,7 +234,8 @@ def binary_to_two_logits(logits: np.ndarray) -> np.ndarray:
     return logits if logits.shape[1] > 1 else np.concatenate([-logits / 2, logits / 2], axis=1)
 
 
-def _branch(fit: LogisticFit, columns: np.ndarray, char_ngrams: sparse.csr_array, table: NgramHashTable) -> WideBranch:
+def _branch(fit: LogisticFit, inputs: _WideInputs) -> WideBranch:
+    columns, char_ngrams, table = inputs.columns, inputs.features.char_ngrams, inputs.table
     term_w, char_w = np.split(fit.weights_FK, [len(columns)])
     vocabulary_size = char_ngrams.shape[0]
     weights = np.zeros((vocabulary_size + len(table), term_w.shape[1]), np.float32)
