@@ -133,14 +133,23 @@ def ngram_tokens(ngram_id: int) -> tuple[int, ...]:
 
 def char_ngram_matrix(words: Sequence[str]) -> sparse.csr_array:
     """Mark the character n-grams of each vocabulary entry: (V, G) of ones."""
-    column_of: dict[str, int] = {}
-    rows, columns = [], []
-    for row, word in enumerate(words[RESERVED_IDS:], start=RESERVED_IDS):
-        for ngram in char_ngrams(word):
-            rows.append(row)
-            columns.append(column_of.setdefault(ngram, len(column_of)))
-    ones = np.ones(len(rows), np.float32)
-    return sparse.csr_array((ones, (rows, columns)), shape=(len(words), max(len(column_of), 1)))
+    text = "".join(f" {word} " for word in words[RESERVED_IDS:])
+    alphabet, characters = np.unique(np.frombuffer(text.encode("utf-32-le"), np.uint32), return_inverse=True)
+    rows = np.repeat(np.arange(RESERVED_IDS, len(words)), [len(word) + 2 for word in words[RESERVED_IDS:]])
+    row_at = np.append(rows, np.full(MAX_CHAR_N, -1))
+    starts, ids, columns, column_rows, count = np.arange(len(rows)), characters, [], [], 0
+    for length in range(2, MAX_CHAR_N + 1):
+        inside = row_at[starts + length - 1] == rows[starts]
+        starts, ids = starts[inside], ids[inside]
+        # Ranks instead of the ids themselves keep the next ids below 64 bits in every alphabet.
+        distinct, ids = np.unique(ids * len(alphabet) + characters[starts + length - 1], return_inverse=True)
+        if length >= MIN_CHAR_N:
+            ngrams, ngram_rows = _distinct_per_text(ids, rows[starts])
+            columns.append(count + ngrams)
+            column_rows.append(ngram_rows)
+            count += len(distinct)
+    places = (np.concatenate(column_rows).astype(np.int32), np.concatenate(columns).astype(np.int32))
+    return sparse.csr_array((np.ones(len(places[0]), np.float32), places), shape=(len(words), max(count, 1)))
 
 
 def char_ngrams(word: str) -> list[str]:

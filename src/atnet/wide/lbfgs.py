@@ -115,16 +115,21 @@ class _History:
             length = np.asarray(max(np.sqrt(max(_dot(gradient, gradient), 0.0)), 1e-12), gradient.dtype)
             first: np.ndarray = -gradient / length
             return first
-        direction, factors = -gradient, []
+        direction, factors, scratch = -gradient, [], np.empty_like(gradient)
         for step, change, product in reversed(self._pairs):
-            factor = np.asarray(_dot(direction, step) / product, direction.dtype)
-            direction -= factor * change
-            factors.append(factor)
+            factors.append(_dot(direction, step) / product)
+            _add_multiple(direction, -factors[-1], change, scratch)
         _, change, product = self._pairs[-1]
         direction *= np.asarray(product / _dot(change, change), direction.dtype)
         for (step, change, product), factor in zip(self._pairs, reversed(factors), strict=True):
-            direction += (factor - np.asarray(_dot(direction, change) / product, direction.dtype)) * step
+            _add_multiple(direction, factor - _dot(direction, change) / product, step, scratch)
         return direction
+
+
+def _add_multiple(total: np.ndarray, factor: float, vector: np.ndarray, scratch: np.ndarray) -> None:
+    # In place: the vectors of many classes do not fit in the processor's cache, and new memory is slow.
+    np.multiply(vector, np.asarray(factor, vector.dtype), out=scratch)
+    total += scratch
 
 
 def _dot(left: np.ndarray, right: np.ndarray) -> float:
@@ -133,5 +138,7 @@ def _dot(left: np.ndarray, right: np.ndarray) -> float:
 
 
 def _sum_of_products(left: np.ndarray, right: np.ndarray) -> float:
-    # Not `@`: BLAS adds in an order that depends on the number of threads, so the bytes would differ.
-    return float(np.sum(left * right, dtype=np.float64))
+    # Not `@`: BLAS adds in an order that depends on the number of threads, so the bytes would differ. Row by row, since
+    # a single sum of millions of products in single precision is inaccurate.
+    rows = np.einsum("ij,ij->i", left.reshape(len(left), -1), right.reshape(len(right), -1))
+    return float(rows.sum(dtype=np.float64))
