@@ -65,6 +65,26 @@ def test_character_ngrams_have_two_to_five_characters_with_a_space_on_either_sid
     assert (matrix[[2]] @ matrix[[3]].T).toarray()[0, 0] == 3  # " a", "ab", " ab"
 
 
+def test_the_matrix_has_the_character_ngrams_of_each_word_in_any_alphabet() -> None:
+    words = ["[PAD]", "[UNK]", "aaaa", "naïve", "日本語", "😀a😀", "a"]
+    matrix = char_ngram_matrix(words)
+    listed = [set(char_ngrams(word)) for word in words[2:]]
+    assert matrix.shape == (len(words), len(set().union(*listed)))
+    shared = (matrix[2:] @ matrix[2:].T).toarray()
+    np.testing.assert_array_equal(shared, [[len(left & right) for right in listed] for left in listed])
+    assert char_ngram_matrix(words[:2]).shape == (2, 1)
+
+
+def test_ngrams_too_wide_for_one_integer_with_their_text_are_counted_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atnet.text.ngrams.LARGE_SPLIT_TOKENS", 100)
+    split = encoded_split(300)
+    table = ngram_hash_table(split, columns=1)
+    terms = document_term_matrix(split, VOCABULARY, table)
+    monkeypatch.setattr("atnet.text.ngrams.MAX_KEY_BITS", 1)
+    np.testing.assert_array_equal(ngram_hash_table(split, columns=1).ngram_ids, table.ngram_ids)
+    assert (document_term_matrix(split, VOCABULARY, table) != terms).nnz == 0
+
+
 def test_ngram_ids_are_unique_and_ngrams_end_with_their_text() -> None:
     tokens, texts = np.array([2, 3, 4, 99_999, 99_998, 99_997]), np.array([0, 0, 0, 1, 1, 1])
     ids, id_texts = word_ngram_ids(tokens, texts, 3)

@@ -15,7 +15,8 @@ from atnet.network.layers import (
     TwoClassLogits,
     WordEmbedding,
 )
-from atnet.wide.branch import WideBranch, binary_to_two_logits
+from atnet.wide.blending import binary_to_two_logits
+from atnet.wide.branch import WideBranch
 from atnet.wide.ngram_layers import TABLES, BlendLogits, WideNgrams
 
 STATIC = "static_embedding"

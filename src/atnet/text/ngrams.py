@@ -29,6 +29,7 @@ MAX_TABLE_BYTES = 2**26
 """Size limit of the n-gram table, ids included (64 MiB); with many classes fewer n-grams fit."""
 MIN_SLOTS = 2**10
 CHUNK_TEXTS = 2048
+MAX_KEY_BITS = 63
 RESERVED_IDS = 2
 """Token ids of padding and the unknown word, which have no characters."""
 
@@ -89,7 +90,8 @@ def document_term_matrix(split: EncodedSplit, vocabulary_size: int, table: Ngram
         columns.append(features.astype(np.int32))
         counts += np.bincount(feature_texts, minlength=len(split))
     indices = np.concatenate(columns)
-    indptr = np.append(0, counts.cumsum())
+    # Products read 32-bit positions in half the memory.
+    indptr = np.append(0, counts.cumsum()).astype(np.int32 if len(indices) <= np.iinfo(np.int32).max else np.int64)
     shape = (len(split), vocabulary_size + len(table))
     return sparse.csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
 
@@ -131,14 +133,23 @@ def ngram_tokens(ngram_id: int) -> tuple[int, ...]:
 
 def char_ngram_matrix(words: Sequence[str]) -> sparse.csr_array:
     """Mark the character n-grams of each vocabulary entry: (V, G) of ones."""
-    column_of: dict[str, int] = {}
-    rows, columns = [], []
-    for row, word in enumerate(words[RESERVED_IDS:], start=RESERVED_IDS):
-        for ngram in char_ngrams(word):
-            rows.append(row)
-            columns.append(column_of.setdefault(ngram, len(column_of)))
-    ones = np.ones(len(rows), np.float32)
-    return sparse.csr_array((ones, (rows, columns)), shape=(len(words), max(len(column_of), 1)))
+    text = "".join(f" {word} " for word in words[RESERVED_IDS:])
+    alphabet, characters = np.unique(np.frombuffer(text.encode("utf-32-le"), np.uint32), return_inverse=True)
+    rows = np.repeat(np.arange(RESERVED_IDS, len(words)), [len(word) + 2 for word in words[RESERVED_IDS:]])
+    row_at = np.append(rows, np.full(MAX_CHAR_N, -1))
+    starts, ids, columns, column_rows, count = np.arange(len(rows)), characters, [], [], 0
+    for length in range(2, MAX_CHAR_N + 1):
+        inside = row_at[starts + length - 1] == rows[starts]
+        starts, ids = starts[inside], ids[inside]
+        # Ranks instead of the ids themselves keep the next ids below 64 bits in every alphabet.
+        distinct, ids = np.unique(ids * len(alphabet) + characters[starts + length - 1], return_inverse=True)
+        if length >= MIN_CHAR_N:
+            ngrams, ngram_rows = _distinct_per_text(ids, rows[starts])
+            columns.append(count + ngrams)
+            column_rows.append(ngram_rows)
+            count += len(distinct)
+    places = (np.concatenate(column_rows).astype(np.int32), np.concatenate(columns).astype(np.int32))
+    return sparse.csr_array((np.ones(len(places[0]), np.float32), places), shape=(len(words), max(count, 1)))
 
 
 def char_ngrams(word: str) -> list[str]:
@@ -175,8 +186,14 @@ def _sum_counts(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.
 
 def _distinct_per_text(ids: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Keep each id once per text, ordered by text, then id."""
-    order = np.lexsort((ids, texts))
-    ids, texts = ids[order], texts[order]
-    first = np.ones(len(ids), bool)
-    first[1:] = (ids[1:] != ids[:-1]) | (texts[1:] != texts[:-1])
-    return ids[first], texts[first]
+    # Text and id together as one integer sort several times as fast as two columns. Where they do not fit in 64 bits,
+    # as with trigrams, the ranks of the ids do.
+    if len(ids) and int(ids.max()).bit_length() + int(texts[-1]).bit_length() > MAX_KEY_BITS:
+        values, ids = np.unique(ids, return_inverse=True)
+    else:
+        values = None
+    bits = int(ids.max(initial=0)).bit_length()
+    keys = np.sort((texts << bits) | ids)
+    keys = keys[np.append(True, keys[1:] != keys[:-1])] if len(keys) else keys
+    distinct = keys & ((1 << bits) - 1)
+    return distinct if values is None else values[distinct], keys >> bits

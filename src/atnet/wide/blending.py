@@ -56,3 +56,13 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean log-loss of logits (N, C) in nats."""
     logits = logits.astype(np.float64)
     return float((np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]).mean())
+
+
+def calibrated_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the log-loss of logits (N, C) divided by the temperature that fits them best."""
+    return log_loss(logits / fit_temperature(logits, labels), labels)
+
+
+def binary_to_two_logits(logits: np.ndarray) -> np.ndarray:
+    """Return logits (N, C); a single column z becomes (-z/2, z/2)."""
+    return logits if logits.shape[1] > 1 else np.concatenate([-logits / 2, logits / 2], axis=1)

@@ -8,27 +8,24 @@ Shapes: N texts, V vocabulary entries, R slots for word n-grams, F features, K w
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sparse
 
 from atnet.config import TrainConfig
 from atnet.text.encoded_split import EncodedSplit, check_splits, row_weights
 from atnet.text.ngrams import (
     CHUNK_TEXTS,
-    MIN_DOCUMENT_FREQUENCY,
     NgramHashTable,
-    char_ngram_matrix,
     count_distinct_ngrams,
     document_term_matrix,
-    ngram_hash_table,
     weight_columns,
 )
 from atnet.text.training_targets import TrainingTargets, training_targets
-from atnet.wide.blending import fit_temperature, log_loss
-from atnet.wide.logistic import LogisticFit, fit_logistic
-from atnet.wide.ngram_features import WideFeatures, frequent_char_ngrams, log_count_ratios, sqrt_column, wide_features
+from atnet.wide.blending import binary_to_two_logits
+from atnet.wide.candidates import Candidate, first_minimum, fit_candidate
+from atnet.wide.logistic import LogisticFit
+from atnet.wide.ngram_features import log_count_ratios, sqrt_column
+from atnet.wide.wide_inputs import WideInputs, wide_inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +72,6 @@ FitCallback = Callable[[str], None]
 
 def ignore_fit(message: str) -> None:
     """Do nothing after a fit."""
-
-
-class Candidate(NamedTuple):
-    """A fit with one regularization, and its calibrated validation loss."""
-
-    fit: LogisticFit
-    regularization: float
-    loss: float
 
 
 def fit_wide_branch(
@@ -141,94 +130,28 @@ def select_branch(
         regularization: values of C, the inverse strength.
         on_fit: called after each fit.
     """
-    inputs = _wide_inputs(train, validation, words, weight_columns(targets.mixed_NC.shape[1]))
-    with_chars = log_count_ratios(inputs.features, targets.mixed_NC)
-    words_only = with_chars.copy()
-    words_only[len(inputs.columns) :] = 0
+    inputs = wide_inputs(train, validation, words, weight_columns(targets.mixed_NC.shape[1]))
+    ratios_FK = log_count_ratios(inputs.features, targets.mixed_NC)
 
     def candidates(
-        name: str, prior_scale_FK: np.ndarray, values: Sequence[float], start: LogisticFit | None
+        name: str, inputs: WideInputs, values: Sequence[float], start: LogisticFit | None
     ) -> Iterator[Candidate]:
+        prior_scale_FK = ratios_FK[: inputs.features.shape[1]]
         for value in values:
-            candidate = _fit_candidate(inputs, targets, row_weights, prior_scale_FK, value, start)
+            candidate = fit_candidate(inputs, targets, row_weights, prior_scale_FK, value, start)
             start = candidate.fit
             on_fit(f"wide branch {name}, C = {value:g}: validation loss {candidate.loss:.4f}")
             yield candidate
 
-    best = _first_minimum(candidates("with character n-grams", with_chars, sorted(regularization), None))
+    best = first_minimum(candidates("with character n-grams", inputs, sorted(regularization), None))
     weaker = [value for value in sorted(regularization) if value >= best.regularization]
-    without = _first_minimum(candidates("of words only", words_only, weaker, best.fit))
-    fit = min(best, without, key=lambda candidate: candidate.loss).fit
-    return _branch(fit, inputs.columns, inputs.char_ngrams, inputs.table)
+    words_only = inputs.without_char_ngrams()
+    without = first_minimum(candidates("of words only", words_only, weaker, best.fit))
+    return _branch(without.fit, words_only) if without.loss < best.loss else _branch(best.fit, inputs)
 
 
-@dataclass(frozen=True, slots=True)
-class _WideInputs:
-    """What the branch is fitted on."""
-
-    features: WideFeatures
-    validation_features: WideFeatures
-    validation_labels: np.ndarray
-    columns: np.ndarray
-    char_ngrams: sparse.csr_array
-    table: NgramHashTable
-
-
-def _wide_inputs(
-    train: EncodedSplit, validation: EncodedSplit, words: Sequence[str], weight_columns: int
-) -> _WideInputs:
-    table = ngram_hash_table(train, weight_columns)
-    terms = document_term_matrix(train, len(words), table)
-    columns = np.flatnonzero(np.diff(terms.tocsc().indptr) >= MIN_DOCUMENT_FREQUENCY)
-    char_ngrams = frequent_char_ngrams(char_ngram_matrix(words), terms[:, : len(words)])
-    features = wide_features(train, terms, columns, char_ngrams, table.max_n)
-    validation_terms = document_term_matrix(validation, len(words), table)
-    validation_features = wide_features(validation, validation_terms, columns, char_ngrams, table.max_n)
-    return _WideInputs(features, validation_features, validation.labels, columns, char_ngrams, table)
-
-
-def _fit_candidate(
-    inputs: _WideInputs,
-    targets: TrainingTargets,
-    row_weights: np.ndarray,
-    prior_scale_FK: np.ndarray,
-    regularization: float,
-    start: LogisticFit | None,
-) -> Candidate:
-    fit = fit_logistic(
-        inputs.features,
-        targets.values,
-        prior_scale_FK=prior_scale_FK,
-        regularization=regularization,
-        row_weights_N=row_weights,
-        start=start,
-        temperature=targets.temperature,
-    )
-    logits = binary_to_two_logits(fit.logits(inputs.validation_features))
-    return Candidate(fit, regularization, _calibrated_loss(logits, inputs.validation_labels))
-
-
-def _first_minimum(candidates: Iterator[Candidate]) -> Candidate:
-    """Fit candidates until the loss no longer falls."""
-    best = next(candidates)
-    for candidate in candidates:
-        if candidate.loss >= best.loss:
-            break
-        best = candidate
-    return best
-
-
-def _calibrated_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    # The blend calibrates later, so the confidence of the branch alone does not matter.
-    return log_loss(logits / fit_temperature(logits, labels), labels)
-
-
-def binary_to_two_logits(logits: np.ndarray) -> np.ndarray:
-    """Return logits (N, C); a single column z becomes (-z/2, z/2)."""
-    return logits if logits.shape[1] > 1 else np.concatenate([-logits / 2, logits / 2], axis=1)
-
-
-def _branch(fit: LogisticFit, columns: np.ndarray, char_ngrams: sparse.csr_array, table: NgramHashTable) -> WideBranch:
+def _branch(fit: LogisticFit, inputs: WideInputs) -> WideBranch:
+    columns, char_ngrams, table = inputs.columns, inputs.features.char_ngrams, inputs.table
     term_w, char_w = np.split(fit.weights_FK, [len(columns)])
     vocabulary_size = char_ngrams.shape[0]
     weights = np.zeros((vocabulary_size + len(table), term_w.shape[1]), np.float32)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.optimize import minimize
 
-from atnet.wide.lbfgs import Objective, minimize_lbfgs
+from atnet.wide.lbfgs import minimize_lbfgs
 
 MAX_ITERATIONS = 120
 TOLERANCE, MANY_CLASSES_TOLERANCE = 1e-5, 1e-4
@@ -42,8 +41,9 @@ class LogisticFit:
 
     weights_FK: np.ndarray
     intercept_K: np.ndarray
-    unscaled_FK: np.ndarray
-    """The weights divided by their prior scale; the fit of another regularization can start from them."""
+    dual: np.ndarray
+    """(N + 1, K), the weights as a combination of the texts' scaled features, then the intercept; another fit on the
+    same texts can start from it."""
 
     def logits(self, features: FeatureMatrix) -> np.ndarray:
         """Return the logits (N, K)."""
@@ -64,31 +64,44 @@ def fit_logistic(
     """Minimize C * weighted log-loss + half the sum of (weight / prior scale)^2 with L-BFGS.
 
     With the naive-Bayes log-count ratios as prior scales this is NB-SVM with the logistic loss (Wang & Manning 2012).
-    The intercept is not regularized. The same inputs give the same bytes.
+    The intercept is not regularized. The same inputs give the same bytes, with any number of threads. The weights are
+    (prior scale)^2 * X^T u for one number u per text and column, over which the minimum is searched.
 
     Args:
         targets_NC: class probabilities, rows that sum to 1; two classes have one column of weights.
         regularization: C, the inverse strength.
         row_weights_N: weight of each text in the loss.
-        start: a fit of the same features to start from.
+        start: a fit on the same texts to start from; its features may have been others.
         temperature: of a teacher; the targets then are the two parts of `TrainingTargets.softened_N2C`.
     """
-    count, columns = prior_scale_FK.shape
-    binary = columns == 1
+    binary = prior_scale_FK.shape[1] == 1
     row_loss = _row_loss(targets_NC, binary) if temperature is None else _softened_loss(targets_NC, binary, temperature)
+    variance_FK = prior_scale_FK.astype(np.float32) ** 2
+    row_weights_N1 = regularization * row_weights_N[:, None].astype(_precision(binary))
 
-    def objective(point: np.ndarray) -> tuple[float, np.ndarray]:
-        unscaled = point[: count * columns].reshape(count, columns)
-        logits = features.matmul((unscaled * prior_scale_FK).astype(np.float32)) + point[count * columns :]
-        losses, gradients = row_loss(logits)
-        gradients *= regularization * row_weights_N[:, None]
-        weight_gradient = prior_scale_FK * features.rmatmul(gradients.astype(np.float32)) + unscaled
-        loss = regularization * float(losses @ row_weights_N) + 0.5 * float((unscaled**2).sum())
-        return loss, np.concatenate([weight_gradient.ravel(), gradients.sum(axis=0)])
+    def objective(point: np.ndarray, products: np.ndarray) -> tuple[float, np.ndarray]:
+        losses, gradients = row_loss(products[:-1] + products[-1])
+        gradients = gradients * row_weights_N1
+        penalty = float(np.sum(point[:-1] * products[:-1], dtype=np.float64)) / 2
+        value = float(np.sum(losses * row_weights_N1[:, 0], dtype=np.float64)) + penalty
+        return value, np.concatenate([gradients + point[:-1], gradients.sum(axis=0, keepdims=True)])
 
-    optimum = (_minimize if binary else _minimize_many)(objective, _initial(prior_scale_FK, start))
-    unscaled_FK, intercept_K = optimum[: count * columns].reshape(count, columns), optimum[count * columns :]
-    return LogisticFit((unscaled_FK * prior_scale_FK).astype(np.float32), intercept_K.astype(np.float32), unscaled_FK)
+    def weights(point: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = variance_FK * features.rmatmul(point[:-1].astype(np.float32))
+        return scaled
+
+    def gram(point: np.ndarray) -> np.ndarray:
+        return np.concatenate([features.matmul(weights(point)).astype(point.dtype), point[-1:]])
+
+    optimum = minimize_lbfgs(
+        objective,
+        gram,
+        _initial(targets_NC, prior_scale_FK, start),
+        max_iterations=MAX_ITERATIONS,
+        tolerance=TOLERANCE if binary else MANY_CLASSES_TOLERANCE,
+        corrections=CORRECTIONS,
+    )
+    return LogisticFit(weights(optimum), optimum[-1].astype(np.float32), optimum)
 
 
 def _row_loss(targets_NC: np.ndarray, binary: bool) -> RowLoss:
@@ -118,28 +131,16 @@ def _softened_loss(targets_N2C: np.ndarray, binary: bool, temperature: float) ->
     return loss
 
 
-def _initial(prior_scale_FK: np.ndarray, start: LogisticFit | None) -> np.ndarray:
-    count, columns = prior_scale_FK.shape
+def _initial(targets_NC: np.ndarray, prior_scale_FK: np.ndarray, start: LogisticFit | None) -> np.ndarray:
+    columns = prior_scale_FK.shape[1]
     if start is None:
-        return np.zeros(count * columns + columns)
-    return np.concatenate([start.unscaled_FK.ravel(), start.intercept_K]).astype(np.float64)
+        return np.zeros((len(targets_NC) + 1, columns), _precision(columns == 1))
+    return start.dual
 
 
-def _minimize(objective: Objective, initial: np.ndarray) -> np.ndarray:
-    options = {"maxiter": MAX_ITERATIONS, "ftol": TOLERANCE, "gtol": 0.0, "maxcor": CORRECTIONS}
-    optimum: np.ndarray = minimize(objective, initial, jac=True, method="L-BFGS-B", options=options).x
-    return optimum
-
-
-def _minimize_many(objective: Objective, initial: np.ndarray) -> np.ndarray:
-    """Minimize over the weights of several classes in single precision, which halves the memory and the time."""
-    return minimize_lbfgs(
-        objective,
-        initial.astype(np.float32),
-        max_iterations=MAX_ITERATIONS,
-        tolerance=MANY_CLASSES_TOLERANCE,
-        corrections=CORRECTIONS,
-    )
+def _precision(binary: bool) -> type[np.floating]:
+    # With many columns single precision halves the memory and the time; with one, both are small.
+    return np.float64 if binary else np.float32
 
 
 def _sigmoid_loss(logits_N1: np.ndarray, targets_N1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -24,11 +24,11 @@ class WideFeatures:
     materialized: a product with their weights goes through the words.
     """
 
-    ngrams: sparse.csr_array
+    ngrams: sparse.csc_array
     """(N, F - G), scaled words and word n-grams."""
-    words: sparse.csr_array
+    words: sparse.csc_array
     """(N, V) of ones."""
-    char_ngrams: sparse.csr_array
+    char_ngrams: sparse.csc_array
     """(V, G) of ones."""
 
     @property
@@ -43,25 +43,30 @@ class WideFeatures:
         scale: np.ndarray = (1 / sqrt_column(counts)).astype(np.float32)
         return scale
 
-    @cached_property
-    def transposed(self) -> tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]:
-        """The three matrices transposed."""
-        return self.ngrams.T.tocsr(), self.words.T.tocsr(), self.char_ngrams.T.tocsr()
+    def without_char_ngrams(self) -> "WideFeatures":
+        """Return the features of words and word n-grams alone; the arrays are shared."""
+        none = sparse.csc_array((self.char_ngrams.shape[0], 0), dtype=np.float32)
+        return WideFeatures(self.ngrams, self.words, none)
 
     def matmul(self, weights_FK: np.ndarray) -> np.ndarray:
         """Multiply the matrix by weights: (N, K)."""
-        word_w, char_w = np.split(weights_FK, [self.ngrams.shape[1]])
-        product: np.ndarray = self.ngrams @ word_w + self.char_scale * (self.words @ (self.char_ngrams @ char_w))
+        # Column by column: the sums of all texts fit in the processor's cache, the weights of all features do not.
+        ngram_w, char_w = np.split(weights_FK, [self.ngrams.shape[1]])
+        product: np.ndarray = self.ngrams @ ngram_w
+        if len(char_w):
+            product += self.char_scale * (self.words @ (self.char_ngrams @ char_w))
         return product
 
     def rmatmul(self, gradients_NK: np.ndarray) -> np.ndarray:
         """Multiply the transposed matrix by gradients: (F, K)."""
-        ngrams, words, char_ngrams = self.transposed
-        return np.concatenate([ngrams @ gradients_NK, char_ngrams @ (words @ (gradients_NK * self.char_scale))])
+        ngrams: np.ndarray = self.ngrams.T @ gradients_NK
+        if self.char_ngrams.shape[1] == 0:
+            return ngrams
+        return np.concatenate([ngrams, self.char_ngrams.T @ (self.words.T @ (gradients_NK * self.char_scale))])
 
 
 def wide_features(
-    split: EncodedSplit, terms: sparse.csr_array, columns: np.ndarray, char_ngrams: sparse.csr_array, max_n: int
+    split: EncodedSplit, terms: sparse.csc_array, columns: np.ndarray, char_ngrams: sparse.csc_array, max_n: int
 ) -> WideFeatures:
     """Build the feature matrix of a split.
 
@@ -71,18 +76,16 @@ def wide_features(
         char_ngrams: (V, G), the character n-grams of each word.
         max_n: words of the longest n-gram.
     """
-    scale = sparse.diags_array(1 / sqrt_column(count_distinct_ngrams(split, max_n))[:, 0])
-    return WideFeatures(
-        ngrams=sparse.csr_array((scale @ terms[:, columns]).astype(np.float32)),
-        words=sparse.csr_array(terms[:, : char_ngrams.shape[0]]),
-        char_ngrams=char_ngrams,
-    )
+    scale = (1 / sqrt_column(count_distinct_ngrams(split, max_n))[:, 0]).astype(np.float32)
+    ngrams = terms[:, columns]
+    ngrams.data = scale[ngrams.indices]
+    return WideFeatures(ngrams=ngrams, words=terms[:, : char_ngrams.shape[0]], char_ngrams=char_ngrams)
 
 
-def frequent_char_ngrams(char_ngrams: sparse.csr_array, words: sparse.csr_array) -> sparse.csr_array:
+def frequent_char_ngrams(char_ngrams: sparse.csr_array, words: sparse.csc_array) -> sparse.csc_array:
     """Drop the columns of character n-grams (V, G) whose words (N, V) occur in too few texts, counted together."""
     frequency = char_ngrams.T @ np.asarray(words.sum(axis=0)).ravel()
-    return sparse.csr_array(char_ngrams[:, np.flatnonzero(frequency >= MIN_DOCUMENT_FREQUENCY)])
+    return sparse.csc_array(char_ngrams)[:, np.flatnonzero(frequency >= MIN_DOCUMENT_FREQUENCY)]
 
 
 def log_count_ratios(features: WideFeatures, targets: np.ndarray) -> np.ndarray:
@@ -90,12 +93,11 @@ def log_count_ratios(features: WideFeatures, targets: np.ndarray) -> np.ndarray:
 
     log((p + 1) / |p + 1|) - log((q + 1) / |q + 1|), where p and q count the texts that contain the feature.
     """
-    ngrams, words, char_ngrams = features.transposed
-    binary = ngrams.copy()
-    binary.data = np.ones_like(binary.data)
+    ngrams = features.ngrams.T
+    binary = sparse.csr_array((np.ones_like(ngrams.data), ngrams.indices, ngrams.indptr), shape=ngrams.shape)
     class_texts = targets.astype(np.float32)
     ratios = []
-    for counts in (binary @ class_texts, char_ngrams @ (words @ class_texts)):
+    for counts in (binary @ class_texts, features.char_ngrams.T @ (features.words.T @ class_texts)):
         in_class = counts[:, 1:] if targets.shape[1] == 2 else counts
         in_others = counts.sum(axis=1, keepdims=True) - in_class
         ratios.append(_log_proportions(in_class) - _log_proportions(in_others))
