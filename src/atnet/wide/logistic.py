@@ -76,32 +76,46 @@ def fit_logistic(
     """
     binary = prior_scale_FK.shape[1] == 1
     row_loss = _row_loss(targets_NC, binary) if temperature is None else _softened_loss(targets_NC, binary, temperature)
-    variance_FK = prior_scale_FK.astype(np.float32) ** 2
     row_weights_N1 = regularization * row_weights_N[:, None].astype(_precision(binary))
-
-    def objective(point: np.ndarray, products: np.ndarray) -> tuple[float, np.ndarray]:
-        losses, gradients = row_loss(products[:-1] + products[-1])
-        gradients = gradients * row_weights_N1
-        penalty = float(np.sum(point[:-1] * products[:-1], dtype=np.float64)) / 2
-        value = float(np.sum(losses * row_weights_N1[:, 0], dtype=np.float64)) + penalty
-        return value, np.concatenate([gradients + point[:-1], gradients.sum(axis=0, keepdims=True)])
-
-    def weights(point: np.ndarray) -> np.ndarray:
-        scaled: np.ndarray = variance_FK * features.rmatmul(point[:-1].astype(np.float32))
-        return scaled
-
-    def gram(point: np.ndarray) -> np.ndarray:
-        return np.concatenate([features.matmul(weights(point)).astype(point.dtype), point[-1:]])
-
+    problem = _DualProblem(features, prior_scale_FK.astype(np.float32) ** 2, row_loss, row_weights_N1)
     optimum = minimize_lbfgs(
-        objective,
-        gram,
+        problem.objective,
+        problem.gram,
         _initial(targets_NC, prior_scale_FK, start),
         max_iterations=MAX_ITERATIONS,
         tolerance=TOLERANCE if binary else MANY_CLASSES_TOLERANCE,
         corrections=CORRECTIONS,
     )
-    return LogisticFit(weights(optimum), optimum[-1].astype(np.float32), optimum)
+    return LogisticFit(problem.weights(optimum), optimum[-1].astype(np.float32), optimum)
+
+
+@dataclass(frozen=True, slots=True)
+class _DualProblem:
+    """A fit in numbers per text; a point is (N + 1, K), its last row the intercept."""
+
+    features: FeatureMatrix
+    variance_FK: np.ndarray
+    """The squared prior scales."""
+    row_loss: RowLoss
+    row_weights_N1: np.ndarray
+    """C times the weight of each text."""
+
+    def objective(self, point: np.ndarray, products: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the value and the coefficients of the gradient at a point, from its product with the Gram matrix."""
+        losses, gradients = self.row_loss(products[:-1] + products[-1])
+        gradients = gradients * self.row_weights_N1
+        penalty = float(np.sum(point[:-1] * products[:-1], dtype=np.float64)) / 2
+        value = float(np.sum(losses * self.row_weights_N1[:, 0], dtype=np.float64)) + penalty
+        return value, np.concatenate([gradients + point[:-1], gradients.sum(axis=0, keepdims=True)])
+
+    def weights(self, point: np.ndarray) -> np.ndarray:
+        """Return the weights (F, K) of a point."""
+        scaled: np.ndarray = self.variance_FK * self.features.rmatmul(point[:-1].astype(np.float32))
+        return scaled
+
+    def gram(self, point: np.ndarray) -> np.ndarray:
+        """Multiply a point by the Gram matrix of the scaled features; the intercept stays as it is."""
+        return np.concatenate([self.features.matmul(self.weights(point)).astype(point.dtype), point[-1:]])
 
 
 def _row_loss(targets_NC: np.ndarray, binary: bool) -> RowLoss:
