@@ -12,6 +12,8 @@ from atnet.data.raw_bytes import no_rows_error
 from atnet.data.reader import stream_raw_columns
 from atnet.errors import DataContractError
 
+BATCH_BYTES = 4 << 20
+
 
 def stream_labeled_texts(path: Path, data: DataConfig) -> Iterator[pd.DataFrame]:
     """Yield what `data.reader.read_labeled_texts` reads in batches, indexed by row position from 1.
@@ -20,7 +22,7 @@ def stream_labeled_texts(path: Path, data: DataConfig) -> Iterator[pd.DataFrame]
     """
     invalid: InvalidColumnsError | None = None
     row = 1
-    for batch in stream_raw_columns(path, data):
+    for batch in stream_raw_columns(path, data, batch_bytes=BATCH_BYTES):
         raw: pd.DataFrame = batch.to_pandas()
         try:
             canonical = to_canonical(raw, data.columns, first_row=row)

@@ -147,7 +147,9 @@ def _usable_texts(batch: pd.DataFrame, settings: ValidateConfig, counts: Counter
     blank = batch[TEXT].isna() | (batch[TEXT].str.strip() == "")
     counts[BLANK] += int(blank.sum())
     usable = batch[~blank].drop(columns=[SPLIT, WEIGHT], errors="ignore")
-    return usable.assign(**{TEXT_SHA256: [text_sha256(text) for text in usable[TEXT]]})
+    hashes = [text_sha256(text) for text in usable[TEXT]]
+    # With its type: without rows, there would be none.
+    return usable.assign(**{TEXT_SHA256: pd.Series(hashes, index=usable.index, dtype="str")})
 
 
 def _new_sample() -> RowSample:
