@@ -42,7 +42,7 @@ LIMIT = 20
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sample few rows, and read fewer at a time."""
     monkeypatch.setattr(windows, "MAX_ROWS", LIMIT)
-    for module in (prediction_files, logged_predictions, scored_files):
+    for module in (logged_predictions, scored_files):
         monkeypatch.setattr(module, "READ_ROWS", 3)
     monkeypatch.setattr(scored_files, "BATCH_BYTES", 1000)
     monkeypatch.setattr(labeled_texts, "BATCH_BYTES", 100)

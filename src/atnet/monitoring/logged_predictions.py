@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atnet.monitoring.row_sample import RowSample
-from atnet.serving.prediction_files import BUFFER_BYTES, DAY_FOLDER, LOCK, READ_ROWS, SCHEMA, stream_predictions
+from atnet.serving.prediction_files import DAY_FOLDER, LOCK, SCHEMA
+from atnet.table_batches import BUFFER_BYTES
 
 COLUMNS = ("text_sha256", "text", "label", "probabilities", "version", "model_sha256", "tokens", "unknown_word_share")
 """What monitoring needs of a logged or scored row; `label` is the predicted label."""
@@ -19,6 +20,8 @@ LARGE_TEXT = pa.field("text", pa.large_string())
 """The texts of a sample may have more than 2 GB together."""
 EMPTY = pa.schema([LARGE_TEXT if name == "text" else SCHEMA.field(name) for name in COLUMNS]).empty_table()
 """A table of COLUMNS without rows."""
+READ_ROWS = 10_000
+"""Rows that are read at once."""
 MAX_NAMED = 3
 """Damaged files named in a note."""
 
@@ -37,24 +40,35 @@ class LoggedDay:
 
 def read_day(folder: Path, day: date, earlier: RowSample) -> LoggedDay:
     """Add the predictions of a day to a sample of earlier days; a missing day and damaged files are noted."""
-    sample = earlier.copy()
-    try:
-        with contextlib.closing(stream_predictions(folder, day, day, list(COLUMNS))) as batches:
-            for batch in batches:
-                sample.add(as_logged(batch))
-    except (pa.ArrowException, OSError):
-        return _read_files(folder, day, earlier)
-    notes = [] if day_files(folder, day) else [f"No predictions were logged on {day}."]
+    sample, damaged = earlier, []
+    with _no_merge(folder):
+        files = day_files(folder, day)
+        for path in files:
+            try:
+                sample = _with_file(path, sample)
+            except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+                damaged.append(f"{path} ({str(error).splitlines()[0]})")
+    notes = [] if files else [f"No predictions were logged on {day}."]
+    if damaged:
+        notes += _damage_notes(damaged, len(files), day)
     return LoggedDay(sample, sample.rows - earlier.rows, notes)
 
 
-def as_logged(batch: pa.RecordBatch) -> pa.Table:
-    """Return the columns COLUMNS of a batch, with the types of the log.
+def stream_file(path: Path) -> Iterator[pa.Table]:
+    """Read the columns COLUMNS of a Parquet file in batches; a column that it lacks is null.
 
     Raises:
-        pyarrow.ArrowException, ValueError: if it has other columns or types.
+        pyarrow.ArrowException, OSError, ValueError: if the file is damaged, when the damaged part is reached.
     """
-    return pa.Table.from_batches([batch]).cast(EMPTY.schema)
+    # Not a dataset, which would read ahead; nor read_table, which would read the folder's name `date=...` as a column.
+    with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
+        present = [name for name in COLUMNS if name in file.schema_arrow.names]
+        for batch in file.iter_batches(READ_ROWS, columns=present):
+            columns = [
+                batch[field.name] if field.name in present else pa.nulls(batch.num_rows, field.type)
+                for field in EMPTY.schema
+            ]
+            yield pa.table(columns, names=list(COLUMNS)).cast(EMPTY.schema)
 
 
 def day_files(folder: Path, day: date) -> list[Path]:
@@ -67,26 +81,11 @@ def count_rows(folder: Path, day: date) -> int:
     return sum(_rows(path) for path in day_files(folder, day))
 
 
-def _read_files(folder: Path, day: date, earlier: RowSample) -> LoggedDay:
-    """Add the rows of those files of a day that are not damaged."""
-    sample, damaged = earlier.copy(), []
-    with _no_merge(folder):
-        files = day_files(folder, day)
-        for path in files:
-            try:
-                sample = _with_file(path, sample)
-            except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-                damaged.append(f"{path} ({str(error).splitlines()[0]})")
-    return LoggedDay(sample, sample.rows - earlier.rows, _damage_notes(damaged, len(files), day))
-
-
 def _with_file(path: Path, sample: RowSample) -> RowSample:
     """Return the sample with the rows of a file added; the given sample stays as it is, if the file is damaged."""
     added = sample.copy()
-    # Not read_table: it would read the folder's name `date=...` as a column.
-    with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
-        for batch in file.iter_batches(READ_ROWS, columns=list(COLUMNS)):
-            added.add(as_logged(batch))
+    for rows in stream_file(path):
+        added.add(rows)
     return added
 
 

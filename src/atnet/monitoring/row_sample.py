@@ -24,6 +24,7 @@ class RowSample:
         """Rows that were added, whether they are kept or not."""
         self._limit, self._key = limit, key
         self._tables: list[pa.Table] = []
+        self._kept = 0
         self._largest: Any = None
         """Rows with this key or a larger one are not in the sample; None before the first cut."""
 
@@ -34,8 +35,10 @@ class RowSample:
             rows = rows.filter(pc.less(rows[self._key], self._largest))
         # The first batch is kept even without rows: it has the columns.
         if rows.num_rows or not self._tables:
+            # A new list: a copy of the sample has the old one.
             self._tables = [*self._tables, rows]
-        if sum(table.num_rows for table in self._tables) > 2 * self._limit:
+            self._kept += rows.num_rows
+        if self._kept > 2 * self._limit:
             self._cut()
 
     def copy(self) -> "RowSample":
@@ -52,7 +55,8 @@ class RowSample:
         table = self._joined()
         # The order is stable, and later rows come after those that were kept, so of equal keys the first stay.
         table = table.take(pc.sort_indices(table, sort_keys=[(self._key, "ascending")])[: self._limit])
-        self._tables, self._largest = [table], table[self._key][-1].as_py()
+        self._tables, self._kept = [table], table.num_rows
+        self._largest = table[self._key][-1].as_py()
 
     def _joined(self) -> pa.Table:
         # A column without any value in one batch has no type there.

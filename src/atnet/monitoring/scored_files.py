@@ -14,14 +14,13 @@ import pyarrow.parquet as pq
 from atnet.data.file_types import PARQUET_MAGIC, starts_like_json_lines
 from atnet.data.raw_bytes import open_bytes
 from atnet.errors import DataFileError
-from atnet.monitoring.logged_predictions import COLUMNS, EMPTY, as_logged
-from atnet.serving.prediction_files import BUFFER_BYTES, READ_ROWS
+from atnet.monitoring.logged_predictions import COLUMNS, EMPTY, READ_ROWS, stream_file
 
 MARKS = frozenset({"text_sha256", "probabilities", "model_sha256"})
 """Columns by which a scored file is recognized."""
 START_BYTES = 1 << 16
-BATCH_BYTES = 1 << 24
-"""A batch of JSON Lines or CSV ends at about this size."""
+BATCH_BYTES = 1 << 20
+"""A batch of JSON Lines or CSV ends at about this size. Arrow reads up to 32 blocks of CSV ahead."""
 CSV_TYPES = {
     **{name: pa.string() for name in ("text_sha256", "text", "label", "probabilities", "model_sha256")},
     # Not integers: other programs write 3.0 in a column in which a number is missing.
@@ -58,7 +57,7 @@ def stream_scored_file(path: Path) -> Iterator[pa.Table]:
             start = stream.read(START_BYTES)
             stream.seek(0)
             if start.startswith(PARQUET_MAGIC):
-                yield from _parquet_batches(path)
+                yield from stream_file(path)
             elif starts_like_json_lines(start):
                 yield from _json_batches(stream)
             else:
@@ -66,21 +65,6 @@ def stream_scored_file(path: Path) -> Iterator[pa.Table]:
     except (pa.ArrowException, OSError, EOFError, ValueError, TypeError, gzip.BadGzipFile) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataFileError(f"{path} is damaged ({reason}). Score its rows again with `atnet score`.") from error
-
-
-def _parquet_batches(path: Path) -> Iterator[pa.Table]:
-    with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
-        present = [name for name in COLUMNS if name in file.schema_arrow.names]
-        for batch in file.iter_batches(READ_ROWS, columns=present):
-            yield _complete(batch)
-
-
-def _complete(batch: pa.RecordBatch) -> pa.Table:
-    columns = [
-        batch[field.name] if field.name in batch.schema.names else pa.nulls(batch.num_rows, field.type)
-        for field in EMPTY.schema
-    ]
-    return as_logged(pa.record_batch(columns, names=list(COLUMNS)))
 
 
 def _json_batches(stream: IO[bytes]) -> Iterator[pa.Table]:

@@ -7,10 +7,9 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,37 +39,17 @@ MERGED = "merged.parquet"
 LOCK = ".lock"
 MERGE_ROWS = 50_000
 """Rows in memory while files are merged."""
-READ_ROWS = 10_000
-"""Rows of a batch that is read."""
-BUFFER_BYTES = 1 << 20
-"""Bytes of a column that are read at once; without a limit, the whole column of a row group is."""
 
 
 def read_predictions(folder: Path, first: date, last: date, columns: list[str] | None = None) -> pa.Table:
     """Return the logged predictions of these days, both included; an empty table if there are none."""
-    with _locked(folder, fcntl.LOCK_SH):
-        return _open_days(folder, first, last).to_table(columns=columns)
-
-
-def stream_predictions(
-    folder: Path, first: date, last: date, columns: list[str] | None = None
-) -> Generator[pa.RecordBatch, None, None]:
-    """Yield what `read_predictions` returns in batches; no day is merged until the last one is read or this is closed.
-
-    Raises:
-        pyarrow.ArrowException, OSError: when a damaged file is reached.
-    """
+    days = [folder / DAY_FOLDER.format(first + timedelta(days=day)) for day in range((last - first).days + 1)]
+    # Not at the top: a worker writes files and never reads them.
     from pyarrow import dataset
 
-    buffered = dataset.ParquetFragmentScanOptions(use_buffered_stream=True, buffer_size=BUFFER_BYTES, pre_buffer=False)
     with _locked(folder, fcntl.LOCK_SH):
-        yield from _open_days(folder, first, last).to_batches(
-            columns=columns,
-            batch_size=READ_ROWS,
-            batch_readahead=1,
-            fragment_readahead=1,
-            fragment_scan_options=buffered,
-        )
+        files = [str(path) for day in days for path in _files(day)]
+        return dataset.dataset(files, schema=SCHEMA, format="parquet").to_table(columns=columns)
 
 
 def write_predictions(folder: Path, day: date, table: pa.Table, name: str) -> None:
@@ -117,15 +96,6 @@ def merge_day(folder: Path, day: date) -> None:
             os.replace(part, day_folder / MERGED)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _open_days(folder: Path, first: date, last: date) -> Any:
-    """Return the `pyarrow.dataset.Dataset` of these days, both included; the caller holds the lock."""
-    # Not at the top: a worker writes files and never reads them.
-    from pyarrow import dataset
-
-    days = [folder / DAY_FOLDER.format(first + timedelta(days=day)) for day in range((last - first).days + 1)]
-    return dataset.dataset([str(path) for day in days for path in _files(day)], schema=SCHEMA, format="parquet")
 
 
 def _files(day_folder: Path) -> list[Path]:
