@@ -29,7 +29,7 @@ from atnet.monitoring.row_sample import RowSample
 from atnet.monitoring.windows import Window, file_window, log_window, present_columns
 from atnet.schema import text_hash
 from atnet.scoring.writers import CsvRows
-from atnet.serving import prediction_files
+from atnet.serving.prediction_files import SCHEMA
 from atnet.text_hashes import TextHashes
 from benchmarks.measure import measure
 from tests.settings import LABELED, params_file, params_with
@@ -364,7 +364,26 @@ if sys.argv[1] == "log":
     window = log_window(Path("log"), date(2026, 11, 3), date(2026, 11, 3))
 else:
     window = file_window(Path(sys.argv[1]), params.data, params.validate_)
-print(len(window.table), window.notes)
+assert len(window.table) == 100_000
+assert "100,000 were sampled" in window.notes[0]
+"""
+READ_HELD_OUT = """
+import sys
+from pathlib import Path
+from atnet.monitoring.reference import read_held_out
+from atnet.storage import load_params
+from atnet.table_batches import SELECTED_FROM_ROWS, read_batches
+from atnet.text_hashes import TextHashes
+batches = read_batches(Path(sys.argv[1]), batch_rows=SELECTED_FROM_ROWS)
+held_out = read_held_out(batches, TextHashes.of(), load_params(Path("params.yaml")).monitor)
+assert len(held_out.reference) < 10_000 < len(held_out.hashes)
+"""
+COUNT_LABELED = """
+from pathlib import Path
+from atnet.monitoring.labeled_rows import count_new_labeled_rows
+from atnet.storage import load_params
+from atnet.text_hashes import TextHashes
+assert count_new_labeled_rows(load_params(Path("params.yaml")), Path(), TextHashes.of()) >= 50_000
 """
 
 
@@ -382,36 +401,37 @@ def large_batch(start: int, rows: int) -> pa.Table:
 def write_large(path: Path, rows: int) -> None:
     """Write many rows: a day of the log, or a file in the format of its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    schema = prediction_files.SCHEMA
+    is_parquet = path.suffix == ".parquet"
+    schema = pa.schema([SCHEMA.field("text")]) if path.name == "texts.csv" else SCHEMA
     with contextlib.ExitStack() as stack:
-        if path.suffix == ".parquet":
-            writer = stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
-        else:
-            file = stack.enter_context(path.open("wb"))
-            writer = (
-                CsvRows(file, schema) if path.name == "scored.csv" else CsvRows(file, pa.schema([schema.field("text")]))
-            )
-            stack.callback(writer.close)
+        stream = stack.enter_context(path.open("wb"))
+        writer = pq.ParquetWriter(stream, schema, compression="zstd") if is_parquet else CsvRows(stream, schema)
+        stack.callback(writer.close)
         for start in range(0, rows, 30_000):
-            table = large_batch(start, min(30_000, rows - start)).combine_chunks()
-            if path.name == "texts.csv":
-                table = table.select(["text"])
-            writer.write(*table.to_batches()) if path.suffix == ".csv" else writer.write_table(table)
+            table = large_batch(start, min(30_000, rows - start)).select(schema.names).combine_chunks()
+            for batch in table.to_batches():
+                writer.write_batch(batch) if is_parquet else writer.write(batch)
 
 
-def peak_bytes(folder: Path, name: str, rows: int) -> int:
-    """Read a window of that many rows in a separate process; return its peak memory."""
+def peak_bytes(folder: Path, code: str, name: str, rows: int) -> int:
+    """Read that many rows in a separate process; return its peak memory."""
     write_large(folder / name, rows)
-    finished = measure([sys.executable, "-c", READ_WINDOW, name.split("/")[0]], folder)
-    assert finished.output.startswith("100000 ['Of "), finished.output
-    return finished.peak_bytes
+    return measure([sys.executable, "-c", code, name.split("/")[0]], folder).peak_bytes
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["log/date=2026-11-03/merged.parquet", "scored.parquet", "scored.csv", "texts.csv"])
 def test_the_rows_of_a_large_window_are_not_in_memory(name: str, tmp_path: Path) -> None:
     params_file(tmp_path, LABELED)
-    few, many = (peak_bytes(tmp_path, name, rows) for rows in (150_000, 600_000))
-    print(name, few / 1e6, many / 1e6)
-    # The texts alone take 130 MB more, and the hashes 30 MB.
-    assert many - few < 80e6
+    few, many = (peak_bytes(tmp_path, READ_WINDOW, name, rows) for rows in (250_000, 600_000))
+    # The texts alone take 100 MB more, and the hashes 20 MB.
+    assert many - few < 60e6
+
+
+@pytest.mark.slow
+def test_of_large_held_out_splits_and_data_files_only_hashes_are_in_memory(tmp_path: Path) -> None:
+    params_file(tmp_path, LABELED, {"data": {"path": "scored.csv"}, "data.columns": {"id": None}})
+    for name, code in (("scored.parquet", READ_HELD_OUT), ("scored.csv", COUNT_LABELED)):
+        few, many = (peak_bytes(tmp_path, code, name, rows) for rows in (150_000, 500_000))
+        # The texts alone take 100 MB more, and as strings the hashes 40 MB.
+        assert many - few < 35e6

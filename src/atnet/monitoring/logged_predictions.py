@@ -61,9 +61,10 @@ def stream_file(path: Path) -> Iterator[pa.Table]:
         pyarrow.ArrowException, OSError, ValueError: if the file is damaged, when the damaged part is reached.
     """
     # Not a dataset, which would read ahead; nor read_table, which would read the folder's name `date=...` as a column.
+    # Without threads, which cost more than they save: a day may have thousands of small files.
     with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
         present = [name for name in COLUMNS if name in file.schema_arrow.names]
-        for batch in file.iter_batches(READ_ROWS, columns=present):
+        for batch in file.iter_batches(READ_ROWS, columns=present, use_threads=False):
             columns = [
                 batch[field.name] if field.name in present else pa.nulls(batch.num_rows, field.type)
                 for field in EMPTY.schema
