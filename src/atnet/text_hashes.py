@@ -71,7 +71,9 @@ def _sorted_once(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Sort an array of one's own and return each of its numbers once."""
     # Not np.unique, which takes some 50 bytes for each number.
     numbers.sort()
-    return numbers[np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)]]
+    is_first = np.ones(len(numbers), np.bool_)
+    is_first[1:] = numbers[1:] != numbers[:-1]
+    return numbers[is_first]
 
 
 def _occur_in(numbers: NDArray[np.uint64], values: NDArray[np.uint64]) -> NDArray[np.bool_]:
