@@ -133,13 +133,12 @@ def _read_texts(path: Path, data: DataConfig, validate: ValidateConfig) -> tuple
     for batch in stream_labeled_texts(path, present_columns(path, data)):
         usable = _usable_texts(batch, settings, counts)
         sample.add(pa.Table.from_pandas(usable, preserve_index=False))
-    notes = [f"{reason}: {rows:,}." for reason, rows in counts.items() if rows]
+    notes = [f"{reason}: {rows:,}." for reason in (EXCLUDED, BLANK) if (rows := counts[reason])]
     return sample.table().to_pandas(), [*notes, *_sample_notes(sample)]
 
 
 def _usable_texts(batch: pd.DataFrame, settings: ValidateConfig, counts: Counter[str]) -> pd.DataFrame:
     """Return the rows of a batch that have a text and are not excluded by a labeling rule; count the others."""
-    counts[EXCLUDED] += 0
     if (RATING if settings.label_from_rating is not None else LABEL) in batch:
         labeled = map_labels(batch, settings)
         counts[EXCLUDED] += int(labeled.excluded_by.notna().sum())
