@@ -16,6 +16,7 @@ from atnet.release.gate.result import CheckResult, GateResult
 from atnet.release.gate.scored_models import GateInputs, GoldenPredictions, ModelPredictions, ScoredModel
 from atnet.release.gate.significance import Resampling, compare_paired, conservative_lower_bound, holm, sign_test
 from atnet.schema import text_hash
+from atnet.text_hashes import TextHashes
 from benchmarks.gate_power import Scenario, promotions, simulate
 
 LABELS = ("negative", "positive")
@@ -86,10 +87,13 @@ def gate(
     count = len(table)
     challenger = challenger or predictions(table, "c" * 64, correct_rows(count, 0.84))
     champion = champion or predictions(table, "a" * 64, correct_rows(count, 0.8))
-    train_hashes, challenger_ms = changes.pop("champion_train_hashes", frozenset()), changes.pop("challenger_ms", 0.1)
+    train_hashes, challenger_ms = (
+        changes.pop("champion_train_hashes", TextHashes.of()),
+        changes.pop("challenger_ms", 0.1),
+    )
     values: dict[str, Any] = {
         "test": table,
-        "challenger": ScoredModel(challenger, frozenset(), challenger_ms),
+        "challenger": ScoredModel(challenger, TextHashes.of(), challenger_ms),
         "champion": ScoredModel(champion, train_hashes, 0.1) if has_champion else None,
         "baselines": {
             "majority": ["negative"] * count,
@@ -160,7 +164,7 @@ def test_a_model_that_predicts_as_the_champion_does_is_not_promoted(config: Rele
 
 def test_rows_the_champion_was_trained_on_are_excluded_for_both_models_and_counted(config: ReleaseConfig) -> None:
     table = rows(1000)
-    learned = frozenset(table["text_hash"][:300])
+    learned = TextHashes.of(table["text_hash"][:300])
     memorized_N = np.where(np.arange(1000) < 300, True, correct_rows(1000, 0.8))
     champion = predictions(table, "a" * 64, memorized_N)
     result = gate(config, table, champion=champion, champion_train_hashes=learned)
@@ -171,7 +175,7 @@ def test_rows_the_champion_was_trained_on_are_excluded_for_both_models_and_count
 
 def test_too_few_remaining_rows_reject_the_challenger_with_that_reason(config: ReleaseConfig) -> None:
     table = rows(400)
-    result = gate(config, table, champion_train_hashes=frozenset(table["text_hash"][:250]))
+    result = gate(config, table, champion_train_hashes=TextHashes.of(table["text_hash"][:250]))
     assert result.failed == ["rows"]
     assert "Only 150 are left" in result.reasons[0]
 

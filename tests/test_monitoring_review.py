@@ -33,6 +33,7 @@ from atnet.monitoring.review_list import (
 )
 from atnet.monitoring.review_merge import merge_review
 from atnet.schema import text_hash
+from atnet.text_hashes import TextHashes
 from tests.monitoredproject import NOW, MonitoredProject, make_monitored_project, new_texts
 from tests.settings import LABELED, params_with
 
@@ -64,7 +65,7 @@ def issues(count: int) -> pd.DataFrame:
 
 
 def select(texts: ReviewCandidates, old: pd.DataFrame, **options: Any) -> pd.DataFrame:
-    return select_rows(texts, old, **{"rows": 40, "issue_fraction": 0.25, "known": (), **options})
+    return select_rows(texts, old, **{"rows": 40, "issue_fraction": 0.25, "known": TextHashes.of(), **options})
 
 
 def test_every_reason_has_its_share_and_no_text_is_listed_twice() -> None:
@@ -95,7 +96,7 @@ def test_disagreements_are_texts_for_which_the_models_predict_different_labels()
 def test_texts_that_have_a_label_are_not_listed() -> None:
     texts = candidates(60)
     known = set(texts.table["text_hash"].iloc[:55])
-    listed = select(texts, issues(0), known=known)
+    listed = select(texts, issues(0), known=TextHashes.of(known))
     assert len(listed) == 5
     assert not set(listed["text_hash"]) & known
 

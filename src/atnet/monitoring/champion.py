@@ -6,7 +6,7 @@ Both are copied into the monitoring folder once, so that later runs need neither
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from atnet.errors import DataFileError, ModelError, ReleaseError
 from atnet.file_hashes import file_md5
 from atnet.files import split_table
 from atnet.git_dvc import cache_folder
-from atnet.monitoring.reference import Reference, make_reference
+from atnet.monitoring.reference import Reference, read_held_out
 from atnet.published_model import MODEL_FOLDER, load_inference
 from atnet.registry.artifacts import train_hashes, verified_files, verify_files
 from atnet.registry.model_origin import origin_of_run
 from atnet.registry.versions import CHALLENGER, CHAMPION, Registry, Version, aliased, open_registry
-from atnet.schema import TEXT_HASH
-from atnet.storage import read_table, whole_file
+from atnet.storage import whole_file
+from atnet.table_batches import SELECTED_FROM_ROWS, read_batches
+from atnet.text_hashes import TextHashes
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +42,9 @@ class Champion:
     predictor: Any
     """A `Predictor` of the version's own inference code."""
     reference: Reference
-    known_hashes: frozenset[str]
-    """Hashes of the texts of its data version: training, validation and test."""
-    train_hashes: frozenset[str]
+    known_hashes: TextHashes
+    """Of the texts of its data version: training, validation and test."""
+    train_hashes: TextHashes
 
 
 def load_champion(params: Params, root: Path) -> Champion:
@@ -62,14 +63,14 @@ def load_champion(params: Params, root: Path) -> Champion:
     folder = _folder(params, root, version)
     files = _copy_model(registry, version, folder)
     _copy_held_out(root, registry, version, folder)
-    validation, test = (read_table(folder / f"{split}.parquet") for split in HELD_OUT)
     trained_on = train_hashes(files)
+    held_out = read_held_out(_held_out_batches(folder), trained_on, params.monitor)
     return Champion(
         version=version.number,
         sha256=version.sha256,
         predictor=load_predictor(version.number, files),
-        reference=make_reference(validation, test, trained_on, params.monitor),
-        known_hashes=trained_on.union(pd.concat([validation[TEXT_HASH], test[TEXT_HASH]])),
+        reference=held_out.reference,
+        known_hashes=trained_on | held_out.hashes,
         train_hashes=trained_on,
     )
 
@@ -98,6 +99,11 @@ def load_predictor(number: int, files: Path) -> Any:
         raise ModelError(
             f"Version {number} cannot be loaded ({reason}). Run `atnet rollback`, then monitor."
         ) from error
+
+
+def _held_out_batches(folder: Path) -> Iterator[pd.DataFrame]:
+    for split in HELD_OUT:
+        yield from read_batches(folder / f"{split}.parquet", batch_rows=SELECTED_FROM_ROWS)
 
 
 def _folder(params: Params, root: Path, version: Version) -> Path:

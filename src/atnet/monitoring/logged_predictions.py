@@ -10,11 +10,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from atnet.serving.prediction_files import DAY_FOLDER, LOCK, SCHEMA, read_predictions
+from atnet.monitoring.row_sample import RowSample
+from atnet.serving.prediction_files import DAY_FOLDER, LOCK, SCHEMA
+from atnet.table_batches import BUFFER_BYTES
 
 COLUMNS = ("text_sha256", "text", "label", "probabilities", "version", "model_sha256", "tokens", "unknown_word_share")
 """What monitoring needs of a logged or scored row; `label` is the predicted label."""
-EMPTY = pa.schema([SCHEMA.field(name) for name in COLUMNS]).empty_table()
+LARGE_TEXT = pa.field("text", pa.large_string())
+"""The texts of a sample may have more than 2 GB together."""
+EMPTY = pa.schema([LARGE_TEXT if name == "text" else SCHEMA.field(name) for name in COLUMNS]).empty_table()
+"""A table of COLUMNS without rows."""
+READ_ROWS = 10_000
+"""Rows that are read at once."""
 MAX_NAMED = 3
 """Damaged files named in a note."""
 
@@ -23,22 +30,46 @@ MAX_NAMED = 3
 class LoggedDay:
     """The predictions of one day (UTC)."""
 
-    day: date
-    table: pa.Table
-    """The columns COLUMNS."""
+    sample: RowSample
+    """Of the rows of earlier days and of this one, with the columns COLUMNS."""
+    rows: int
+    """Of this day alone."""
     notes: list[str] = field(default_factory=list)
     """What is missing, one sentence each."""
 
 
-def read_day(folder: Path, day: date) -> LoggedDay:
-    """Read the predictions of a day; a missing day and damaged files are noted."""
-    try:
-        table = read_predictions(folder, day, day, list(COLUMNS))
-    except (pa.ArrowException, OSError):
-        return _read_files(folder, day)
-    if not day_files(folder, day):
-        return LoggedDay(day, table, [f"No predictions were logged on {day}."])
-    return LoggedDay(day, table)
+def read_day(folder: Path, day: date, earlier: RowSample) -> LoggedDay:
+    """Add the predictions of a day to a sample of earlier days; a missing day and damaged files are noted."""
+    sample, damaged = earlier, []
+    with _no_merge(folder):
+        files = day_files(folder, day)
+        for path in files:
+            try:
+                sample = _with_file(path, sample)
+            except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+                damaged.append(f"{path} ({str(error).splitlines()[0]})")
+    notes = [] if files else [f"No predictions were logged on {day}."]
+    if damaged:
+        notes += _damage_notes(damaged, len(files), day)
+    return LoggedDay(sample, sample.rows - earlier.rows, notes)
+
+
+def stream_file(path: Path) -> Iterator[pa.Table]:
+    """Read the columns COLUMNS of a Parquet file in batches; a column that it lacks is null.
+
+    Raises:
+        pyarrow.ArrowException, OSError, ValueError: if the file is damaged, when the damaged part is reached.
+    """
+    # Not a dataset, which would read ahead; nor read_table, which would read the folder's name `date=...` as a column.
+    # Without threads, which cost more than they save: a day may have thousands of small files.
+    with pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
+        present = [name for name in COLUMNS if name in file.schema_arrow.names]
+        for batch in file.iter_batches(READ_ROWS, columns=present, use_threads=False):
+            columns = [
+                batch[field.name] if field.name in present else pa.nulls(batch.num_rows, field.type)
+                for field in EMPTY.schema
+            ]
+            yield pa.table(columns, names=list(COLUMNS)).cast(EMPTY.schema)
 
 
 def day_files(folder: Path, day: date) -> list[Path]:
@@ -51,19 +82,12 @@ def count_rows(folder: Path, day: date) -> int:
     return sum(_rows(path) for path in day_files(folder, day))
 
 
-def _read_files(folder: Path, day: date) -> LoggedDay:
-    """Read those files of a day that are not damaged."""
-    tables, damaged = [EMPTY], []
-    with _no_merge(folder):
-        files = day_files(folder, day)
-        for path in files:
-            try:
-                # Not read_table: it would read the folder's name `date=...` as a column.
-                with pq.ParquetFile(path) as file:
-                    tables.append(file.read(columns=list(COLUMNS)).cast(EMPTY.schema))
-            except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-                damaged.append(f"{path} ({str(error).splitlines()[0]})")
-    return LoggedDay(day, pa.concat_tables(tables), _damage_notes(damaged, len(files), day))
+def _with_file(path: Path, sample: RowSample) -> RowSample:
+    """Return the sample with the rows of a file added; the given sample stays as it is, if the file is damaged."""
+    added = sample.copy()
+    for rows in stream_file(path):
+        added.add(rows)
+    return added
 
 
 def _damage_notes(damaged: Sequence[str], files: int, day: date) -> list[str]:

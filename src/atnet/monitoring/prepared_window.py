@@ -73,7 +73,7 @@ def prepare_window(window: Window, champion: Champion, config: MonitorConfig) ->
 
 def _with_texts(table: pd.DataFrame, champion: Champion, counts: RowCounts) -> PreparedWindow:
     table = table.assign(**{TEXT_HASH: [text_hash(text) for text in table[TEXT]]})
-    trained_on = table[TEXT_HASH].isin(champion.train_hashes)
+    trained_on = champion.train_hashes.contains(table[TEXT_HASH])
     table = table[~trained_on].reset_index(drop=True)
     texts, position_N = _unique(table[TEXT].tolist())
     features = prediction_features(texts, champion.predictor).take(position_N)

@@ -4,7 +4,7 @@ Never training rows: the model is surer of them, so any new text would look diff
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from atnet.config import MonitorConfig
 from atnet.errors import DataContractError
 from atnet.schema import TEXT, TEXT_HASH, text_hash, unit_hash
+from atnet.text_hashes import TextHashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,33 +28,82 @@ class Reference:
         return len(self.table)
 
 
-def make_reference(
-    validation: pd.DataFrame, test: pd.DataFrame, train_hashes: Collection[str], config: MonitorConfig
-) -> Reference:
-    """Return the distinct texts of both splits, at most `max_reference_rows` of them, sampled by hash.
+@dataclass(frozen=True, slots=True)
+class HeldOutTexts:
+    """The held-out texts of the champion's data version."""
+
+    reference: Reference
+    hashes: TextHashes
+    """Of all of them."""
+
+
+def read_held_out(batches: Iterable[pd.DataFrame], train_hashes: TextHashes, config: MonitorConfig) -> HeldOutTexts:
+    """Return the distinct held-out texts, at most `max_reference_rows` of them, sampled by hash.
+
+    Args:
+        batches: the rows of the validation split, then those of the test split.
+        train_hashes: of the texts that the champion was trained on; they are not in the reference.
+        config: sizes and seed.
 
     Raises:
         DataContractError: if there are fewer than two windows of the smallest size.
     """
-    table = pd.concat([validation, test], ignore_index=True)
-    if TEXT_HASH not in table:
-        table[TEXT_HASH] = [text_hash(text) for text in table[TEXT]]
-    table = table[~table[TEXT_HASH].isin(set(train_hashes))].drop_duplicates(TEXT_HASH)
-    needed = 2 * config.min_window_rows
-    if len(table) < needed:
+    sample, hashes = _DistinctTexts(config.max_reference_rows, config.seed), []
+    for batch in batches:
+        if TEXT_HASH not in batch:
+            batch = batch.assign(**{TEXT_HASH: [text_hash(text) for text in batch[TEXT]]})
+        hashes.append(TextHashes.of(batch[TEXT_HASH]))
+        sample.add(batch[~train_hashes.contains(batch[TEXT_HASH])])
+    held_out = TextHashes.union(hashes)
+    distinct, needed = held_out.count_missing_in(train_hashes), 2 * config.min_window_rows
+    if distinct < needed:
         raise DataContractError(
-            f"The champion's data version has {len(table):,} distinct held-out texts; {needed:,} are needed to monitor "
+            f"The champion's data version has {distinct:,} distinct held-out texts; {needed:,} are needed to monitor "
             f"windows of {config.min_window_rows} texts. Add labeled rows or increase split.fractions.validation and "
             "test, and train again; or lower monitor.min_window_rows."
         )
-    chosen = np.sort(order_by_hash(table[TEXT_HASH], config.seed)[: config.max_reference_rows])
-    table = table.iloc[chosen].reset_index(drop=True)
+    table = sample.table()
     digest = hashlib.sha256("\n".join(table[TEXT_HASH]).encode()).hexdigest()
-    return Reference(table, digest)
+    return HeldOutTexts(Reference(table, digest), held_out)
+
+
+class _DistinctTexts:
+    """Keeps the first row of each text, for the `limit` texts that come first in the order of `order_by_hash`."""
+
+    def __init__(self, limit: int, seed: int) -> None:
+        self._limit, self._seed = limit, seed
+        self._frames: list[pd.DataFrame] = []
+        self._positions: list[np.ndarray] = []
+        self._largest = np.inf
+
+    def add(self, frame: pd.DataFrame) -> None:
+        frame = frame.drop_duplicates(TEXT_HASH)
+        positions = _hash_positions(frame[TEXT_HASH], self._seed)
+        is_early = positions < self._largest
+        self._frames.append(frame[is_early])
+        self._positions.append(positions[is_early])
+        if sum(map(len, self._positions)) > 2 * self._limit:
+            self._cut()
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows in the order in which they were added."""
+        self._cut()
+        return self._frames[0]
+
+    def _cut(self) -> None:
+        table, positions = pd.concat(self._frames, ignore_index=True), np.concatenate(self._positions)
+        first = np.flatnonzero(~table[TEXT_HASH].duplicated().to_numpy())
+        chosen = np.sort(first[np.argsort(positions[first], kind="stable")[: self._limit]])
+        self._frames, self._positions = [table.iloc[chosen].reset_index(drop=True)], [positions[chosen]]
+        if len(chosen) == self._limit:
+            self._largest = float(positions[chosen].max())
 
 
 def order_by_hash(names: pd.Series, seed: int) -> np.ndarray:
     """Return the positions of the rows in the order of a hash, which is the same in every run."""
-    positions = np.array([unit_hash(f"monitor {name}", seed) for name in names])
-    order: np.ndarray = np.argsort(positions, kind="stable")
+    order: np.ndarray = np.argsort(_hash_positions(names, seed), kind="stable")
     return order
+
+
+def _hash_positions(names: pd.Series, seed: int) -> np.ndarray:
+    return np.array([unit_hash(f"monitor {name}", seed) for name in names], dtype=np.float64)

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from atnet.analysis.label_issues import find_label_issues, fold_tasks, label_iss
 from atnet.analysis.run import make_learner, read_split
 from atnet.config import Params
 from atnet.data.label_mapping import expected_labels
+from atnet.data.reader import stream_raw_columns
 from atnet.errors import MonitoringError
 from atnet.monitoring.champion import load_challenger, load_champion
 from atnet.monitoring.raw_rows import read_raw, write_raw
@@ -24,6 +26,7 @@ from atnet.monitoring.review_merge import MergedRows, merge_review
 from atnet.monitoring.window_records import monitoring_lock, of_model, read_windows
 from atnet.schema import ID, SPLIT, TEXT, TEXT_HASH, text_hash
 from atnet.storage import read_table, write_table
+from atnet.text_hashes import TextHashes
 
 logger = logging.getLogger(__name__)
 
@@ -124,22 +127,20 @@ def label_issues(params: Params) -> pd.DataFrame:
     return issues.assign(**{TEXT_HASH: [text_hash(text) for text in issues[TEXT]]})[list(ISSUE_COLUMNS)]
 
 
-def _candidates(params: Params, root: Path) -> tuple[ReviewCandidates, frozenset[str]]:
+def _candidates(params: Params, root: Path) -> tuple[ReviewCandidates, TextHashes]:
     """Return the candidates, and the hashes of the texts that already have a label."""
     champion = load_champion(params, root)
     records = of_model(read_windows(root / params.monitor.output_folder), champion.sha256)[-MAX_WINDOWS:]
     candidates = collect_candidates(params, root, champion, load_challenger(params, root), records)
-    return candidates, champion.known_hashes | _labeled_hashes(params, root)
+    return candidates, champion.known_hashes | TextHashes.union(_labeled_hashes(params, root))
 
 
-def _labeled_hashes(params: Params, root: Path) -> frozenset[str]:
-    """Return the hashes of the texts in the data file and in reviewed data."""
-    hashes: set[str] = set()
+def _labeled_hashes(params: Params, root: Path) -> Iterator[TextHashes]:
+    """Yield the hashes of the texts in the data file and in reviewed data."""
     for path in {*data_files(params, root)}:
         if path.is_file():
-            rows = read_raw(path, params.data).rows
-            hashes.update(text_hash(str(row.get(params.data.columns.text) or "")) for row in rows)
-    return frozenset(hashes)
+            for batch in stream_raw_columns(path, params.data):
+                yield TextHashes.of(text_hash(text or "") for text in batch[params.data.columns.text].to_pylist())
 
 
 def _listed_rows(folder: Path) -> pd.DataFrame:

@@ -5,7 +5,7 @@ champion and challenger predict different labels, a text with the least certain 
 the held-out ones. No text is listed twice, and no text that already has a label, unless that label is in question.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from atnet.schema import ID, SPLIT, TEXT, TEXT_HASH
+from atnet.text_hashes import TextHashes
 
 LABEL_ISSUE, DISAGREEMENT, LEAST_CERTAIN, DRIFT = "label issue", "disagreement", "least certain", "drift"
 REASONS = (LABEL_ISSUE, DISAGREEMENT, LEAST_CERTAIN, DRIFT)
@@ -43,7 +44,7 @@ def select_rows(
     *,
     rows: int,
     issue_fraction: float,
-    known: Collection[str],
+    known: TextHashes,
 ) -> pd.DataFrame:
     """Select at most `rows` rows, with the columns COLUMNS.
 
@@ -55,10 +56,10 @@ def select_rows(
             the columns ISSUE_COLUMNS.
         rows: largest number of rows.
         issue_fraction: share of the list for label issues.
-        known: hashes of texts that already have a label.
+        known: texts that already have a label.
     """
     orders = [_disagreement(candidates), _least_certain(candidates), _drift(candidates)]
-    open_rows = ~candidates.table[TEXT_HASH].isin(set(known)).to_numpy()
+    open_rows = ~known.contains(candidates.table[TEXT_HASH])
     ranked = [[(int(row), reason) for row in order if open_rows[row]] for reason, order in orders]
     texts = list(_take_turns(ranked))
     issues = label_issues.drop_duplicates(TEXT_HASH)

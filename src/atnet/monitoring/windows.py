@@ -5,29 +5,34 @@ the source, `label` (true label) and slices, or `predicted`, `probabilities` (la
 `model_sha256`, `tokens`, `unknown`.
 """
 
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from atnet.config import DataConfig, ValidateConfig
 from atnet.data.columns import MissingColumnsError
 from atnet.data.label_mapping import fold_label_settings, map_labels
-from atnet.data.reader import read_labeled_texts, read_raw_columns
+from atnet.data.reader import detect_format, stream_raw_columns
 from atnet.errors import DataFileError
 from atnet.file_hashes import file_sha256, text_sha256
-from atnet.monitoring.logged_predictions import read_day
-from atnet.monitoring.scored_files import is_scored_file, read_scored_file
+from atnet.monitoring.labeled_texts import stream_labeled_texts
+from atnet.monitoring.logged_predictions import EMPTY, read_day
+from atnet.monitoring.row_sample import RowSample
+from atnet.monitoring.scored_files import is_scored_file, stream_scored_file
 from atnet.schema import ID, LABEL, RATING, SPLIT, TEXT, WEIGHT
 
 TEXT_SHA256, PREDICTED, PROBABILITIES = "text_sha256", "predicted", "probabilities"
 VERSION, MODEL_SHA256, TOKENS, UNKNOWN = "version", "model_sha256", "tokens", "unknown"
 LOG = "predictions"
 MAX_ROWS = 100_000
-"""Logged or scored rows of a window that are used; of more, those whose text has the smallest hash."""
+"""Rows of a window that are used; of more, those whose text has the smallest hash, so that rows of the same text stay
+together."""
+EXCLUDED = "Rows excluded by a labeling rule, as in the pipeline"
+BLANK = "Rows without a text, excluded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Window:
 
 
 def log_window(folder: Path, first: date, last: date) -> Window:
-    """Read days of the prediction log, both included; missing days and damaged files are noted.
+    """Read days of the prediction log, both included, in batches; missing days and damaged files are noted.
 
     Raises:
         DataFileError: if the folder does not exist.
@@ -58,15 +63,19 @@ def log_window(folder: Path, first: date, last: date) -> Window:
             f"{folder} does not exist: no predictions have been logged. Start the service with "
             "serve.prediction_log set, or name a file: `atnet monitor FILE`."
         )
-    days = [read_day(folder, first + timedelta(days=number)) for number in range((last - first).days + 1)]
-    table, sampled = _sample(pa.concat_tables(day.table for day in days))
+    sample, notes, rows_by_day = _new_sample(), [], {}
+    for number in range((last - first).days + 1):
+        day = first + timedelta(days=number)
+        logged = read_day(folder, day, sample)
+        sample, rows_by_day[day.isoformat()] = logged.sample, logged.rows
+        notes += logged.notes
     return Window(
         key=f"log:{first}/{last}",
         name=str(first) if first == last else f"{first} to {last}",
         source=LOG,
-        table=_prediction_frame(table),
-        notes=[*(note for day in days for note in day.notes), *sampled],
-        rows_by_day={day.day.isoformat(): len(day.table) for day in days},
+        table=_prediction_frame(sample.table()),
+        notes=[*notes, *_sample_notes(sample)],
+        rows_by_day=rows_by_day,
     )
 
 
@@ -78,8 +87,10 @@ def file_window(path: Path, data: DataConfig, validate: ValidateConfig) -> Windo
         DataContractError: if it has no text column.
     """
     if is_scored_file(path):
-        rows, notes = _sample(read_scored_file(path))
-        table = _prediction_frame(rows)
+        sample = _new_sample()
+        for batch in stream_scored_file(path):
+            sample.add(batch)
+        table, notes = _prediction_frame(sample.table()), _sample_notes(sample)
     else:
         table, notes = _read_texts(path, data, validate)
     return Window(
@@ -91,7 +102,7 @@ def present_columns(path: Path, data: DataConfig) -> DataConfig:
     """Return section `data` without the teacher's columns, and without the optional columns that the file lacks."""
     data = data.model_copy(update={"columns": data.columns.model_copy(update={"teacher": None})})
     try:
-        read_raw_columns(path, data)
+        _find_columns(path, data)
         return data
     except MissingColumnsError as error:
         present = error.present
@@ -102,28 +113,55 @@ def present_columns(path: Path, data: DataConfig) -> DataConfig:
     return data.model_copy(update={"columns": columns})
 
 
+def _find_columns(path: Path, data: DataConfig) -> None:
+    """Read as much of a file as is needed to find out that it lacks a column.
+
+    Raises:
+        MissingColumnsError: if it does.
+    """
+    batches = stream_raw_columns(path, data)
+    if detect_format(path, data) == "jsonl":
+        # A key that no line has is missing.
+        deque(batches, maxlen=0)
+    else:
+        next(batches, None)
+
+
 def _read_texts(path: Path, data: DataConfig, validate: ValidateConfig) -> tuple[pd.DataFrame, list[str]]:
-    table = read_labeled_texts(path, present_columns(path, data)).table
-    notes: list[str] = []
-    if (RATING if validate.label_from_rating is not None else LABEL) in table:
-        labeled = map_labels(table, fold_label_settings(validate))
-        table = labeled.table[labeled.excluded_by.isna()]
-        excluded = len(labeled.table) - len(table)
-        if excluded:
-            notes.append(f"Rows excluded by a labeling rule, as in the pipeline: {excluded:,}.")
-    blank = table[TEXT].isna() | (table[TEXT].str.strip() == "")
-    if blank.any():
-        notes.append(f"Rows without a text, excluded: {int(blank.sum()):,}.")
-    table = table[~blank].drop(columns=[SPLIT, WEIGHT], errors="ignore").reset_index(drop=True)
-    return table.assign(**{TEXT_SHA256: [text_sha256(text) for text in table[TEXT]]}), notes
+    settings = fold_label_settings(validate)
+    sample, counts = RowSample(MAX_ROWS, TEXT_SHA256), Counter[str]()
+    for batch in stream_labeled_texts(path, present_columns(path, data)):
+        usable = _usable_texts(batch, settings, counts)
+        sample.add(pa.Table.from_pandas(usable, preserve_index=False))
+    notes = [f"{reason}: {rows:,}." for reason in (EXCLUDED, BLANK) if (rows := counts[reason])]
+    return sample.table().to_pandas(), [*notes, *_sample_notes(sample)]
 
 
-def _sample(table: pa.Table) -> tuple[pa.Table, list[str]]:
-    """Return at most MAX_ROWS rows, rows of the same text together, and a note if there are more."""
-    if len(table) <= MAX_ROWS:
-        return table, []
-    smallest = pc.sort_indices(table, sort_keys=[(TEXT_SHA256, "ascending")])[:MAX_ROWS]
-    return table.take(smallest), [f"Of {len(table):,} rows, {MAX_ROWS:,} were sampled by the hash of their text."]
+def _usable_texts(batch: pd.DataFrame, settings: ValidateConfig, counts: Counter[str]) -> pd.DataFrame:
+    """Return the rows of a batch that have a text and are not excluded by a labeling rule; count the others."""
+    if (RATING if settings.label_from_rating is not None else LABEL) in batch:
+        labeled = map_labels(batch, settings)
+        counts[EXCLUDED] += int(labeled.excluded_by.notna().sum())
+        batch = labeled.table[labeled.excluded_by.isna()]
+    blank = batch[TEXT].isna() | (batch[TEXT].str.strip() == "")
+    counts[BLANK] += int(blank.sum())
+    usable = batch[~blank].drop(columns=[SPLIT, WEIGHT], errors="ignore")
+    hashes = [text_sha256(text) for text in usable[TEXT]]
+    # With its type: without rows, there would be none.
+    return usable.assign(**{TEXT_SHA256: pd.Series(hashes, index=usable.index, dtype="str")})
+
+
+def _new_sample() -> RowSample:
+    """Return a sample of logged or scored rows, still without rows."""
+    sample = RowSample(MAX_ROWS, TEXT_SHA256)
+    sample.add(EMPTY)
+    return sample
+
+
+def _sample_notes(sample: RowSample) -> list[str]:
+    if sample.rows <= MAX_ROWS:
+        return []
+    return [f"Of {sample.rows:,} rows, {MAX_ROWS:,} were sampled by the hash of their text."]
 
 
 def _prediction_frame(table: pa.Table) -> pd.DataFrame:

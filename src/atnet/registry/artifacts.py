@@ -16,6 +16,7 @@ from atnet.isolated.process import open_isolated
 from atnet.model_verification import PublishedVersion, recorded_hashes, verify_copy
 from atnet.published_model import MODEL_FOLDER
 from atnet.registry.versions import Registry, Version, store_call
+from atnet.text_hashes import TextHashes
 from atnet.tracking.store import client_address
 from atnet.tracking.tags import milliseconds
 
@@ -53,21 +54,26 @@ def verify_files(registry: Registry, version: Version, folder: Path) -> None:
     verify_copy(published, folder, advice=DAMAGED_IN_STORE)
 
 
-def train_hashes(folder: Path) -> frozenset[str]:
-    """Read the hashes of the texts that a version was trained on from its files."""
-    return frozenset((folder / MODEL_FOLDER / TRAIN_HASHES).read_text(encoding="utf-8").split())
+def train_hashes(folder: Path) -> TextHashes:
+    """Read the hashes of the texts that a version was trained on from its files.
+
+    Raises:
+        DataFileError: if the file is damaged.
+    """
+    return TextHashes.read(folder / MODEL_FOLDER / TRAIN_HASHES)
 
 
 @store_call
-def download_train_hashes(registry: Registry, version: Version) -> frozenset[str]:
+def download_train_hashes(registry: Registry, version: Version) -> TextHashes:
     """Download only the hashes of the texts that a version was trained on.
 
     Raises:
         ModelError: if the file cannot be fetched.
+        DataFileError: if it is damaged.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = _download(registry, version, f"/{MODEL_FOLDER}/{TRAIN_HASHES}", folder)
-        return frozenset(path.read_text(encoding="utf-8").split())
+        return TextHashes.read(path)
 
 
 @store_call

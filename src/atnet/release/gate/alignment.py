@@ -13,6 +13,7 @@ from atnet.errors import ReleaseError
 from atnet.evaluation.metrics import Floats, Ints
 from atnet.release.gate.scored_models import ModelPredictions
 from atnet.schema import ID, LABEL, TEXT, TEXT_HASH, text_hash
+from atnet.text_hashes import TextHashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def align(
     table: pd.DataFrame,
     challenger: ModelPredictions,
     champion: ModelPredictions,
-    train_hashes: frozenset[str],
+    train_hashes: TextHashes,
 ) -> PairedRows:
     """Exclude the rows that a model was trained on and those whose label only one model has.
 
@@ -80,7 +81,7 @@ def align(
     _require_same_rows(table, champion)
     common = tuple(label for label in challenger.labels if label in champion.labels)
     hashes = table[TEXT_HASH] if TEXT_HASH in table else table[TEXT].map(text_hash)
-    trained_N = hashes.isin(train_hashes).to_numpy(bool)
+    trained_N = train_hashes.contains(hashes)
     common_N = table[LABEL].isin(common).to_numpy(bool)
     paired_N = common_N & ~trained_N
     paired = table[paired_N].reset_index(drop=True)

@@ -12,6 +12,7 @@ import pandas as pd
 from atnet.evaluation.selective import RejectOption
 from atnet.release.behavior.runner import BehaviorResult
 from atnet.release.gate.result import CheckResult
+from atnet.text_hashes import TextHashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class ScoredModel:
     """One version with its predictions on the test rows."""
 
     predictions: ModelPredictions
-    train_hashes: frozenset[str]
-    """Hashes of the normalized texts the model was trained on."""
+    train_hashes: TextHashes
+    """Of the texts the model was trained on."""
     latency_ms: float | None
     """Median time per text, measured in a separate process; None if it was not measured."""
     reject_option: RejectOption | None = None
