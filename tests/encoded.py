@@ -27,7 +27,7 @@ def encoded_split(
         tokens=np.concatenate(texts).astype(np.int32),
         offsets=np.cumsum([0, *map(len, texts)]).astype(np.int64),
         labels=labels.astype(np.int32),
-        text_hashes=[f"{seed:08x}{row:08x}" for row in range(rows)],
+        text_hashes=pa.array([f"{seed:08x}{row:08x}" for row in range(rows)]),
         ratings=None if ratings is None else np.array(ratings, np.float32),
         weights=None,
     )
@@ -39,7 +39,7 @@ def split_of_texts(texts: Sequence[Sequence[int]], labels: Sequence[int]) -> Enc
         tokens=np.concatenate([np.asarray(text) for text in texts]).astype(np.int32),
         offsets=np.cumsum([0, *map(len, texts)]),
         labels=np.array(labels, np.int32),
-        text_hashes=[str(row) for row in range(len(texts))],
+        text_hashes=pa.array([f"{row:016x}" for row in range(len(texts))]),
         ratings=None,
         weights=None,
     )

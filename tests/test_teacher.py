@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from atnet.cli.check import check_inputs
@@ -155,7 +156,7 @@ def test_a_column_that_the_file_lacks_is_named_with_the_setting() -> None:
     ("teacher", "message"),
     [
         ({"positive": "p"}, "fewer than two labels"),
-        ({"positive": "p", "negative": "p"}, "names a column twice"),
+        ({"positive": "p", "negative": "p"}, "lists a column twice"),
     ],
 )
 def test_a_teacher_needs_a_column_for_each_of_two_labels(teacher: dict[str, str], message: str) -> None:
@@ -298,7 +299,7 @@ def small_split(teacher: Any, hard: Any, labels: Any) -> EncodedSplit:
         tokens=np.ones(rows, np.int32),
         offsets=np.arange(rows + 1),
         labels=np.array(labels, np.int32),
-        text_hashes=[str(row) for row in range(rows)],
+        text_hashes=pa.array([f"{row:016x}" for row in range(rows)]),
         ratings=None,
         weights=None,
         hard_labels=np.array(hard),

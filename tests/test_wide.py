@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from atnet.config import Params
@@ -24,7 +25,9 @@ from atnet.wide.branch import WideBranch, fit_wide_branch, select_branch
 from atnet.wide.ngram_layers import TABLES, BlendLogits, WideNgrams
 from tests.encoded import VOCABULARY, WORDS, encoded_split, pad, random_wide_branch, split_of_texts
 
-NO_TEXTS = EncodedSplit(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32), [], None, None)
+NO_TEXTS = EncodedSplit(
+    np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32), pa.array([], pa.string()), None, None
+)
 
 
 def fit(

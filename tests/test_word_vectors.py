@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from atnet.config import Params
@@ -17,7 +18,7 @@ def split_of_texts(texts: Sequence[Sequence[int]]) -> EncodedSplit:
         tokens=np.concatenate(texts).astype(np.int32),
         offsets=np.cumsum([0, *map(len, texts)]),
         labels=np.zeros(len(texts), np.int32),
-        text_hashes=[str(row) for row in range(len(texts))],
+        text_hashes=pa.array([f"{row:016x}" for row in range(len(texts))]),
         ratings=None,
         weights=None,
     )

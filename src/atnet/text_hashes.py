@@ -1,6 +1,6 @@
 """Sets of text hashes (see `schema.text_hash`) as sorted 64-bit numbers: eight bytes for each text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from atnet.errors import DataFileError
 
 DIGITS = 16
 READ_AT_ONCE = 1 << 18
-"""Hashes that are strings at a time while a file is read."""
+"""Hashes that are strings at a time while a file is read or written."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +56,14 @@ class TextHashes:
     def count_missing_in(self, other: "TextHashes") -> int:
         """Count the values that the other set does not have."""
         return len(self) - int(_occur_in(self.values, other.values).sum())
+
+    def names(self) -> Iterator[str]:
+        """Yield the names in ascending order."""
+        return (f"{value:016x}" for start in range(0, len(self), READ_AT_ONCE) for value in self._part(start))
+
+    def _part(self, start: int) -> list[int]:
+        part: list[int] = self.values[start : start + READ_AT_ONCE].tolist()
+        return part
 
     def __contains__(self, name: str) -> bool:
         return bool(self.contains([name])[0])

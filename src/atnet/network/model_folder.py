@@ -19,10 +19,13 @@ from atnet.network.training import Trainer
 from atnet.network.training_state import Epoch, TrainingState
 from atnet.storage import whole_file, write_json, write_text
 from atnet.text.encoded_split import EncodedSplit, ordered_batches
+from atnet.text_hashes import TextHashes
 from atnet.wide.blending import fit_temperature
 
 HISTORY_DECIMALS = 6
 CHECKED_TEXTS, CHECK_BATCH = 256, 16
+HASHES_AT_ONCE = 1 << 18
+"""Text hashes of the training split that are strings at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def save_model(folder: Path, trained: TrainedModel, target_accuracy: float | Non
     write_text(folder / "architecture.json", architecture_json(network))
     write_text(folder / "tokenizer.json", trained.tokenizer)
     write_json(folder / "inference_config.json", config)
-    write_text(folder / "train_hashes.txt", "".join(f"{text}\n" for text in sorted(set(data.train.text_hashes))))
+    _write_train_hashes(folder / "train_hashes.txt", data.train)
     write_text(folder / "history.csv", history_csv(trained.state.history))
 
 
@@ -74,6 +77,15 @@ def history_csv(history: Sequence[Epoch]) -> str:
     for epoch in history:
         writer.writerow({name: _rounded(value) for name, value in asdict(epoch).items()})
     return file.getvalue()
+
+
+def _write_train_hashes(path: Path, train: EncodedSplit) -> None:
+    blocks = range(0, len(train), HASHES_AT_ONCE)
+    hashes = TextHashes.union(
+        TextHashes.of(train.text_hashes[start : start + HASHES_AT_ONCE].to_pylist()) for start in blocks
+    )
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(f"{name}\n" for name in hashes.names())
 
 
 def _check(network: keras.Model, exported: bytes, validation: EncodedSplit, pad_to: int | None) -> None:

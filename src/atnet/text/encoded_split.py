@@ -29,7 +29,8 @@ class EncodedSplit:
     """(N + 1,) position of each text's first token in `tokens`."""
     labels: np.ndarray
     """(N,) class ids, int32; of a row that only the teacher labels, its most probable class."""
-    text_hashes: list[str]
+    text_hashes: pa.ChunkedArray | pa.StringArray
+    """(N,) names as in `schema.text_hash`, memory-mapped too."""
     ratings: np.ndarray | None
     """(N,) float32, NaN where unknown; None if the data have no ratings."""
     weights: np.ndarray | None
@@ -71,7 +72,7 @@ class EncodedSplit:
             tokens=tokens.values.to_numpy(zero_copy_only=True),
             offsets=tokens.offsets.to_numpy(zero_copy_only=True),
             labels=table["label"].to_numpy(),
-            text_hashes=table["text_hash"].to_pylist(),
+            text_hashes=table["text_hash"],
             ratings=_optional(table, "rating"),
             weights=_optional(table, "weight"),
             hard_labels=_optional(table, "hard_label"),
@@ -85,7 +86,7 @@ class EncodedSplit:
             tokens=tokens.values.to_numpy(),
             offsets=tokens.offsets.to_numpy(),
             labels=np.zeros(len(tokens), np.int32),
-            text_hashes=[],
+            text_hashes=pa.array([], pa.string()),
             ratings=None,
             weights=None,
         )
@@ -98,7 +99,7 @@ class EncodedSplit:
             tokens=np.concatenate(texts),
             offsets=np.append(0, np.cumsum(self.lengths[rows])),
             labels=self.labels[rows],
-            text_hashes=[self.text_hashes[row] for row in rows.tolist()],
+            text_hashes=self.text_hashes.take(rows),
             ratings=None if self.ratings is None else self.ratings[rows],
             weights=None if self.weights is None else self.weights[rows],
             hard_labels=None if self.hard_labels is None else self.hard_labels[rows],
