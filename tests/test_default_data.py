@@ -114,7 +114,7 @@ def test_validate_reads_the_table_that_the_stage_writes(
     [
         ("WARNING: Retrying (Retry(total=0))\nERROR: No matching distribution", "registry: it does not answer"),
         ("ERROR: No space left on device", "registry: ERROR: No space left on device"),
-        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "another vaderSentiment==3.3.2"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "served a vaderSentiment==3.3.2"),
         ("python: No module named pip", "pip is missing"),
         ("", "pip printed no reason"),
     ],
