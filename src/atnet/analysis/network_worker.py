@@ -1,7 +1,7 @@
 """The process that trains AtNet for an analysis: `python -m atnet.analysis.network_worker <folder>`.
 
-For each task it does what the stages tokenize, vectors and train do, with the same functions, but without MLflow and
-without the export. Messages are JSON lines: `{"task": 0, "seeds": […]}` in, `{"done": 0}` or `{"error": …}` out.
+For each task it does what the stages tokenize, vectors and train do, with the same functions, but writes no model
+folder. Messages are JSON lines: `{"task": 0, "seeds": […]}` in, `{"done": 0}` or `{"error": …}` out.
 """
 
 import sys
@@ -14,23 +14,23 @@ from atnet.config import Params
 from atnet.environment import prepare_process
 from atnet.errors import AtnetError
 from atnet.files import optional_file
-from atnet.inference import softmax
-from atnet.network.device import choose_device, on_cpu
+from atnet.inference import Predictor, create_session, softmax
+from atnet.network.device import choose_device
+from atnet.network.export import to_onnx
+from atnet.network.model_folder import split_logits
 from atnet.network.training import Trainer
 from atnet.network.training_inputs import TrainingData, vocabulary
 from atnet.network.training_state import TrainingState
 from atnet.schema import TEXT
 from atnet.storage import load_params, read_table, whole_file, write_arrow
 from atnet.subprocesses import JsonLineChannel
-from atnet.text.encoded_split import EncodedSplit, ordered_batches
+from atnet.text.encoded_split import EncodedSplit
 from atnet.text.encoding import encode
 from atnet.text.tokenization import Pretrained, TokenizedSplits, tokenize_splits
 from atnet.text.vector_files import open_vectors
 from atnet.text.word_vectors import complete_vectors, word_vectors
 from atnet.wide.blending import fit_temperature
 from atnet.wide.branch import fit_wide_branch
-
-BATCH_TEXTS = 32
 
 
 def run_task(folder: Path, params: Params, seeds: Sequence[int]) -> None:
@@ -45,7 +45,7 @@ def run_task(folder: Path, params: Params, seeds: Sequence[int]) -> None:
     encoded = EncodedSplit.unlabeled(encode(tokenized.tokenizer, texts[TEXT].tolist()))
     vectors = _vectors(splits["train"], tokenized.pretrained_VD, params)
     inputs = _data(params, splits, tokenized, vectors)
-    probabilities = [_predict(_trainer(params, seed, inputs), encoded) for seed in seeds]
+    probabilities = [_predict(_trainer(params, seed, inputs), tokenized, encoded) for seed in seeds]
     with whole_file(folder / "predictions.npz") as part, part.open("wb") as file:
         np.savez(file, labels=np.array(tokenized.labels), probabilities=np.stack(probabilities))
 
@@ -95,20 +95,16 @@ def _trainer(params: Params, seed: int, data: TrainingData) -> Trainer:
     return Trainer(config, data, precision=choose_device().precision(config))
 
 
-def _predict(trainer: Trainer, encoded: EncodedSplit) -> np.ndarray:
-    """Train, calibrate on the validation rows and predict: (N, C)."""
+def _predict(trainer: Trainer, tokenized: TokenizedSplits, encoded: EncodedSplit) -> np.ndarray:
+    """Train, calibrate on the validation rows and predict with the exported network: (N, C)."""
     state = trainer.run(TrainingState(), on_epoch=lambda state: None, on_step=lambda *step: None)
-    network = trainer.network(state)
-
-    def logits(split: EncodedSplit) -> np.ndarray:
-        logits_NC = np.zeros((len(split), trainer.data.classes), np.float32)
-        for rows in ordered_batches(split.lengths, BATCH_TEXTS):
-            with on_cpu():
-                logits_NC[rows] = network(split.padded(rows, trainer.data.pad_to), training=False)["logits"]
-        return logits_NC
-
-    temperature = fit_temperature(logits(trainer.data.validation), trainer.data.validation.labels)
-    return softmax(logits(encoded) / temperature)
+    session = create_session(to_onnx(trainer.network(state)))
+    predictor = Predictor(
+        tokenized.tokenizer, session, labels=tokenized.labels, temperature=1.0, pad_to=trainer.data.pad_to
+    )
+    validation = trainer.data.validation
+    temperature = fit_temperature(split_logits(predictor, validation), validation.labels)
+    return softmax(split_logits(predictor, encoded) / temperature)
 
 
 if __name__ == "__main__":

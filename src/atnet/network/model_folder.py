@@ -55,7 +55,7 @@ def save_model(folder: Path, trained: TrainedModel, target_accuracy: float | Non
     _check(network, exported, data.validation, data.pad_to)
     tokenizer, session = Tokenizer.from_str(trained.tokenizer), create_session(exported)
     predictor = Predictor(tokenizer, session, labels=trained.labels, temperature=1.0, pad_to=data.pad_to)
-    logits = _logits(predictor, data.validation)
+    logits = split_logits(predictor, data.validation)
     temperature = fit_temperature(logits, data.validation.labels)
     config = {"labels": list(trained.labels), "temperature": temperature, "pad_to": data.pad_to}
     if target_accuracy is not None:
@@ -67,6 +67,12 @@ def save_model(folder: Path, trained: TrainedModel, target_accuracy: float | Non
     write_json(folder / "inference_config.json", config)
     _write_train_hashes(folder / "train_hashes.txt", data.train)
     write_text(folder / "history.csv", history_csv(trained.state.history))
+
+
+def split_logits(predictor: Predictor, split: EncodedSplit) -> np.ndarray:
+    """Compute the logits (N, C) of an encoded split with the exported network."""
+    bounds = zip(split.offsets[:-1].tolist(), split.offsets[1:].tolist(), strict=True)
+    return predictor.logits([split.tokens[start:end].tolist() for start, end in bounds])
 
 
 def history_csv(history: Sequence[Epoch]) -> str:
@@ -94,11 +100,6 @@ def _check(network: keras.Model, exported: bytes, validation: EncodedSplit, pad_
     rows = np.linspace(0, len(validation) - 1, min(CHECKED_TEXTS, len(validation))).astype(np.int64)
     for batch in ordered_batches(validation.lengths[rows], CHECK_BATCH):
         check_export(network, run, validation.padded(rows[batch], pad_to))
-
-
-def _logits(predictor: Predictor, validation: EncodedSplit) -> np.ndarray:
-    bounds = zip(validation.offsets[:-1].tolist(), validation.offsets[1:].tolist(), strict=True)
-    return predictor.logits([validation.tokens[start:end].tolist() for start, end in bounds])
 
 
 def _reject_option(logits: np.ndarray, labels: np.ndarray, target_accuracy: float) -> dict[str, float]:
