@@ -8,7 +8,6 @@ of the largest single process: with Spark, the Java process and each Python work
 """
 
 import argparse
-import multiprocessing
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,17 +37,14 @@ def set_engine(path: Path, kind: str, master: str) -> None:
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
-def measure_engines(rows: int, seed: int, master: str) -> Iterator[EngineCost]:
-    """Run the stages with both engines on the same rows."""
+def measure_engines(rows: int, seed: int, master: str, engines: Sequence[str]) -> Iterator[EngineCost]:
+    """Run the stages with each engine on the same rows."""
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         write_params(project / PARAMS_FILE)
         (project / RAW).mkdir(parents=True)
-        # In a separate process: children report at least the peak memory of this one.
-        writer = multiprocessing.get_context("spawn").Process(target=write_rows, args=(project / DATA_FILE, rows, seed))
-        writer.start()
-        writer.join()
-        for engine in ENGINES:
+        write_rows(project / DATA_FILE, rows, seed)
+        for engine in engines:
             set_engine(project / PARAMS_FILE, engine, master)
             for stage in STAGES:
                 yield EngineCost(engine, measure_stage(stage, rows, project))
@@ -59,7 +55,7 @@ def as_markdown(measured: Sequence[EngineCost], sizes: Sequence[int]) -> str:
     header = ["engine", "stage", *(f"{size:,} rows: s | CPU s | peak GB" for size in sizes), "slope"]
     header = [cell for part in header for cell in part.split(" | ")]
     lines = []
-    for engine in ENGINES:
+    for engine in dict.fromkeys(measurement.engine for measurement in measured):
         costs = [measurement.cost for measurement in measured if measurement.engine == engine]
         for stage in STAGES:
             lines.append(_line(engine, stage, sorted((c for c in costs if c.stage == stage), key=lambda c: c.rows)))
@@ -78,10 +74,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--master", default="local[2]")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="default: both")
     arguments = parser.parse_args()
     print(machine(), versions("pyspark", "pandas", "pyarrow"), system_load(), sep="; ", end="\n\n")
     sizes = sorted(arguments.rows)
-    measured = [cost for rows in sizes for cost in measure_engines(rows, arguments.seed, arguments.master)]
+    measured = [
+        cost for rows in sizes for cost in measure_engines(rows, arguments.seed, arguments.master, arguments.engines)
+    ]
     print(as_markdown(measured, sizes))
 
 
