@@ -199,6 +199,14 @@ def test_a_partition_that_can_no_longer_be_read_fails_alone(
     assert len(outcome.plan.up_to_date) == 1
 
 
+def test_a_folder_without_data_files_is_named(
+    root: Path, model: ScoringModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root / "empty").mkdir()
+    assert run(job(root, "empty", "scored"), model).summary() == "nothing to score"
+    assert "empty has no CSV, JSON Lines or Parquet file to score." in caplog.text
+
+
 def test_two_inputs_with_one_output_are_refused(root: Path) -> None:
     write_csv(root / "in" / "a.csv", 2)
     (root / "in" / "a.jsonl").write_text("")
