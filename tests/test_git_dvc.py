@@ -81,7 +81,7 @@ def test_the_parameters_in_the_lock_are_returned() -> None:
 
 @pytest.mark.parametrize("read", [locked_outputs, locked_params])
 def test_a_lock_with_merge_conflicts_is_reported_with_the_line(read: Callable[[str], object]) -> None:
-    with pytest.raises(DataFileError, match=r"dvc\.lock is not valid YAML: .*line 2.* Resolve a merge conflict"):
+    with pytest.raises(DataFileError, match=r"dvc\.lock is not valid YAML: .*line 3.* Resolve a merge conflict"):
         read(f"<<<<<<< HEAD\n{LOCK}=======\n")
 
 

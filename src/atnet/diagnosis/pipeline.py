@@ -75,8 +75,9 @@ def check_dvc_lock(root: Path) -> Iterator[Finding]:
             yield Finding(str(name), "ok", "can be read")
         else:
             message = (
-                "is empty, cut short or has merge conflicts, so `dvc repro` fails. Restore it with "
-                f"`git checkout {name}` (or delete it if it was never committed), then run `dvc repro`: the outputs come back from DVC's run cache."
+                "is empty, cut short or has merge conflicts, so `dvc repro` fails. "
+                f"Restore it with `git checkout {name}` (or delete it if it was never committed), "
+                "then run `dvc repro`: the outputs come back from DVC's run cache."
             )
             yield Finding(str(name), "fault", message)
 
