@@ -8,7 +8,7 @@ SAFE_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Reads plain values only, never Python objects."""
 
 
-class UniqueKeyLoader(SAFE_LOADER):  # type: ignore[misc]
+class UniqueKeyLoader(SAFE_LOADER):
     """Refuse a key that occurs twice in one mapping: PyYAML would use the last one, DVC fails on it."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
