@@ -387,7 +387,7 @@ def model_hash(folder: Path | str) -> str:
         except FileNotFoundError:
             raise UnusableModelError(
                 f"{Path(folder) / name} is missing. "
-                "Run `make pipeline`, or `dvc checkout` to restore it from the cache."
+                "Run `make pipeline` or `dvc repro`, or restore it with `dvc checkout`."
             ) from None
         digest.update(f"{name}:{hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()
