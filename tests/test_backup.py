@@ -14,6 +14,7 @@ import pytest
 from atnet.backup.archive import MANIFEST, extract_archive
 from atnet.backup.create import Backup, create_backup
 from atnet.backup.restore import restore_backup
+from atnet.cli.backup import missing_note
 from atnet.errors import DataFileError, ModelError, StoreError
 from atnet.git_dvc import run_dvc
 from atnet.registry.artifacts import smoke_test
@@ -192,3 +193,10 @@ def test_the_manifest_is_readable_without_the_project(backed_up: tuple[ServedPro
         stream = archive.extractfile(MANIFEST)
         assert stream is not None
         assert json.load(stream)["created"] == "2026-03-01T12:00:00+00:00"
+
+
+def test_files_that_are_not_in_the_cache_are_one_line_however_many() -> None:
+    assert missing_note(["own.csv"]).startswith("1 file is not in DVC's cache (own.csv); run `dvc fetch`")
+    assert missing_note([f"{n}.csv" for n in range(48)]).startswith(
+        "48 files are not in DVC's cache (0.csv, 1.csv, 2.csv, …); run `dvc fetch`"
+    )

@@ -1,5 +1,6 @@
 """Invalid values in params.yaml and the messages about them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,42 @@ def test_all_errors_are_reported_at_once() -> None:
     [
         ("", "params.yaml has no sections. Restore it with `git checkout params.yaml`."),
         (TEXT.replace("  seed: 13", "  seed: [13", 1), "params.yaml is not valid YAML: "),
+        (
+            TEXT.replace("  seed: 13", "\tseed: 13", 1),
+            "params.yaml is not valid YAML: found character that cannot start",
+        ),
+        (
+            TEXT.replace("  seed: 13", "  seed: 13\n  seed: 14", 1),
+            "params.yaml is not valid YAML: the key 'seed' occurs",
+        ),
     ],
 )
 def test_a_file_without_parameters_is_reported(text: str, expected: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         parse_params(text)
     assert str(raised.value).startswith(expected)
+
+
+def test_a_problem_of_the_yaml_is_one_line_with_its_place() -> None:
+    lines = TEXT.splitlines()
+    text = "\n".join([*lines, "train:", "  epochs: 1"])
+    with pytest.raises(ConfigurationError) as raised:
+        parse_params(text)
+    assert str(raised.value) == (
+        f"params.yaml is not valid YAML: the key 'train' occurs twice (line {len(lines) + 1}, column 1). Fix that line."
+    )
+
+
+def test_a_number_that_yaml_reads_as_a_text_is_explained() -> None:
+    text = re.sub(r"  learning_rate: \S+", "  learning_rate: 1e-5", TEXT, count=1)
+    with pytest.raises(ConfigurationError, match=r"learning_rate: .* \(found '1e-5'; write 0\.00001\)"):
+        parse_params(text)
+
+
+def test_a_file_that_is_not_utf8_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes(TEXT.encode() + b"# caf\xe9\n")
+    with pytest.raises(ConfigurationError, match=r"params\.yaml is not UTF-8: .* Save it as UTF-8\."):
+        load_params(tmp_path / "params.yaml")
 
 
 def test_the_message_for_a_missing_file_names_the_folder_to_run_in(tmp_path: Path) -> None:

@@ -116,6 +116,15 @@ def test_a_damaged_dvc_lock_is_a_fault_that_names_the_command(tmp_path: Path, co
 
 
 @pytest.mark.slow
+def test_the_cache_of_a_lock_with_merge_conflicts_is_a_fault_without_a_traceback(tmp_path: Path) -> None:
+    run_dvc(["init", "--quiet", "--no-scm"], tmp_path)
+    (tmp_path / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n=======\n")
+    finding = pipeline.check_cache(tmp_path)
+    assert finding.is_fault
+    assert "dvc.lock is not valid YAML" in finding.message
+
+
+@pytest.mark.slow
 def test_a_project_without_git_is_a_fault_unless_dvc_is_set_to_work_without(tmp_path: Path) -> None:
     finding = pipeline.check_git(tmp_path)
     assert finding.is_fault
@@ -136,7 +145,7 @@ def test_check_refuses_what_makes_every_dvc_command_fail(
     monkeypatch.chdir(tmp_path)
     run_dvc(["init", "--quiet", "--no-scm"], tmp_path)
     (tmp_path / "dvc.lock").touch()
-    with pytest.raises(StoreError, match=r"dvc\.lock: is empty or cut short.*git checkout dvc\.lock"):
+    with pytest.raises(StoreError, match=r"dvc\.lock: is empty, cut short or has .*git checkout dvc\.lock"):
         CliRunner().invoke(command_line("check"), ["check"], catch_exceptions=False)
     (tmp_path / "dvc.lock").unlink()
     assert CliRunner().invoke(command_line("check"), ["check"]).exit_code == 0

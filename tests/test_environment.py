@@ -67,6 +67,11 @@ def test_a_variable_that_takes_effect_is_named_without_its_secrets(
     assert note in environment_notes(tmp_path)
 
 
+def test_an_empty_variable_is_not_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_PORT", "")
+    assert not any("PREFECT_PORT" in note for note in environment_notes(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("contents", "note"),
     [

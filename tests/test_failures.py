@@ -107,7 +107,7 @@ def test_an_interrupted_training_keeps_its_checkpoint_and_writes_no_model(prepar
     process.send_signal(signal.SIGINT)
     output = process.stdout.read()
     assert process.wait() == 130
-    assert "train: interrupted; no half-written file is left. Run `dvc repro` to continue." in output
+    assert "train: interrupted; no half-written file is left. Run `make pipeline` or `dvc repro` to continue." in output
     assert "Traceback" not in output
     assert not (prepared.root / MODEL).exists()
     assert list(prepared.root.glob(".atnet/checkpoints/*.npz"))

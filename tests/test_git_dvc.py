@@ -1,11 +1,13 @@
 """Reading the state of git and of dvc.lock."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from atnet.git_dvc import GitState, git_state, locked_outputs, locked_params
+from atnet.errors import DataFileError
+from atnet.git_dvc import GitState, git_state, locked_outputs, locked_params, read_dvc_file
 
 LOCK = """
 schema: '2.0'
@@ -75,6 +77,19 @@ def test_the_outputs_in_the_lock_are_returned_with_their_md5() -> None:
 
 def test_the_parameters_in_the_lock_are_returned() -> None:
     assert locked_params(LOCK) == {"split.seed": 13, "train": {"epochs": 10}}
+
+
+@pytest.mark.parametrize("read", [locked_outputs, locked_params])
+def test_a_lock_with_merge_conflicts_is_reported_with_the_line(read: Callable[[str], object]) -> None:
+    with pytest.raises(DataFileError, match=r"dvc\.lock is not valid YAML: .*line 3.* Resolve a merge conflict"):
+        read(f"<<<<<<< HEAD\n{LOCK}=======\n")
+
+
+@pytest.mark.parametrize("content", [b"outs:\n- md5: 1\n<<<<<<< HEAD\n", b"outs: caf\xe9\n"])
+def test_a_dvc_file_that_cannot_be_read_is_reported_with_its_path(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "own.csv.dvc").write_bytes(content)
+    with pytest.raises(DataFileError, match=r"own\.csv\.dvc is not valid YAML: .* restore it with `git checkout`"):
+        read_dvc_file(tmp_path / "own.csv.dvc")
 
 
 def test_an_empty_lock_has_no_outputs_and_parameters() -> None:

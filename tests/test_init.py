@@ -37,6 +37,9 @@ def clone(template: Project, folder: Path) -> Project:
     return project
 
 
+ATNET = ("python", "-m", "atnet.cli")
+
+
 def reviews(path: Path, rows: int = 200) -> Path:
     table = labeled_texts(rows).rename(columns={"text": "texto", "label": "rotulo"})
     table.assign(loja=["Porto", "Évora"] * (rows // 2)).to_csv(path, sep=";", encoding="latin-1", index=False)
@@ -88,6 +91,29 @@ def test_without_a_terminal_and_without_yes_nothing_is_written(project: Project,
 
     assert finished.returncode == 1
     assert "Nothing was written. Add --yes" in finished.stdout
+    assert project.git("status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_a_file_that_fails_the_checks_ends_with_the_way_back(project: Project, tmp_path: Path) -> None:
+    labeled_texts(4).to_csv(tmp_path / "own.csv", index=False)
+    finished = project.run(*ATNET, "init", str(tmp_path / "own.csv"), "--label", "label", "--yes", check=False)
+
+    assert finished.returncode == 1
+    assert "rows_per_label is 2, allowed at least 8" in finished.stdout
+    assert "The settings are in params.yaml nevertheless." in finished.stdout
+    project.git("checkout", "params.yaml")
+    labeled_texts(60).to_csv(tmp_path / "own.csv", index=False)
+    assert "60 rows, 2 labels" in project.atnet("init", str(tmp_path / "own.csv"), "--yes", "--replace")
+
+
+@pytest.mark.slow
+def test_a_file_with_one_label_leaves_the_settings_alone(project: Project, tmp_path: Path) -> None:
+    labeled_texts(60).assign(label="good").to_csv(tmp_path / "own.csv", index=False)
+    finished = project.run(*ATNET, "init", str(tmp_path / "own.csv"), "--label", "label", "--yes", check=False)
+
+    assert finished.returncode == 1
+    assert "column 'label' has only the label 'good'; a classifier needs two" in finished.stdout
     assert project.git("status", "--porcelain") == ""
 
 

@@ -29,6 +29,13 @@ def sniff(path: Path, params: Params, **options: str) -> SniffedFile:
     return sniff_file(path, params.data, ReadingOptions(**options))
 
 
+def raise_choices(table: pd.DataFrame) -> None:
+    """Raise what `atnet init` shows if no columns are specified."""
+    roles = propose_roles(table, profile_columns(table), ColumnOptions())
+    if roles.choices:
+        raise OpenQuestion(roles.choices)
+
+
 def settings_of(table: pd.DataFrame, params: Params, **columns: Any) -> dict[str, Any]:
     data = params.data.model_copy(update={"path": "data/01_raw/own.csv"})
     return propose_settings(table.astype("str"), data, ColumnOptions(**columns), LabelOptions()).settings
@@ -122,6 +129,63 @@ def test_two_columns_of_labels_are_a_question_unless_one_has_a_usual_name(params
 def test_a_column_that_tells_the_label_is_no_slice(params: Params) -> None:
     table = labeled_texts(200)
     assert settings_of(table.assign(code=table["label"].str.upper()), params)["data.columns.slices"] == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ([""] * 100, "'label' is empty"),
+        (["good"] * 100, "'label' has only the value 'good'"),
+        ([f"label {n}" for n in range(100)], "'label' has 100 different values in 100 rows"),
+        ([f"{n},5" for n in range(100)], "'label' has numbers with a decimal comma"),
+    ],
+)
+def test_a_column_that_cannot_be_the_label_is_named_with_the_reason(labels: list[str], reason: str) -> None:
+    table = labeled_texts(100)[["text"]].assign(label=labels)
+    with pytest.raises(DataContractError, match=f"No column has labels: {reason}"):
+        raise_choices(table)
+
+
+def test_a_column_without_two_values_is_not_offered_as_the_label() -> None:
+    table = labeled_texts(100)[["text"]].assign(label="good", number=[str(n) for n in range(100)])
+    roles = propose_roles(table, profile_columns(table), ColumnOptions())
+
+    assert roles.choices[0].answers == ("number",)
+
+
+def test_a_file_without_a_second_column_is_refused_without_options(params: Params) -> None:
+    with pytest.raises(DataContractError, match=r"there is only the text\. A classifier needs a column"):
+        settings_of(labeled_texts(100)[["text"]], params)
+
+
+@pytest.mark.parametrize(("value", "labels"), [("good", "only the label 'good'"), ("", "no labels")])
+def test_fewer_than_two_labels_are_refused_before_anything_is_written(value: str, labels: str, params: Params) -> None:
+    table = labeled_texts(100)[["text"]].assign(label=value)
+    with pytest.raises(DataContractError, match=f"column 'label' has {labels}; a classifier needs two"):
+        settings_of(table, params, label="label")
+
+
+def test_spaces_around_a_column_name_do_not_hide_its_meaning(params: Params) -> None:
+    table = labeled_texts(100)
+    table[" Label "] = table.pop("label").map({"positive": "pos", "negative": "neg"})
+    settings = settings_of(table.drop(columns="id"), params)
+
+    assert settings["data.columns.label"] == " Label "
+    assert settings["validate.label_map"] == {"neg": "negative", "pos": "positive"}
+
+
+def test_an_option_for_reading_must_exist(tmp_path: Path, params: Params) -> None:
+    path = tmp_path / "own.csv"
+    labeled_texts(30).to_csv(path, index=False)
+    with pytest.raises(ConfigurationError, match=r"--encoding: there is no text encoding 'utf-9'\. Did you mean"):
+        sniff(path, params, encoding="utf-9")
+
+
+def test_an_error_offers_only_the_options_of_the_format(tmp_path: Path, params: Params) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"text": "good", "label": "a"}\n{"text": "bad", "label"\n')
+    with pytest.raises(DataFileError, match=r"line 2 is not JSON .* Options: --encoding, --format\.$"):
+        sniff(path, params)
 
 
 def test_labels_come_from_signed_ratings_where_there_is_no_label(params: Params) -> None:

@@ -199,6 +199,29 @@ def test_a_partition_that_can_no_longer_be_read_fails_alone(
     assert len(outcome.plan.up_to_date) == 1
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.csv.gz", "out.parquet"])
+def test_a_file_of_another_program_is_replaced_only_on_request(root: Path, model: ScoringModel, name: str) -> None:
+    write_csv(root / "in.csv", 5)
+    own = b"\x1f\x8b damaged" if name.endswith(".gz") else b"id,price\n1,2\n"
+    (root / name).write_bytes(own)
+    with pytest.raises(ConfigurationError, match=r"exists and was not written by `atnet score`.* --force"):
+        run(job(root, "in.csv", name), model)
+    assert (root / name).read_bytes() == own
+
+    assert len(run(job(root, "in.csv", name, force=True), model).scored) == 1
+    (root / f"_{name}.manifest.json").unlink()
+    # As after a kill before the manifest is written.
+    assert len(run(job(root, "in.csv", name), model).scored) == 1
+
+
+def test_a_folder_without_data_files_is_named(
+    root: Path, model: ScoringModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root / "empty").mkdir()
+    assert run(job(root, "empty", "scored"), model).summary() == "nothing to score"
+    assert "empty has no CSV, JSON Lines or Parquet file to score." in caplog.text
+
+
 def test_two_inputs_with_one_output_are_refused(root: Path) -> None:
     write_csv(root / "in" / "a.csv", 2)
     (root / "in" / "a.jsonl").write_text("")

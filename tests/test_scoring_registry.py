@@ -102,6 +102,7 @@ def test_the_command_fails_in_one_message(registry: Registry, tmp_path: Path) ->
     done = atnet(tmp_path, "score", "in.csv", "out.csv")
     assert done.returncode == 1
     assert "1 partition could not be scored:\n  in.csv: " in done.stdout
+    assert "in.csv" not in done.stderr, "the message is shown once"
     assert "Traceback" not in done.stderr
 
 

@@ -122,7 +122,9 @@ def environment_notes(folder: Path) -> list[str]:
     notes = []
     if _ignored:
         notes.append(f"ignored, because the project does not use them: {', '.join(sorted(_ignored))}")
-    active = {name: value for name, value in os.environ.items() if IN_EFFECT.fullmatch(name) and name not in OWN}
+    active = {
+        name: value for name, value in os.environ.items() if value and IN_EFFECT.fullmatch(name) and name not in OWN
+    }
     notes += [f"in effect: {name}={redact(active[name])}" for name in sorted(active)]
     notes += _dotenv_notes(folder / DOTENV)
     encoding = sys.getfilesystemencoding()

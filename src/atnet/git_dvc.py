@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atnet.config.yaml_text import parse_yaml
-from atnet.errors import StoreError
+import yaml
+
+from atnet.config.yaml_text import parse_yaml, yaml_problem
+from atnet.errors import DataFileError, StoreError
 from atnet.file_hashes import file_md5
 
 GIT_SECONDS = 30
@@ -84,9 +86,31 @@ def locked_params(lock_text: str, params_file: str = "params.yaml") -> dict[str,
     }
 
 
+def read_dvc_file(path: Path) -> dict[str, Any]:
+    """Read a dvc.yaml, dvc.lock or .dvc file; one without keys is empty.
+
+    Raises:
+        DataFileError: if it is not valid YAML, for example after a merge with conflicts.
+    """
+    try:
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _unreadable(str(path), error) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _unreadable(name: str, error: Exception) -> DataFileError:
+    problem = yaml_problem(error) if isinstance(error, yaml.YAMLError) else str(error)
+    return DataFileError(
+        f"{name} is not valid YAML: {problem}. Resolve a merge conflict in it, or restore it with `git checkout`."
+    )
+
+
 def _stages(lock_text: str) -> dict[str, Any]:
-    # The C loader, if available, is ten times faster.
-    lock = parse_yaml(lock_text) or {}
+    try:
+        lock = parse_yaml(lock_text)
+    except yaml.YAMLError as error:
+        raise _unreadable("dvc.lock", error) from error
     stages = lock.get("stages", {}) if isinstance(lock, dict) else {}
     return stages if isinstance(stages, dict) else {}
 
@@ -169,7 +193,7 @@ def tracked_copies(root: Path, cache: Path) -> Iterator[tuple[str, Path]]:
     for pointer in (*root.glob("*.dvc"), *(root / "data").rglob("*.dvc")):
         if not pointer.is_file():
             continue
-        content = parse_yaml(pointer.read_text(encoding="utf-8")) or {}
+        content = read_dvc_file(pointer)
         for output in content.get("outs", []):
             digest = str(output.get("md5", ""))
             if digest:

@@ -385,7 +385,10 @@ def model_hash(folder: Path | str) -> str:
         try:
             content = (Path(folder) / name).read_bytes()
         except FileNotFoundError:
-            raise UnusableModelError(f"{Path(folder) / name} is missing. Run `dvc checkout` or `dvc repro`.") from None
+            raise UnusableModelError(
+                f"{Path(folder) / name} is missing. "
+                "Run `make pipeline` or `dvc repro`, or restore it with `dvc checkout`."
+            ) from None
         digest.update(f"{name}:{hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()
 

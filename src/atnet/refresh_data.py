@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atnet.config.yaml_text import parse_yaml
-from atnet.git_dvc import run_dvc
+from atnet.git_dvc import read_dvc_file, run_dvc
 
 SKIPPED_FOLDERS = frozenset({".dvc", ".git", ".venv", ".atnet", "mlartifacts"})
 
@@ -32,15 +31,15 @@ def refresh_data(root: Path, data_path: str) -> RefreshResult:
     Raises:
         StoreError: if a source does not answer.
     """
-    imports = [path for path in dvc_files(root) if is_import(_read(path))]
+    imports = [path for path in dvc_files(root) if is_import(read_dvc_file(path))]
     own = own_dvc_file(root, data_path)
     tracked = [*imports, *([own] if own is not None and own not in imports else [])]
-    before = {path: _digests(_read(path)) for path in tracked}
+    before = {path: _digests(read_dvc_file(path)) for path in tracked}
     if imports:
         run_dvc(["update", *(str(path.relative_to(root)) for path in imports)], root)
     if own is not None and own not in imports:
         _add_again(root, own)
-    changed = [path for path in tracked if _digests(_read(path)) != before[path]]
+    changed = [path for path in tracked if _digests(read_dvc_file(path)) != before[path]]
     return RefreshResult(_names(root, tracked), _names(root, changed))
 
 
@@ -74,11 +73,6 @@ def _add_again(root: Path, own: Path) -> None:
     # In a clone that has not pulled yet, nothing can be newer than what is tracked.
     if tracked.exists():
         run_dvc(["add", str(tracked.relative_to(root))], root)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    content = parse_yaml(path.read_text(encoding="utf-8"))
-    return content if isinstance(content, Mapping) else {}
 
 
 def _digests(content: Mapping[str, Any]) -> tuple[str, ...]:

@@ -206,7 +206,7 @@ def reading(path: Path, *errors: type[Exception]) -> Iterator[None]:
 
 
 def _missing(path: Path) -> DataFileError:
-    return DataFileError(f"{path} is missing. Run `dvc repro`, or `dvc checkout` to restore it from the cache.")
+    return DataFileError(f"{path} is missing. Run `make pipeline` or `dvc repro`, or restore it with `dvc checkout`.")
 
 
 def _damaged(path: Path, error: Exception) -> DataFileError:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from atnet.cli.option_fields import takes_fields_of
-from atnet.onboarding.options import Stars, parse_label_map, parse_list
+from atnet.onboarding.options import FileFormat, Quoting, Stars, parse_label_map, parse_list
 
 app = typer.Typer()
 TRAIN_COMMANDS = (("dvc", "repro"), ("atnet.cli", "publish"), ("atnet.cli", "summary"))
@@ -34,10 +34,10 @@ class Arguments:
     slices: Annotated[str | None, typer.Option(help="Columns to break scores down by: a,b or none.")] = None
     label_map: Annotated[str | None, typer.Option(help="Label map: 0=bad,1=good,?= (excludes ?), or none.")] = None
     stars: Annotated[Stars, typer.Option(help="How one to five stars become labels.")] = "two"
-    file_format: Annotated[str | None, typer.Option("--format", help="csv, jsonl or parquet.")] = None
+    file_format: Annotated[FileFormat | None, typer.Option("--format", help="Format of the file.")] = None
     encoding: Annotated[str | None, typer.Option(help="Character encoding.")] = None
     separator: Annotated[str | None, typer.Option(help="Separator of CSV.")] = None
-    quoting: Annotated[str | None, typer.Option(help="Quoting of CSV: standard, or none (quotes are text).")] = None
+    quoting: Annotated[Quoting | None, typer.Option(help="Quoting of CSV; none: quotes are text.")] = None
     sql: Annotated[str | None, typer.Option(help="Query to import with `dvc import-db`.")] = None
     table: Annotated[str | None, typer.Option(help="Table to import with `dvc import-db`.")] = None
     connection: Annotated[str | None, typer.Option(help="Database address, or its name in DVC.")] = None

@@ -32,7 +32,7 @@ class Arguments:
     source: Annotated[str, typer.Argument(metavar="INPUT", help="File, folder of partitions, or URL::TABLE.")]
     target: Annotated[str, typer.Argument(metavar="OUTPUT", help="File, folder (of a folder), or URL::TABLE.")]
     explain: Annotated[int, typer.Option(min=0, help="Add this many words with the largest contributions.")] = 0
-    force: Annotated[bool, typer.Option("--force", help="Score everything, even if it is up to date.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Score everything, and replace any file.")] = False
     stale: Annotated[bool, typer.Option("--stale", help="Also rescore what another version has scored.")] = False
     first: Annotated[datetime | None, typer.Option("--from", formats=DAY, help="Oldest day to score.")] = None
     last: Annotated[datetime | None, typer.Option("--to", formats=DAY, help="Newest day to score.")] = None

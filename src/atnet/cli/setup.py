@@ -12,7 +12,7 @@ from atnet.cli.check import check_inputs
 from atnet.config import DataConfig, Params, parse_params
 from atnet.data.reader import SourceFile
 from atnet.diagnosis.pipeline import require_runnable
-from atnet.errors import ConfigurationError, DataFileError
+from atnet.errors import ConfigurationError, DataError, DataFileError
 from atnet.files import PARAMS_FILE, RAW
 from atnet.git_dvc import run_dvc
 from atnet.onboarding.annotation_exports import AnnotationExport, read_annotation_export
@@ -27,6 +27,10 @@ from atnet.params_edit import edit_values, unified_diff
 from atnet.storage import load_params, write_text
 
 NOTHING_WRITTEN = "Nothing was written. Add --yes to write these settings, or other options to change them."
+WRITTEN_ALREADY = (
+    "The settings are in params.yaml nevertheless. Fix your file and run `atnet init FILE --replace`, or edit "
+    "params.yaml and run `atnet check`. `git checkout params.yaml` restores the committed settings."
+)
 UNQUOTED_RETURNS = (
     "DVC writes texts with carriage returns without quotes. Replace them in the query, in SQLite for example: "
     "--sql \"select replace(text, char(13), ' ') as text, label from reviews\"."
@@ -93,10 +97,17 @@ def set_up(root: Path, options: InitOptions) -> bool:
         return False
     _place(root, source, replace_other=options.source.replace)
     write_text(root / PARAMS_FILE, after)
-    for line in check_inputs(parse_params(after)):
+    for line in _check(after):
         print(f"check: {line}")
     print(f"init: params.yaml and {source.data.path}.dvc describe your data; commit both once you are satisfied.")
     return True
+
+
+def _check(params_text: str) -> list[str]:
+    try:
+        return check_inputs(parse_params(params_text))
+    except (ConfigurationError, DataError) as error:
+        raise DataError(f"{error}\n{WRITTEN_ALREADY}") from error
 
 
 def _read(root: Path, params: Params, options: InitOptions) -> InputFile:

@@ -1,7 +1,9 @@
 """Read params.yaml, with messages that name each invalid key."""
 
 import difflib
+import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,12 +20,15 @@ from atnet.config.serving import ServeConfig
 from atnet.config.stages import StageParams
 from atnet.config.tracking import TrackingConfig
 from atnet.config.tune import TuneConfig, check_vector_dimensions
-from atnet.config.yaml_text import parse_yaml
+from atnet.config.yaml_text import parse_yaml, yaml_problem
 from atnet.errors import ConfigurationError
 from atnet.files import NO_FILE, PARAMS_FILE, optional_file
 
 MAX_VOCABULARY = 1_000_000
 """Word n-grams are numbered by the ids of their words, which leaves room for this many."""
+
+
+EXPONENT_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d{1,2}")
 
 
 class Params(StageParams):
@@ -83,6 +88,10 @@ def load_params(path: Path | str = PARAMS_FILE) -> Params:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigurationError(f"{path} is missing. Run the command in the project's folder.") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{path} is not UTF-8: {error.reason} at byte {error.start}. Save it as UTF-8."
+        ) from None
     return parse_params(text, source=str(path))
 
 
@@ -95,7 +104,7 @@ def parse_params(text: str, *, source: str = "params.yaml") -> Params:
     try:
         values = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{source} is not valid YAML: {error}") from error
+        raise ConfigurationError(f"{source} is not valid YAML: {yaml_problem(error)}. Fix that line.") from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"{source} has no sections. Restore it with `git checkout {source}`.")
     try:
@@ -116,7 +125,16 @@ def describe_problem(problem: Any, root: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"{key}: missing"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {message} (found {problem['input']!r})" if problem["type"] != "value_error" else f"{key}: {message}"
+    if problem["type"] == "value_error":
+        return f"{key}: {message}"
+    return f"{key}: {message} (found {problem['input']!r}{_decimal_hint(problem['input'])})"
+
+
+def _decimal_hint(value: Any) -> str:
+    """Return how to write a number such as 1e-3, which is a text in YAML 1.1."""
+    if not isinstance(value, str) or EXPONENT_NUMBER.fullmatch(value) is None:
+        return ""
+    return f"; write {Decimal(value):f}"
 
 
 def _suggestion(location: tuple[int | str, ...], root: type[BaseModel]) -> str:

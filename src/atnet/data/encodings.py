@@ -45,8 +45,12 @@ class ByteEvidence:
     """Whether those lines have more non-ASCII bytes than ASCII letters, as in scripts that are not Latin."""
 
 
-def check_encoding(name: str) -> None:
+def check_encoding(name: str, setting: str = "data.encoding") -> None:
     """Check that a text encoding of this name exists.
+
+    Args:
+        name: the encoding.
+        setting: the parameter or option that names it.
 
     Raises:
         ConfigurationError: with the closest known name.
@@ -60,7 +64,7 @@ def check_encoding(name: str) -> None:
     names = ["utf-8", "latin-1", "cp1252", *encodings.aliases.aliases]
     closest = difflib.get_close_matches(name.lower(), names, n=1)
     hint = f"Did you mean {closest[0]}?" if closest else "Common ones are utf-8, latin-1, cp1252 and utf-16."
-    raise ConfigurationError(f"data.encoding: there is no text encoding {name!r}. {hint}")
+    raise ConfigurationError(f"{setting}: there is no text encoding {name!r}. {hint}")
 
 
 def canonical_name(encoding: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from atnet.config import DataConfig
-from atnet.config.yaml_text import parse_yaml
+from atnet.config.yaml_text import parse_yaml, yaml_problem
 from atnet.data.native_columns import read_native_columns
 from atnet.errors import ConfigurationError
 from atnet.files import EXPECTATIONS
@@ -100,7 +100,8 @@ def parse_expectations(path: Path) -> list[OwnExpectation]:
             return []
         raise missing_expectations_error(path) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is neither YAML nor JSON: {error}") from error
+        problem = yaml_problem(error) if isinstance(error, yaml.YAMLError) else str(error)
+        raise ConfigurationError(f"{path} is neither YAML nor JSON: {problem}. Fix it there.") from error
     entries = content.get("expectations") if isinstance(content, Mapping) else content
     if content is None or entries is None:
         entries = []

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from atnet.config.yaml_text import parse_yaml
 from atnet.errors import DataFileError
 from atnet.file_hashes import file_md5
 from atnet.files import DEFAULT_DATA, DVC_FILE, DVC_LOCK, STATE
-from atnet.git_dvc import LockedFile, cache_folder, locked_files
+from atnet.git_dvc import LockedFile, cache_folder, locked_files, read_dvc_file
 
 SAMPLE = "sample"
 STARTED = STATE / "stages"
@@ -84,7 +83,7 @@ def _outputs(root: Path) -> Iterator[tuple[str, Path]]:
     for name in (Path("data") / DVC_FILE, DVC_FILE):
         if not (root / name).is_file():
             continue
-        stages: dict[str, Any] = parse_yaml((root / name).read_text(encoding="utf-8")).get("stages") or {}
+        stages: dict[str, Any] = read_dvc_file(root / name).get("stages") or {}
         for stage, definition in stages.items():
             for output in (*definition.get("outs", []), *definition.get("metrics", [])):
                 yield stage, Path(next(iter(output)) if isinstance(output, dict) else output)

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from atnet.config.yaml_text import parse_yaml
 from atnet.diagnosis.finding import Finding
-from atnet.errors import StoreError
+from atnet.errors import DataFileError, StoreError
 from atnet.files import DVC_LOCK, FLOW_LOCK
 from atnet.git_dvc import damaged_in_cache
 from atnet.subprocesses import is_alive
@@ -75,8 +75,9 @@ def check_dvc_lock(root: Path) -> Iterator[Finding]:
             yield Finding(str(name), "ok", "can be read")
         else:
             message = (
-                f"is empty or cut short, so `dvc repro` fails. Restore it with `git checkout {name}` (or delete it if "
-                "it was never committed), then run `dvc repro`: the outputs come back from DVC's run cache."
+                "is empty, cut short or has merge conflicts, so `dvc repro` fails. "
+                f"Restore it with `git checkout {name}` (or delete it if it was never committed), "
+                "then run `dvc repro`: the outputs come back from DVC's run cache."
             )
             yield Finding(str(name), "fault", message)
 
@@ -85,7 +86,7 @@ def check_cache(root: Path) -> Finding:
     """Check that DVC's cache holds the outputs byte for byte, which DVC itself does not check."""
     try:
         damaged = damaged_in_cache(root)
-    except StoreError as error:
+    except (DataFileError, StoreError) as error:
         return Finding("cache", "fault", str(error))
     if not damaged:
         return Finding("cache", "ok", "every output in DVC's cache is intact")

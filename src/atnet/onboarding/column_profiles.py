@@ -9,6 +9,7 @@ SAMPLED_ROWS = 50_000
 MAX_LABEL_ROWS = 3
 """A label occurs this often on average, at least."""
 MAX_LABELS = 500
+DECIMAL_COMMA = r"\s*[-+]?\d+(?:,\d+)?\s*"
 MIN_TEXT_WORDS = 3
 """Mean number of words from which a column may be the text."""
 
@@ -27,6 +28,8 @@ class ColumnProfile:
     """All values are numbers."""
     integer: bool
     """All values are integers, 4.0 too."""
+    decimal_comma: bool
+    """All values are numbers if a comma is read as the decimal point."""
     lowest: float
     """0 if not numeric, as is `highest`."""
     highest: float
@@ -74,6 +77,7 @@ def _profile(name: str, column: pd.Series) -> ColumnProfile:
         mean_characters=float(sample.str.len().mean()) if len(sample) else 0.0,
         numeric=numeric,
         integer=numeric and bool((numbers % 1 == 0).all()),
+        decimal_comma=len(sample) > 0 and not numeric and bool(sample.str.fullmatch(DECIMAL_COMMA).all()),
         lowest=float(numbers.min()) if numeric else 0.0,
         highest=float(numbers.max()) if numeric else 0.0,
         counts={str(value): int(rows) for value, rows in counts.items()} if len(counts) <= MAX_LABELS else {},

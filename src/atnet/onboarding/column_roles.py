@@ -7,7 +7,7 @@ import pandas as pd
 
 from atnet.config import ColumnsConfig
 from atnet.data.columns import SPLIT_NAMES
-from atnet.errors import ConfigurationError
+from atnet.errors import ConfigurationError, DataContractError
 from atnet.onboarding.choices import Choice
 from atnet.onboarding.column_profiles import ColumnProfile
 from atnet.onboarding.options import NONE
@@ -23,6 +23,8 @@ STAR_NAMES = frozenset({"stars", "star", "rating", "score", "estrelas", "estrell
 ID_NAMES = frozenset({"id", "uuid", "guid", "key", "index", "idx", "row_id", "codigo", "código"})
 MAX_SLICES, MAX_SLICE_VALUES, MIN_SLICE_ROWS = 3, 50, 30
 MIN_RATING_VALUES = 5
+MAX_LISTED = 5
+"""Columns and values listed in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ def propose_roles(table: pd.DataFrame, profiles: Sequence[ColumnProfile], option
 
     Raises:
         ConfigurationError: if an option names a column that the file does not have.
+        DataContractError: if no column can be the label.
     """
     named = _named_columns([profile.name for profile in profiles], options)
     free = [profile for profile in profiles if profile.name not in named.values()]
@@ -109,8 +112,8 @@ def _split_column(profiles: Sequence[ColumnProfile]) -> tuple[str, str] | None:
 
 def _id_column(profiles: Sequence[ColumnProfile]) -> tuple[str, str] | None:
     for profile in profiles:
-        name = profile.name.lower()
-        is_named = name in ID_NAMES or name.endswith(("_id", " id", "-id")) or profile.name.endswith("Id")
+        name = profile.name.strip().lower()
+        is_named = name in ID_NAMES or name.endswith(("_id", " id", "-id")) or profile.name.strip().endswith("Id")
         if is_named and profile.is_unique and profile.mean_words < 2:
             return profile.name, "its values are all different"
     return None
@@ -155,17 +158,42 @@ def _label_column(
         return chosen[0].name
     if rating is not None:
         return None
-    described = ", ".join(f"{item.name!r} ({_listed(item.counts)})" for item in candidates)
-    question = f"{len(candidates)} columns could be the label: {described}." if candidates else "No column has labels."
-    offered = candidates or [profile for profile in profiles if profile.name != rating]
-    choices.append(Choice(question, "--label", tuple(item.name for item in offered)))
+    choices.append(_label_choice(candidates, [profile for profile in profiles if profile.name != rating]))
     return None
+
+
+def _label_choice(candidates: Sequence[ColumnProfile], others: Sequence[ColumnProfile]) -> Choice:
+    """Return the question which column is the label.
+
+    Raises:
+        DataContractError: if no column can be.
+    """
+    if candidates:
+        described = ", ".join(f"{item.name!r} ({_listed(item.counts)})" for item in candidates)
+        question = f"{len(candidates)} columns could be the label: {described}."
+        return Choice(question, "--label", tuple(item.name for item in candidates))
+    reasons = "; ".join(f"{item.name!r} {_why_no_label(item)}" for item in others[:MAX_LISTED])
+    question = f"No column has labels: {reasons or 'there is only the text'}."
+    possible = tuple(item.name for item in others if item.distinct > 1)
+    if not possible:
+        raise DataContractError(f"{question} A classifier needs a column with at least two different labels.")
+    return Choice(question, "--label", possible)
+
+
+def _why_no_label(profile: ColumnProfile) -> str:
+    if profile.filled == 0:
+        return "is empty"
+    if profile.distinct == 1:
+        return f"has only the value {next(iter(profile.counts))!r}"
+    if profile.decimal_comma:
+        return "has numbers with a decimal comma (write them with a point for --rating)"
+    return f"has {profile.distinct:,} different values in {profile.filled:,} rows"
 
 
 def _usual_names(candidates: Sequence[ColumnProfile]) -> list[ColumnProfile]:
     """Return the only candidate whose name says that it is the label, or else that it has stars."""
     for names in (LABEL_NAMES, STAR_NAMES):
-        usual = [profile for profile in candidates if profile.name.lower() in names]
+        usual = [profile for profile in candidates if profile.name.strip().lower() in names]
         if usual:
             return usual if len(usual) == 1 else []
     return []
@@ -187,4 +215,4 @@ def _slice_columns(table: pd.DataFrame, profiles: Sequence[ColumnProfile], label
 
 def _listed(counts: dict[str, int]) -> str:
     values = list(counts)
-    return ", ".join(values[:5]) + (f", … {len(values)} values" if len(values) > 5 else "")
+    return ", ".join(values[:MAX_LISTED]) + (f", … {len(values)} values" if len(values) > MAX_LISTED else "")

@@ -39,7 +39,7 @@ def propose_label_map(counts: Mapping[str, int], *, column: str, stars: Stars) -
         return _star_map({values[value]: number for value, number in ratings.items()}, stars)
     lower = {value.casefold() for value in values}
     yes_or_no = lower <= NO_WORDS | YES_WORDS and bool(lower & NO_WORDS) and bool(lower & YES_WORDS)
-    if yes_or_no and not (lower <= SELF_EXPLANATORY and len(values) == 2 and column.lower() in LABEL_NAMES):
+    if yes_or_no and not (lower <= SELF_EXPLANATORY and len(values) == 2 and column.strip().lower() in LABEL_NAMES):
         return _yes_no_map(list(counts), column)
     return _one_spelling(counts)
 
@@ -71,6 +71,7 @@ def _star_map(numbers: Mapping[str, int], stars: Stars) -> LabelProposal:
 
 def _yes_no_map(values: list[str], column: str) -> LabelProposal:
     negative, _, positive = NAMES
+    column = column.strip()
     if column.lower() not in LABEL_NAMES:
         negative, positive = f"not {column}", column
     label_map: LabelMap = {

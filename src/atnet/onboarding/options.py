@@ -8,6 +8,8 @@ NONE = "none"
 """The value of an option that means: no such column, an empty list, an empty map."""
 Stars = Literal["two", "three", "each"]
 """Labels that one to five stars become: negative and positive, neutral too, or each number."""
+FileFormat = Literal["csv", "jsonl", "parquet"]
+Quoting = Literal["standard", "none"]
 LabelMap = dict[str, str | None]
 
 

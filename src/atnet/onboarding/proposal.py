@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from atnet.config import ColumnsConfig, DataConfig
+from atnet.errors import DataContractError
 from atnet.onboarding.choices import OpenQuestion
 from atnet.onboarding.column_profiles import profile_columns
 from atnet.onboarding.column_roles import ColumnOptions, ColumnRoles, propose_roles
@@ -55,13 +56,14 @@ def propose_settings(table: pd.DataFrame, data: DataConfig, columns: ColumnOptio
     Raises:
         OpenQuestion: if the file leaves a choice open.
         ConfigurationError: if an option names a column that the file does not have.
+        DataContractError: if there are fewer than two labels.
     """
     roles = propose_roles(table, profile_columns(table), columns)
     if roles.choices:
         raise OpenQuestion(roles.choices)
     evidence = collect_evidence(table, roles.columns)
     mapped = _label_map(evidence, roles.columns, labels)
-    names = final_labels(evidence.label_counts, mapped.label_map) or ["negative", "positive"]
+    names = _required_labels(evidence, mapped.label_map, roles.columns)
     settings = {
         **_reading_settings(data),
         **{f"data.columns.{role}": value for role, value in roles.columns.model_dump().items()},
@@ -82,6 +84,19 @@ def final_labels(counts: Mapping[str, int], label_map: Mapping[str, str | None])
     """Return the labels after mapping, sorted."""
     labels = {label_map.get(value, value) for value in counts if value.strip()}
     return sorted(label.strip() for label in labels if label is not None)
+
+
+def _required_labels(evidence: Evidence, label_map: LabelMap, columns: ColumnsConfig) -> list[str]:
+    if columns.label is None:
+        return ["negative", "positive"]
+    names = final_labels(evidence.label_counts, label_map)
+    if len(names) < 2:
+        labels = f"only the label {names[0]!r}" if names else "no labels"
+        raise DataContractError(
+            f"column {columns.label!r} has {labels}; a classifier needs two. "
+            "Add rows with another label, or choose another column (--label) or label map (--label-map)."
+        )
+    return names
 
 
 def _reading_settings(data: DataConfig) -> dict[str, Any]:

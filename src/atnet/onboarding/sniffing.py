@@ -14,7 +14,7 @@ import pandas as pd
 from atnet.config import DataConfig
 from atnet.data.all_columns import read_all_columns
 from atnet.data.delimited_layout import EXCEL_SEPARATOR, HEAD_BYTES, SEPARATORS, delimited_layout
-from atnet.data.encodings import encoding_advice, likely_encoding
+from atnet.data.encodings import check_encoding, encoding_advice, likely_encoding
 from atnet.data.file_types import PARQUET_MAGIC
 from atnet.data.raw_bytes import open_bytes
 from atnet.data.reader import SourceFile, detect_format
@@ -24,6 +24,12 @@ COMPARED_RECORDS = 50
 """Records whose number of values shows the separator."""
 MAX_NAME_WORDS = 6
 """A longer first value of a column is a text, not a name."""
+READING_OPTIONS = {
+    "csv": "--quoting none, --separator, --encoding, --format",
+    "jsonl": "--encoding, --format",
+    "parquet": "--format",
+}
+"""Format -> the options of `atnet init` that change how the file is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,10 @@ def sniff_file(path: Path, data: DataConfig, options: ReadingOptions) -> Sniffed
 
     Raises:
         DataError: if the file cannot be read, with the option to type.
+        ConfigurationError: if an option has a value that does not exist.
     """
+    if options.encoding is not None:
+        check_encoding(options.encoding, "--encoding")
     neutral = {"format": options.format or "auto", "quoting": options.quoting or "auto", "separator": "auto"}
     data = data.model_copy(update={**neutral, "encoding": options.encoding or _encoding(path)})
     file_format = detect_format(path, data)
@@ -67,7 +76,7 @@ def sniff_file(path: Path, data: DataConfig, options: ReadingOptions) -> Sniffed
     except ConfigurationError:
         raise
     except DataFileError as error:
-        raise DataFileError(f"{error} Options: --quoting none, --separator, --encoding, --format.") from error
+        raise DataFileError(f"{error} Options: {READING_OPTIONS[file_format]}.") from error
     if file_format == "csv":
         _require_header(path, table)
     return SniffedFile(table, source, data)

@@ -1,12 +1,17 @@
 """Open the source and destination of a job: files, folders or SQL tables."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
+
+import pyarrow as pa
 
 from atnet.errors import ConfigurationError
 from atnet.scoring.destinations import Destination, FileDestination
 from atnet.scoring.file_source import FileSource, output_paths
+from atnet.scoring.foreign_outputs import require_own_outputs
 from atnet.scoring.options import ScoringJob, is_table
 from atnet.scoring.partitions import Source
 from atnet.scoring.scored_rows import scored_schema
@@ -69,13 +74,19 @@ def _open_destination(job: ScoringJob, source: Source) -> tuple[Destination, str
     partitions = source.partitions()
     if is_table(job.source) and job.options.partition_column is not None:
         names = {p.name: target / f"{quote(p.name, safe=' ')}.{job.options.format}" for p in partitions}
-        return FileDestination(names, schema), str(target.resolve())
+        return _file_destination(job, names, schema), str(target.resolve())
     if not is_table(job.source) and (job.root / job.source).is_dir():
         outputs = output_paths(job.root / job.source, target, partitions, job.options.format)
-        return FileDestination(outputs, schema), str(target.resolve())
+        return _file_destination(job, outputs, schema), str(target.resolve())
     if target.is_dir():
         raise ConfigurationError(f"{target} is a folder. Give the path of a file for the scored rows.")
     if target.resolve() == (job.root / job.source).resolve():
         raise ConfigurationError(f"{target} is the input. Choose another file for the scored rows.")
     output_format(target)
-    return FileDestination({partitions[0].name: target}, schema), str(target.resolve())
+    return _file_destination(job, {partitions[0].name: target}, schema), str(target.resolve())
+
+
+def _file_destination(job: ScoringJob, outputs: Mapping[str, Path], schema: pa.Schema) -> FileDestination:
+    if not job.options.force:
+        require_own_outputs(outputs.values())
+    return FileDestination(outputs, schema)

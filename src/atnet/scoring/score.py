@@ -111,7 +111,9 @@ def score_pending(job: ScoringJob, plan: ScoringPlan, model: ScoringModel, *, no
                 manifest = scorer.score(pending.partition)
             except DataError as error:
                 failed.append(FailedPartition(pending.partition, str(error)))
-                logger.error("%s: %s", pending.partition.name, error)
+                # Of a single partition, the summary at the end is all there is to say.
+                if len(plan.pending) > 1:
+                    logger.error("%s: %s", pending.partition.name, error)
             else:
                 scored.append(manifest)
                 logger.info(_describe(manifest, pending.reason))

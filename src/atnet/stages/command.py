@@ -43,7 +43,7 @@ def run_stage(name: str, stage: Stage, argv: Sequence[str] | None) -> int:
     except AtnetError as error:
         return _fail(name, str(error))
     except KeyboardInterrupt:
-        _fail(name, "interrupted; no half-written file is left. Run `dvc repro` to continue.")
+        _fail(name, "interrupted; no half-written file is left. Run `make pipeline` or `dvc repro` to continue.")
         return 130
     return 0
 

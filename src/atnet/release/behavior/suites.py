@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from atnet.config import Section
 from atnet.config.params import describe_problem
-from atnet.config.yaml_text import parse_yaml
+from atnet.config.yaml_text import parse_yaml, yaml_problem
 from atnet.errors import ConfigurationError
 from atnet.release.behavior.perturbations import PerturbationName, perturb
 
@@ -181,7 +181,9 @@ def parse_suite(text: str, *, source: str) -> Suite:
     try:
         values: Any = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"The behavior suite {source} is not valid YAML: {error}") from error
+        raise ConfigurationError(
+            f"The behavior suite {source} is not valid YAML: {yaml_problem(error)}. Fix that line."
+        ) from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"The behavior suite {source} has no sections. docs/releasing.md shows the format.")
     try:
