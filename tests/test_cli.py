@@ -1,5 +1,7 @@
 """The command line: help, exit codes, messages."""
 
+import errno
+import io
 import shutil
 import socket
 import subprocess
@@ -14,6 +16,7 @@ from atnet import files
 from atnet.cli import app, summary
 from atnet.cli.app import COMMANDS, command_line
 from atnet.config import Params
+from atnet.errors import AtnetError
 from atnet.storage import write_json
 
 METRICS = {
@@ -135,6 +138,47 @@ def test_a_full_disk_ends_in_one_message(monkeypatch: pytest.MonkeyPatch, capsys
         _run_main(monkeypatch, OSError(28, "No space left on device"))
     assert ended.value.code == 1
     assert "disk is full" in capsys.readouterr().err
+
+
+def _commands_with_a_broken_pipe() -> typer.Typer:
+    line = app.command_line(None)
+
+    @line.command("break")
+    def break_pipe() -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    return line
+
+
+def test_a_helper_process_that_has_ended_is_reported() -> None:
+    with pytest.raises(AtnetError, match="has ended"):
+        _commands_with_a_broken_pipe()(["break"])
+
+
+def test_a_reader_that_needs_no_more_output_ends_a_command_silently(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class ClosedPipe(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", ClosedPipe())
+    with pytest.raises(SystemExit) as ended:
+        _commands_with_a_broken_pipe()(["break"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("arguments", [["monitor", "no.csv"], ["review", "--read", "no.csv"], ["monitor", "."]])
+def test_a_path_that_is_no_file_is_refused_at_once(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        app.command_line(arguments[0])(arguments)
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert "does not exist" in message or "is a directory" in message
 
 
 def test_a_port_in_use_is_refused_with_another_one(tmp_path: Path, project: Path) -> None:

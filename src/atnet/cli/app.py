@@ -5,9 +5,10 @@ To add a command, write `cli/NAME.py` with a Typer named `app` and add a line to
 
 import importlib
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from atnet.cli.terminal import configure_logging
 from atnet.environment import prepare_process
@@ -45,6 +46,31 @@ COMMANDS = {
 """Command -> help. The command is the module of this name in this package, with _ for -."""
 
 
+class CommandGroup(TyperGroup):
+    """The commands; the broken pipe of a helper process is an error."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command.
+
+        Raises:
+            AtnetError: if a pipe is broken that is not standard output, for which click ends without a message.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            if not _output_is_read():
+                raise
+            raise AtnetError("a process that this command started has ended (broken pipe). Run it again.") from error
+
+
+def _output_is_read() -> bool:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return False
+    return True
+
+
 def command_line(called: str | None) -> typer.Typer:
     """Build the command line, importing only the module of the command that is called.
 
@@ -52,6 +78,7 @@ def command_line(called: str | None) -> typer.Typer:
     """
     line = typer.Typer(
         name="atnet",
+        cls=CommandGroup,
         help="Keep a text classifier trained, checked, tracked and released. Run it in the project folder.",
         no_args_is_help=True,
         add_completion=False,

@@ -21,7 +21,10 @@ Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="A day 
 @app.command("monitor")
 def monitor_windows(
     file: Annotated[
-        Path | None, typer.Argument(help="File of texts or of scored rows; without it, days of the prediction log.")
+        Path | None,
+        typer.Argument(
+            exists=True, dir_okay=False, help="File of texts or of scored rows; without it, days of the prediction log."
+        ),
     ] = None,
     since: Day = None,
     until: Day = None,

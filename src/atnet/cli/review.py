@@ -15,7 +15,10 @@ app = typer.Typer()
 
 @app.command()
 def review(
-    read: Annotated[Path | None, typer.Option("--read", help="A completed list to merge into the data.")] = None,
+    read: Annotated[
+        Path | None,
+        typer.Option("--read", exists=True, dir_okay=False, help="A completed list to merge into the data."),
+    ] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Rows to list; overrides monitor.review.rows.")] = None,
     output: Annotated[Path | None, typer.Option(help="Where to write the list.")] = None,
     new_labels: Annotated[
