@@ -1,6 +1,6 @@
 """Serve the deployments of prefect.yaml: their flows run on this machine at the times it declares.
 
-`make schedule`, or `python -m pipelines.deployments`. Without PREFECT_API_URL a server is started, and stopped with it.
+Run `make schedule` or `python -m pipelines.deployments`. Without PREFECT_API_URL, a server is started and stopped too.
 """
 
 import argparse
@@ -42,9 +42,9 @@ DECLARATIONS = Path("prefect.yaml")
 DEFAULT_PORT = 4200
 START_SECONDS = 90
 SWEEP_SECONDS = 60.0
-"""Between two sweeps while runs start."""
+"""Interval between sweeps while deployments are served."""
 WAIT_SECONDS = 600
-"""For a server that `make up` starts at the same time: on a busy machine it takes minutes to create its database."""
+"""Long enough for a server that `make up` starts at the same time: creating its database can take minutes."""
 
 
 def declared_deployments(path: Path = DECLARATIONS) -> list[RunnerDeployment]:
@@ -121,7 +121,7 @@ def wait_for_server(
 
 
 def sweep_at_start(root: Path, address: str) -> None:
-    """End what a kill or a downtime left on the server, before runs are started.
+    """End the runs and correct the limits that a kill or downtime left on the server, before runs are started.
 
     Raises:
         StoreError: if the server does not answer.
@@ -143,7 +143,7 @@ def sweep_regularly(root: Path, address: str, stop: threading.Event, *, seconds:
             with file_system_errors():
                 apply_sweep(api, root, without_slots(find_project_sweep(api, load_params(), root, datetime.now(UTC))))
         except AtnetError as error:
-            # The server may be starting again, or params.yaml may be half edited: the next round sees.
+            # The server may be starting again, or params.yaml may be half edited: the next sweep tries again.
             logger.info("Cannot check for dead runs now: %s", error)
 
 

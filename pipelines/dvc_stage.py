@@ -1,4 +1,4 @@
-"""One Prefect task per DVC stage: DVC decides whether there is work, its output goes to the task's log."""
+"""One Prefect task per DVC stage: DVC decides whether there is work, and its output goes to the task's log."""
 
 import contextlib
 import os
@@ -72,7 +72,7 @@ def stage_message(stage: str, lines: Sequence[str]) -> str:
     """Return the stage's own last message; without one, the last lines of DVC."""
     own = [position for position, line in enumerate(lines) if line.startswith(f"{stage}: ")]
     first = own[-1] if own else max(0, len(lines) - LAST_LINES)
-    # The stage's message may have several lines; what DVC adds about its command is not new.
+    # The stage's message may have several lines; what DVC adds about its command is redundant.
     message = [line for line in lines[first:] if not (own and line.startswith("ERROR: failed to reproduce"))]
     return "\n".join(message).strip() or f"{stage}: failed without a message. Run `dvc repro {dvc_address(stage)}`."
 
@@ -92,7 +92,7 @@ def _process(command: Sequence[str], root: Path) -> Iterator[subprocess.Popen[st
         errors="replace",
         # Its own group: an interrupt must reach the stage itself, not only DVC, which ignores it meanwhile.
         start_new_session=True,
-        # If this flow is killed, the stage keeps the flow's lock until it ends: no second flow can collide with it.
+        # If this flow is killed, the stage keeps the flow's lock until it ends, so no second flow can interfere.
         pass_fds=_held_locks,
     )
     try:

@@ -47,7 +47,7 @@ class Part:
     keep_children: bool = False
     """Whether children of an ended command keep running: a flow finishes its run."""
     interrupt: bool = False
-    """Whether it stops on Ctrl-C's signal only; Prefect's runner hangs after SIGTERM."""
+    """Whether to stop it with Ctrl-C's signal, because Prefect's runner hangs after SIGTERM."""
     stop_order: int = 0
     """It stops after all parts with a lower number: flows report their end to servers, which store it in databases."""
 
@@ -100,7 +100,7 @@ class KeepRunning:
         while process.poll() is None and not self._must_stop():
             time.sleep(TICK_SECONDS)
         if process.returncode is not None and not self.part.keep_children:
-            # A child that goes on would keep the port.
+            # A child that keeps running would still hold the port.
             _signal_group(process.pid, signal.SIGKILL)
         return process.returncode
 
@@ -199,7 +199,7 @@ def _is_alive(process_id: int) -> bool:
 
 
 def _say(message: str) -> None:
-    # `make up` may have ended, and nobody reads any more.
+    # `make up` may have ended, so nothing reads the output anymore.
     with contextlib.suppress(BrokenPipeError):
         print(message, flush=True)
 

@@ -1,7 +1,7 @@
 """The rule for missed runs: after a downtime, only the newest run of a schedule does its work.
 
-The start-up sweep cancels the older ones before they start. This is for those that it cannot see: after the sleep of a
-laptop, Prefect starts every run that was missed.
+The start-up sweep cancels the older ones before they start. This rule is for those that the sweep cannot see: when a
+laptop wakes up, Prefect starts every run that was missed.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.runtime import deployment, flow_run
 
 SKIPPED = "Skipped"
-"""Name of the state of a run that leaves its work to a newer one."""
+"""Name of the final state of a run that leaves its work to a newer one."""
 
 
 def newer_run_is_due() -> bool:

@@ -30,7 +30,7 @@ from pipelines.tasks import prepare_run, run_flow, start_deployment
 
 RESULT_KEY, NOTIFICATION_KEY = "monitoring-result", "monitoring-notification"
 EVENT = "atnet.monitoring.{state}"
-"""Name of the Prefect event that a notification emits; automations react to it."""
+"""Name of the Prefect event emitted for a notification; automations can react to it."""
 TRAINING = "training/training"
 STATE_NAMES = {"alarm": "Alarm", "ok": "NoAlarm"}
 
@@ -125,7 +125,7 @@ def _monitor(request: MonitorRequest, *, start_training: bool) -> State:
     record = windows[-1].record
     return Completed(
         name=STATE_NAMES[record.state],
-        message=f"{len(windows)} windows monitored, the last one {record.name}: {record.result}. Do: {record.action}.",
+        message=f"{len(windows)} windows monitored; last: {record.name}, {record.result}. Next step: {record.action}.",
     )
 
 

@@ -95,7 +95,7 @@ def release_flow(isolated: bool = False, allow_unchecked: bool = False, again: b
 
 
 def _seconds_left(outcome: ReleaseOutcome) -> int:
-    """Return the seconds until the approval deadline; after it the version is rejected automatically."""
+    """Return the seconds until the approval deadline, after which the version is rejected automatically."""
     assert outcome.deadline is not None
     return max(1, int((outcome.deadline - datetime.now(UTC)).total_seconds()))
 

@@ -1,6 +1,6 @@
-"""The scoring flow: find what is pending, fetch the champion, score; what `atnet score` does.
+"""The scoring flow: find pending partitions, fetch the champion, score.
 
-Run it without a deployment or a server: `python -m pipelines.scoring`.
+It does what `atnet score` does. Run it without a deployment or a server: `python -m pipelines.scoring`.
 """
 
 import sys
@@ -41,7 +41,7 @@ def store_failed(_task: Any, _run: Any, state: State) -> bool:
 
 
 def network_task(name: str) -> Callable[[Callable[..., Any]], Any]:
-    """Return the decorator of a task that is tried again if the registry or a database does not answer."""
+    """Return the decorator of a task that is retried if the registry or a database does not answer."""
     return task(
         name=name,
         task_run_name=name.replace("-", " "),
@@ -127,7 +127,7 @@ def _score(job: ScoringJob) -> State:
 
 
 def scheduled_day(config: ScoreConfig, timezone: str) -> date | None:
-    """Return the day before the scheduled start, if each scheduled run scores its own day; else None."""
+    """Return the day before the scheduled start if each scheduled run scores its own day, otherwise None."""
     if config.after_downtime != "each" or not is_scheduled():
         return None
     start: datetime = flow_run.scheduled_start_time

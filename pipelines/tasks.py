@@ -1,4 +1,4 @@
-"""What every flow needs: a task's state from a library call, and one message for every error."""
+"""Functions that every flow needs: a task's state from a library call, and one message for every error."""
 
 import contextlib
 import sys
@@ -35,7 +35,7 @@ _run_locks: list[IO[str]] = []
 
 
 def prepare_run() -> None:
-    """Prepare the process of a flow, and show the start-up sweep that this run has one."""
+    """Prepare the process of a flow, and lock the run's file so that the start-up sweep sees that it is alive."""
     prepare_process()
     if flow_run.id:
         _run_locks.append(lock_run(Path.cwd(), str(flow_run.id)))
@@ -51,7 +51,7 @@ def state_of(call: Callable[[], str]) -> State:
 
 
 def require_completed(state: State) -> None:
-    """Raise a failed task's message.
+    """Raise an error with the message of a failed task.
 
     Raises:
         AtnetError: if the state is not a completed one.

@@ -1,4 +1,4 @@
-"""Start everything that the Procfile names, keep it running, and stop it together: `make up`.
+"""`make up`: start every process in the Procfile, keep them running, and stop them together.
 
 Options are environment variables, which `make up` sets: HOST, PUBLIC_HOST, PREFECT_PORT, MLFLOW_PORT, SERVE_PORT.
 honcho is used as a library because its command reads `.env` files and kills after 5 s.
@@ -32,7 +32,7 @@ LOCAL = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """Where the parts listen, and under which name browsers reach them."""
+    """Where the processes listen, and the host name under which browsers reach them."""
 
     host: str
     public_host: str
@@ -105,7 +105,7 @@ def only_one(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(
-                "`make up` or `make team-demo` is running in this project already. Stop it with Ctrl-C first."
+                "`make up` or `make team-demo` is already running in this project. Stop it with Ctrl-C first."
             ) from None
         yield
 
@@ -124,7 +124,7 @@ def part_environment(options: UpOptions, environment: Mapping[str, str]) -> dict
         "SERVE_PORT": str(options.serve_port),
         "SERVE_PYTHON": environment.get("SERVE_PYTHON") or sys.executable,
         "PREFECT_API_URL": servers.prefect,
-        # Otherwise the page calls port 4200, whatever port it is served from.
+        # Otherwise the page calls port 4200, regardless of the port it is served from.
         "PREFECT_SERVER_UI_API_URL": servers.prefect,
         STARTED_BY: str(os.getpid()),
     }

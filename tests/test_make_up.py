@@ -159,7 +159,7 @@ def test_everything_starts_comes_back_after_a_kill_and_stops_without_a_trace(pro
         assert get_json(f"{up_now.prefect}/ui-settings")["api_url"] == f"{up_now.prefect}/api"
         second = project.run(sys.executable, "-m", "pipelines.up", check=False, **up_now.ports)
         assert second.returncode == 1
-        assert "is running in this project already" in second.stdout
+        assert "is already running in this project" in second.stdout
         wait_until(
             lambda: "Your deployments are being served" in up_now.log() or _served(up_now.prefect), START_SECONDS
         )

@@ -12,15 +12,15 @@ from atnet.errors import DataFileError
 
 DIGITS = 16
 READ_AT_ONCE = 1 << 18
-"""Hashes that are strings at a time while a file is read or written."""
+"""Hashes held as strings at a time while a file is read or written."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextHashes:
-    """A set of text hashes; in its methods a name is a hash as 16 hexadecimal digits."""
+    """A set of text hashes; in its methods, a name is a hash written as 16 hexadecimal digits."""
 
     values: NDArray[np.uint64]
-    """Ascending, each once."""
+    """Distinct values in ascending order."""
 
     @classmethod
     def of(cls, names: Iterable[str] = ()) -> "TextHashes":
@@ -76,8 +76,8 @@ class TextHashes:
 
 
 def _sorted_once(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Sort an array of one's own and return each of its numbers once."""
-    # Not np.unique, which takes some 50 bytes for each number.
+    """Sort the array in place and return its distinct numbers."""
+    # Not np.unique, which takes about 50 bytes for each number.
     numbers.sort()
     is_first = np.ones(len(numbers), np.bool_)
     is_first[1:] = numbers[1:] != numbers[:-1]

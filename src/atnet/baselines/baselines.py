@@ -22,7 +22,7 @@ MAJORITY = "majority"
 TFIDF, NB_SVM, LINEAR_SVM = "tfidf_logistic_regression", "nb_svm", "linear_svm"
 LINEAR = (TFIDF, NB_SVM, LINEAR_SVM)
 PATIENCE = 2
-"""Values of C in a row without a gain after which no larger one is tried."""
+"""Number of consecutive values of C without a gain after which the search stops."""
 
 Labels = NDArray[np.object_]
 OnFit = Callable[[str], None]
@@ -109,21 +109,21 @@ def make_fitter(name: str, train: TrainingTexts, config: BaselineConfig) -> Fit:
 
 @dataclass(frozen=True, slots=True)
 class ScoredTexts:
-    """Counted texts with their class ids; -1 for a label that train does not have."""
+    """Counted texts with their class ids; -1 for a label that does not occur in train."""
 
     counts: NgramCounts
     actual_N: Ints
 
 
 def label_metrics(actual_N: Ints, predicted_N: Ints, classes: int) -> dict[str, float]:
-    """Compute accuracy and macro-F1; -1 is a label that train does not have."""
-    # It is one class more, which is never predicted.
+    """Compute accuracy and macro-F1; -1 is a label that does not occur in train."""
+    # Such labels form one extra class, which is never predicted.
     counts = count_classes(np.where(actual_N < 0, classes, actual_N), predicted_N, classes + 1)
     return {"accuracy": float(counts.accuracy), "macro_f1": float(counts.macro_f1)}
 
 
 def _fit_best(name: str, fit: Fit, validation: ScoredTexts, config: BaselineConfig, on_fit: OnFit) -> LinearModel:
-    """Fit with each C, the strongest regularization first, until larger values do not gain; return the first best."""
+    """Fit with each C, the strongest regularization first, until larger values bring no gain; return the first best."""
     best: tuple[tuple[float, float], LinearModel] | None = None
     without_gain = 0
     for c in sorted(config.regularization):

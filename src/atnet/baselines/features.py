@@ -21,14 +21,14 @@ from atnet.text.word_splitting import split_words, text_normalizer, word_splitte
 
 @dataclass(frozen=True, slots=True)
 class NgramCounts:
-    """The n-grams of N texts. Those of characters are counted word by word, which needs little memory."""
+    """The n-grams of N texts. Character n-grams are counted word by word, which needs little memory."""
 
     words_NF: csr_array
     """Counts of word n-grams."""
     vocabulary_NV: csr_array
     """Counts of all words of these texts."""
     char_ngrams_VG: csr_array
-    """The character n-grams of each of those words, with the spaces around it: ones."""
+    """The character n-grams of each of those words, with the spaces around it; all entries are 1."""
 
     @property
     def chars_NG(self) -> csr_array:
@@ -77,7 +77,7 @@ def fit_counter(texts: Sequence[str], *, max_n: int, min_document_frequency: int
 
 
 def count_vocabulary(words: Sequence[Sequence[str]]) -> tuple[list[str], csr_array]:
-    """Return the distinct words in order of first occurrence, and how often each text has them (N, V)."""
+    """Return the distinct words in order of first occurrence, and how often each text contains them (N, V)."""
     column_of: dict[str, int] = {}
     columns = [column_of.setdefault(word, len(column_of)) for text in words for word in text]
     offsets = np.cumsum([0, *map(len, words)])
@@ -96,7 +96,7 @@ def _char_ngram_matrix(words: Sequence[str], column_of: Mapping[str, int]) -> cs
 
 
 def tokenize_words(texts: Sequence[str]) -> list[list[str]]:
-    """Split texts into lower-case words, at the same places as the word tokenizer."""
+    """Split texts into lower-case words, in the same way as the word tokenizer."""
     return split_words(texts, text_normalizer(lowercase=True, strip_accents=False), word_splitter())
 
 
@@ -117,7 +117,7 @@ def fit_vectorizer(
     """
     for minimum in (min_document_frequency, 1):
         vectorizer = CountVectorizer(analyzer=partial(word_ngrams, max_n=max_n), min_df=minimum, dtype=np.float64)
-        # scikit-learn reports an empty vocabulary only by this exception.
+        # scikit-learn reports an empty vocabulary only through this exception.
         with contextlib.suppress(ValueError):
             return vectorizer, csr_array(vectorizer.fit_transform(words))
     raise DataContractError("The training texts contain no words. Check data.columns.text.")

@@ -1,7 +1,7 @@
-"""Linear classifiers of word n-grams: TF-IDF with logistic regression, and NB-SVM.
+"""Linear classifiers on word n-grams: TF-IDF with logistic regression, and NB-SVM.
 
-Two classes are fitted by liblinear. More are fitted together, with a softmax: one fit per class against the rest takes
-ten times as long with 77 classes.
+Two classes are fitted by liblinear. More than two are fitted together, with a softmax: one-vs-rest fits take ten times
+as long with 77 classes.
 
 Letters in array names: N texts, F features (n-grams), C classes, K weight columns (1 for two classes, else C).
 """
@@ -44,7 +44,7 @@ class LinearModel:
     regularization: float
     """C, the inverse strength."""
     one_vs_rest: bool = False
-    """Whether the scores are log-odds of each class against all others; else they are logits of a softmax."""
+    """Whether the scores are one-vs-rest log-odds; otherwise they are logits of a softmax."""
 
     def decision_function(self, counts: NgramCounts) -> Floats:
         """Return the score of each class, (N, C)."""
@@ -118,7 +118,7 @@ def nb_svm_fitter(train: TrainingTexts, *, seed: int) -> Fit:
     From Wang & Manning 2012, with the logistic loss instead of the hinge loss, which gives probabilities.
     """
     binary_NF = binarize(train.counts.words_NF)
-    # Of two classes one is enough: the other has the opposite weights.
+    # For two classes, one column is enough: the other has the opposite weights.
     classes = range(1, 2) if train.classes == 2 else range(train.classes)
     ratios_FK = np.stack([log_count_ratios(binary_NF, train.classes_N == c, train.weights_N) for c in classes], axis=1)
     return _fitter(lambda counts: binarize(counts.words_NF), binary_NF, ratios_FK, train, seed)
@@ -144,7 +144,7 @@ def normalize_to_one(scores_NC: Floats) -> Floats:
 
 
 def _fitter(features: Features, features_NF: csr_array, scale_FK: Floats, train: TrainingTexts, seed: int) -> Fit:
-    """Prepare logistic regression whose features are multiplied by a scale of their own for each class."""
+    """Prepare logistic regression whose features are multiplied by a separate scale for each class."""
     if train.classes == 2:
         return _binary_fitter(features, features_NF, scale_FK[:, -1], train, seed)
     single_NF = csr_array(features_NF.astype(np.float32))

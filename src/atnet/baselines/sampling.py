@@ -1,4 +1,4 @@
-"""Read at most a number of tokens of a split, sampled as whole texts, so that memory does not grow with the rows.
+"""Read a limited number of tokens of a split, sampled as whole texts, so that memory does not grow with the rows.
 
 Letters in array names: N labeled rows.
 """
@@ -25,7 +25,7 @@ class SampledSplit:
 
     table: pd.DataFrame
     rows: int
-    """Before sampling."""
+    """Number of rows before sampling."""
 
     @property
     def is_sample(self) -> bool:
@@ -36,7 +36,8 @@ class SampledSplit:
 def read_sample(path: Path, max_tokens: int | None, seed: int) -> SampledSplit:
     """Read a split, or a random sample of its texts if it has more tokens than `max_tokens`.
 
-    The sample has one text more for each label that it would miss. The same arguments give the same sample.
+    The sample gets one extra text for each label that would otherwise be missing. The same arguments give the same
+    sample.
 
     Raises:
         DataFileError: if the file is missing or damaged.
@@ -68,7 +69,7 @@ def labeled_batches(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def sampled_rows(tokens_N: Ints, max_tokens: int | None, seed: int) -> Ints:
-    """Return the positions of all texts, or of a random sample with at most this many tokens, but one text at least."""
+    """Return the positions of all texts, or of a random sample of at most this many tokens and at least one text."""
     if max_tokens is None or tokens_N.sum() <= max_tokens:
         return np.arange(len(tokens_N))
     order_N = np.random.default_rng(seed).permutation(len(tokens_N))

@@ -46,9 +46,9 @@ class SplitPredictor:
         return pd.DataFrame({ID: table[ID], **predictions})
 
     def scores(self) -> Scores:
-        """Compute the metrics of each baseline over all rows so far; of the linear models, log-loss too.
+        """Compute the metrics of each baseline over all rows so far, for the linear models with log-loss.
 
-        The log-loss and the calibration error cover the rows whose label train has.
+        The log-loss and the calibration error cover the rows whose label occurs in train.
         """
         actual_N = np.concatenate(self._actual)
         scores = {
@@ -69,7 +69,7 @@ def report(
     """Return the metrics of both splits with the chosen settings.
 
     Args:
-        baselines: as they were fitted.
+        baselines: the fitted baselines.
         validation: metrics of the validation rows.
         test: metrics of the test rows.
         samples: by split, what the baselines were fitted and tuned on.

@@ -1,4 +1,4 @@
-"""A linear support vector machine of word and character n-grams, with calibrated probabilities.
+"""A linear support vector machine on word and character n-grams, with calibrated probabilities.
 
 Letters in array names: N texts, F features, G character n-grams, C classes.
 """
@@ -22,10 +22,10 @@ MIN_DOCUMENT_FREQUENCY = 2
 
 
 def svm_fitter(train: TrainingTexts, *, max_tokens: int | None, seed: int) -> Fit:
-    """Prepare a linear SVM with the squared hinge loss, each class against the rest.
+    """Prepare a linear one-vs-rest SVM with the squared hinge loss.
 
-    Its features are TF-IDF values of word n-grams and, beside them, of the character n-grams of the words, each of the
-    two scaled to length 1 (Joachims 1998 on text and linear SVMs).
+    Its features are the TF-IDF values of word n-grams, scaled to length 1, next to those of the words' character
+    n-grams, also scaled to length 1 (Joachims 1998 on text and linear SVMs).
 
     Args:
         max_tokens: tokens that the fit may use; more are sampled as whole texts.
@@ -53,7 +53,7 @@ def calibration_temperature(model: LinearModel, validation: NgramCounts, actual_
     scores by it changes no predicted label.
 
     Args:
-        actual_N: class ids, -1 for a label that train does not have.
+        actual_N: class ids, -1 for a label that does not occur in train.
     """
     known_N = actual_N >= 0
     if not known_N.any():

@@ -170,7 +170,7 @@ def compare(
 def mcnemar_exact(only_first_right: int, only_second_right: int) -> float:
     """Compute the exact two-sided p-value of McNemar's test: a fair coin over the rows where only one is right."""
     tosses, smaller = only_first_right + only_second_right, min(only_first_right, only_second_right)
-    # Integers, not floats: 2**tosses exceeds the range of a float from 1,024 disagreements on.
+    # Integers, not floats: with 1,024 disagreements or more, 2**tosses exceeds the range of a float.
     ways = total = 1
     for heads in range(smaller):
         ways = ways * (tosses - heads) // (heads + 1)

@@ -1,4 +1,4 @@
-"""Calibration: of the texts predicted with confidence 0.8, are 80 % right?
+"""Calibration: are 80 % of the texts predicted with confidence 0.8 right?
 
 Letters in array names: N rows, C classes, K bins.
 """

@@ -76,7 +76,7 @@ def margins(probabilities_NC: Floats) -> Floats:
 
 def attention_samples(actual_N: Ints, probabilities_NC: Floats, words_N: Ints, limit: int) -> list[Sample]:
     """Select up to `limit` distinct rows, one of each of five kinds in turn."""
-    # No more than `limit` candidates of a kind can be passed over: those that another kind selected before.
+    # At most `limit` candidates of a kind are skipped: those that another kind has already selected.
     candidates = {
         "confident and right": _right_by_class(actual_N, probabilities_NC),
         "confident and wrong": iter(most_wrong(actual_N, probabilities_NC, limit)),
@@ -98,7 +98,7 @@ def attention_samples(actual_N: Ints, probabilities_NC: Floats, words_N: Ints, l
 
 
 def listed_text(row: int, table: pd.DataFrame, predictions: SplitPredictions) -> ListedText:
-    """Collect what the report shows of one row, its text truncated to a readable length.
+    """Collect what the report shows about one row, with its text truncated to a readable length.
 
     Args:
         row: its position in the test split.
@@ -106,7 +106,7 @@ def listed_text(row: int, table: pd.DataFrame, predictions: SplitPredictions) ->
         predictions: of the whole test split.
     """
     values, probability_C = table.loc[row], predictions.probabilities[row]
-    # A stable sort: of equally probable labels, argmax too returns the first.
+    # A stable sort, because argmax also returns the first of equally probable labels.
     first, second = np.argsort(-probability_C, kind="stable")[:2].tolist()
     text, rating = str(values[TEXT]), values.get(RATING)
     return ListedText(

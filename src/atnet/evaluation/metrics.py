@@ -16,7 +16,7 @@ MIN_PROBABILITY = 1e-15
 """Lower bound inside the logarithm, so that one error with confidence 1 does not make the mean infinite."""
 
 BLOCK_ROWS = 50_000
-"""Rows whose probabilities are computed with at a time."""
+"""Rows of probabilities processed at a time."""
 
 
 @dataclass(frozen=True, slots=True)

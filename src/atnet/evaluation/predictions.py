@@ -65,7 +65,7 @@ class SplitPredictions:
     baselines: dict[str, Ints]
     """Name -> predicted class ids (N,)."""
     reject_option: RejectOption | None = None
-    """None: the model answers every text."""
+    """None if the model answers every text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def collect_predictions(
 ) -> SplitPredictions:
     """Align labels, predictions and baseline predictions, as class ids.
 
-    The probabilities are memory-mapped files, so that they need no memory that the system cannot take back.
+    The probabilities are memory-mapped files, so that the system can reclaim the memory they take.
 
     Args:
         batches: all rows of the test split; at least one batch, which may have no rows.
@@ -93,7 +93,7 @@ def collect_predictions(
         reject_option: of the model.
 
     Raises:
-        DataContractError: if there are no rows, the model does not know a label, or the baselines have other rows.
+        DataContractError: if there are no rows, the model does not know a label, or the baselines have different rows.
     """
     uncalibrated, probabilities = MatrixFile(folder / "uncalibrated.bin"), MatrixFile(folder / "probabilities.bin")
     with uncalibrated, probabilities:

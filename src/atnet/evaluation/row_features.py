@@ -19,7 +19,7 @@ class RowFeatures:
     """The numbers by which rows are divided into slices."""
 
     words_N: Ints
-    """White-space separated words."""
+    """Number of whitespace-separated words."""
     unknown_share_N: Floats
     """Share of the tokens that are not in the vocabulary."""
     columns: Mapping[str, ColumnValues]

@@ -15,7 +15,7 @@ from atnet.evaluation.metrics import Floats, Ints, safe_divide
 
 @dataclass(frozen=True, slots=True)
 class RejectOption:
-    """The confidence below which a model abstains, as its inference configuration has it."""
+    """The confidence below which a model abstains, as stored in its inference configuration."""
 
     target_accuracy: float
     min_confidence: float

@@ -16,11 +16,11 @@ from atnet.evaluation.slices import BY_LENGTH, Slice, SliceScore, length_slices
 from atnet.schema import ID, LABEL
 
 DECIMALS = 6
-"""Enough for any reader, and few enough to hide differences in the order of summation."""
+"""Precise enough for any reader, and coarse enough to hide differences in the order of summation."""
 
 
 def metrics(evaluation: Evaluation, temperature: float) -> dict[str, Any]:
-    """Return the main metrics, as few as `dvc metrics show` can display."""
+    """Return the main metrics, few enough for `dvc metrics show` to display."""
     soft, calibration, best = evaluation.soft, evaluation.calibration, best_baseline_score(evaluation.baselines)
     selective = {} if evaluation.selective is None else {"selective": _selective(evaluation.selective)}
     return {

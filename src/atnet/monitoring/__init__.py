@@ -1,1 +1,1 @@
-"""Monitoring: whether recent texts differ from what the champion was evaluated on, whether it hurts, what to do."""
+"""Monitoring: whether recent texts differ from those the champion was evaluated on, whether it matters, what to do."""

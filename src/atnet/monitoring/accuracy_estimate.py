@@ -1,8 +1,8 @@
 """Estimate the accuracy without labels: average thresholded confidence (ATC; Garg et al. 2022).
 
-The threshold is the confidence below which as many reference texts lie as the model gets wrong. The estimate is the
-share of the window's texts above it. It assumes that confidence has the same meaning on the window as on the reference.
-For new kinds of texts this can fail in both directions, and no method without labels can notice.
+The threshold is chosen so that as many reference texts are below it as the model gets wrong. The estimate is the share
+of the window's texts above it. It assumes that confidence has the same meaning on the window as on the reference. For
+new kinds of texts this can fail in both directions, and no method without labels can detect that.
 
 Letters in array names: N reference texts, M window texts, B resamples.
 """
@@ -35,7 +35,7 @@ class ReferencePredictions:
 
 
 def confidence_threshold(confidence_N: np.ndarray, accuracy: float) -> float:
-    """Return the confidence that the share `accuracy` of the texts reaches."""
+    """Return the confidence that a share `accuracy` of the texts reaches."""
     ordered = np.sort(confidence_N)
     below = round((1 - accuracy) * len(ordered))
     return float(ordered[below]) if below < len(ordered) else float(np.nextafter(ordered[-1], np.inf))
@@ -51,7 +51,7 @@ def estimate_accuracy(
 ) -> Interval:
     """Estimate the share of correct predictions among the window's texts.
 
-    The interval covers the sampling of both sets of texts, not a violation of the assumption.
+    The interval covers the sampling error of both sets of texts, not a violation of the assumption.
     """
     ordered_M = np.sort(confidence_M)
     value = _share_from(ordered_M, confidence_threshold(reference.confidence, reference.accuracy))

@@ -1,4 +1,4 @@
-"""When a difference is an alarm: significant, large and persistent; and what to do then.
+"""Decide when a difference is an alarm (significant, large and persistent), and what to do then.
 
 The significance level of a window follows from the false alarms per year that the user allows.
 """
@@ -17,7 +17,7 @@ from atnet.monitoring.null_distribution import PValues
 from atnet.monitoring.window_records import Action
 
 MAX_LEVEL = 0.1
-"""However many false alarms are allowed: a test at a higher level is not informative."""
+"""Upper bound, however many false alarms are allowed: a test at a higher level is not informative."""
 MIN_LEVEL = 1e-6
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
 """Gauss-Hermite quadrature, for the mean over a standard normal variable."""
@@ -37,7 +37,7 @@ class StatisticResult:
 
     @property
     def is_large(self) -> bool:
-        """Whether the effect counts."""
+        """Whether the effect is large enough to count as drift."""
         return self.effect >= self.min_effect
 
     @property
@@ -47,10 +47,10 @@ class StatisticResult:
 
 
 def significance_level(config: MonitorConfig, *, rows: int, reference_rows: int) -> float:
-    """Return the level of each window at which the allowed number of false alarms per year is expected.
+    """Return the significance level per window at which the allowed number of false alarms per year is expected.
 
-    All windows are compared with the same reference. If its texts are by chance a little unusual, every window looks a
-    little more different, so false positives come in groups. The smaller the reference, the lower the level.
+    All windows are compared with the same reference. If its texts happen to be slightly unusual, every window looks
+    slightly more different, so false positives come in clusters. The smaller the reference, the lower the level.
 
     Args:
         config: allowed false alarms, windows per year and persistence.
@@ -77,7 +77,7 @@ def shared_reference_correlation(rows: int, reference_rows: int) -> float:
 
 
 def alarm_rate(level: float, persistence: PersistenceConfig, correlation: float) -> float:
-    """Return the number of alarms per window that start if nothing changes.
+    """Return the expected number of alarms that start per window if nothing changes.
 
     Each window is a false positive with probability `level`; the normal scores behind two windows are correlated.
     """
@@ -92,7 +92,7 @@ def is_alarm(drifted: Sequence[bool], persistence: PersistenceConfig) -> bool:
     """Return whether enough of the newest windows have drifted.
 
     Args:
-        drifted: of all windows of a model, the newest last.
+        drifted: whether each window of a model drifted, the newest last.
         persistence: how many of how many windows.
     """
     return sum(drifted[-persistence.of :]) >= persistence.windows
@@ -101,9 +101,9 @@ def is_alarm(drifted: Sequence[bool], persistence: PersistenceConfig) -> bool:
 def statistic_results(
     effect_sizes: Mapping[str, float], p: PValues, min_effects: MinEffectsConfig, level: float
 ) -> list[StatisticResult]:
-    """Compare the p-values with the level and each effect with the smallest that counts.
+    """Compare the p-values with the level, and each effect with the smallest that counts.
 
-    The test of all statistics together keeps the level; only if it is significant are they looked at one by one.
+    The test of all statistics together keeps the level; each one is tested only if that test is significant.
     """
     return [
         StatisticResult(

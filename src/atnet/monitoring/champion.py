@@ -35,7 +35,7 @@ HELD_OUT = ("validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The champion with everything that monitoring needs of it."""
+    """The champion, with everything that monitoring needs."""
 
     version: int
     sha256: str
@@ -43,7 +43,7 @@ class Champion:
     """A `Predictor` of the version's own inference code."""
     reference: Reference
     known_hashes: TextHashes
-    """Of the texts of its data version: training, validation and test."""
+    """Hashes of all texts of its data version: training, validation and test."""
     train_hashes: TextHashes
 
 
@@ -91,7 +91,7 @@ def load_predictor(number: int, files: Path) -> Any:
         ModelError: if it cannot be used.
     """
     try:
-        # Without the memory arena: it would keep the memory of the largest batch for good.
+        # No memory arena: it would keep the memory of the largest batch permanently.
         return load_inference(files).Predictor.load(files / MODEL_FOLDER, memory_arena=False)
     # The version's own code may raise anything; whatever it is, the version cannot be used.
     except Exception as error:
@@ -111,7 +111,7 @@ def _folder(params: Params, root: Path, version: Version) -> Path:
 
 
 def _copy_model(registry: Registry, version: Version, folder: Path) -> Path:
-    """Return a verified copy of a version's files; it is downloaded if there is none or it is damaged."""
+    """Return a verified copy of a version's files, downloading it if it is missing or damaged."""
     copy = folder / FILES
     if copy.is_dir():
         try:

@@ -1,4 +1,4 @@
-"""What follows from a window: the state after it, what to do, and whether somebody is notified."""
+"""Decide what follows from a window: the state after it, what to do, and whether to notify."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -101,6 +101,6 @@ def _is_change(state: State, action: Action, window: WindowResult, history: Mode
 
 
 def _windows_since(key: str, window: WindowResult, history: ModelHistory) -> int:
-    """Count the windows after one, this one included: by their order, because a clock can be set back."""
+    """Count the windows after a given one, the new one included; by order, because a clock can be set back."""
     keys = [name for name, _ in _results(window, history)]
     return len(keys) - 1 - keys.index(key) if key in keys else len(keys)

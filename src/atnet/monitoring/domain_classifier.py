@@ -25,9 +25,9 @@ STRENGTH = 0.1
 MIN_FREQUENCY = 2
 """An n-gram that occurs in a single text carries no information about other texts."""
 POWER_STEPS = 6
-"""Of the power iteration for the largest curvature of a problem."""
+"""Steps of the power iteration for the largest curvature of a problem."""
 STEPS = 15
-"""Of accelerated gradient descent; the condition number of a problem is about 5, so the error is below 0.1 %."""
+"""Steps of accelerated gradient descent. A problem's condition number is about 5, so the error is below 0.1 %."""
 SAFETY = 1.2
 SPLITS_AT_ONCE = 50
 
@@ -45,7 +45,7 @@ class CrossFitted:
 def ngram_gram_matrix(ngrams_NF: sp.csr_matrix) -> np.ndarray:
     """Compute the inner products of the texts' n-gram vectors, (N, N) float32, centered.
 
-    Word and character n-grams are weighted by TF-IDF and count equally; n-grams of single texts are dropped. Centering
+    Word and character n-grams are weighted by TF-IDF and count equally; n-grams of a single text are dropped. Centering
     replaces an intercept.
 
     Args:
@@ -70,7 +70,7 @@ def cross_fit(gram_NN: np.ndarray, in_window_BN: np.ndarray, *, seed: int) -> It
     Args:
         gram_NN: from `ngram_gram_matrix`.
         in_window_BN: true for the window's texts.
-        seed: with the number of the split, assigns its texts to folds, both sides evenly.
+        seed: together with the number of the split, determines its folds, which divide both sides evenly.
     """
     fold_BN = np.stack(
         [_assign_folds(mask_N, np.random.default_rng([seed, split])) for split, mask_N in enumerate(in_window_BN)]

@@ -79,7 +79,7 @@ def compute_statistics(
 
 
 def effect_sizes(values: Mapping[str, float]) -> dict[str, float]:
-    """Return the effect sizes of one split: its statistics, but the root of the squared MMD."""
+    """Return the effect sizes of one split: its statistics, with the MMD in place of the squared MMD."""
     return {name: float(np.sqrt(max(value, 0))) if name == POOLED_MMD else value for name, value in values.items()}
 
 

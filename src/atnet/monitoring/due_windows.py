@@ -11,7 +11,7 @@ from atnet.monitoring.window_records import WindowRecord
 
 LOG_KEY = re.compile(r"log:(\d{4}-\d{2}-\d{2})/(\d{4}-\d{2}-\d{2})")
 MAX_DUE = 14
-"""Windows that one call catches up on; older ones can be named by their days."""
+"""Largest number of windows that one call catches up on; older ones can be requested by their days."""
 LATE_WINDOWS = 14
 """Newest windows that are checked for rows that were logged late."""
 
@@ -27,7 +27,7 @@ class LogDays:
 def due_windows(windows: Sequence[WindowRecord], today: date, window_days: int) -> list[LogDays]:
     """List the windows between the last monitored day and yesterday, oldest first.
 
-    A run that was missed or killed is made up for by the next one. Without a record, only the newest window is due.
+    The next run makes up for one that was missed or killed. Without a record, only the newest window is due.
     Records of days in the future are ignored: a clock that was once ahead must not stop monitoring.
 
     Args:
@@ -53,7 +53,7 @@ def record_days(record: WindowRecord) -> LogDays | None:
 
 
 def late_row_notes(windows: Sequence[WindowRecord], predictions: Path, source: object) -> list[str]:
-    """Note the monitored days that have more rows now: logged late, with a wrong clock, or readable again."""
+    """Note each monitored window that has more rows now: logged late, with a wrong clock, or readable again."""
     notes = []
     for record in windows[-LATE_WINDOWS:]:
         days = record_days(record)

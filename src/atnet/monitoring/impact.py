@@ -1,4 +1,4 @@
-"""Whether accuracy has suffered: measured on labeled rows, estimated without labels.
+"""Determine whether accuracy has dropped: measured on labeled rows, estimated without labels.
 
 Letters in array names: N rows, B resamples.
 """
@@ -37,11 +37,11 @@ class Impact:
     labeled: int
     """Rows with a true label."""
     measured: Interval | None
-    """Accuracy on those."""
+    """Accuracy on the labeled rows."""
     reference: Interval | None
     """Accuracy on the reference, or on its rows of the same slice; None if there are too few."""
     change: Interval | None
-    """WindowMeasurements minus reference accuracy."""
+    """Measured minus reference accuracy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
-    """Append an object; it is on the disk when this returns."""
+    """Append an object and flush it to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(values, sort_keys=True, ensure_ascii=False) + "\n"
     with path.open("ab+") as file:

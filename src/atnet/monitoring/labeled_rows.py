@@ -1,4 +1,4 @@
-"""Labeled rows that the champion's data version does not have: what a training would learn in addition."""
+"""Labeled rows that are not in the champion's data version: what a new training would add."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Read labeled texts in batches, with the errors of reading them whole."""
+"""Read labeled texts in batches, with the same errors as reading them all at once."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ BATCH_BYTES = 4 << 20
 def stream_labeled_texts(path: Path, data: DataConfig) -> Iterator[pd.DataFrame]:
     """Yield what `data.reader.read_labeled_texts` reads in batches, indexed by row position from 1.
 
-    Raises the same errors; one in a later part of the file only when the batches before it have been read.
+    Raises the same errors, but one in a later part of the file only after the batches before it.
     """
     invalid: InvalidColumnsError | None = None
     row = 1

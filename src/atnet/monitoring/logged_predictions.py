@@ -15,13 +15,13 @@ from atnet.serving.prediction_files import DAY_FOLDER, LOCK, SCHEMA
 from atnet.table_batches import BUFFER_BYTES
 
 COLUMNS = ("text_sha256", "text", "label", "probabilities", "version", "model_sha256", "tokens", "unknown_word_share")
-"""What monitoring needs of a logged or scored row; `label` is the predicted label."""
+"""The columns of a logged or scored row that monitoring needs; `label` is the predicted label."""
 LARGE_TEXT = pa.field("text", pa.large_string())
-"""The texts of a sample may have more than 2 GB together."""
+"""The texts of a sample may exceed 2 GB in total."""
 EMPTY = pa.schema([LARGE_TEXT if name == "text" else SCHEMA.field(name) for name in COLUMNS]).empty_table()
 """A table of COLUMNS without rows."""
 READ_ROWS = 10_000
-"""Rows that are read at once."""
+"""Rows that are read at a time."""
 MAX_NAMED = 3
 """Damaged files named in a note."""
 
@@ -31,9 +31,9 @@ class LoggedDay:
     """The predictions of one day (UTC)."""
 
     sample: RowSample
-    """Of the rows of earlier days and of this one, with the columns COLUMNS."""
+    """Sample of the rows of earlier days and of this one, with the columns COLUMNS."""
     rows: int
-    """Of this day alone."""
+    """Rows of this day alone."""
     notes: list[str] = field(default_factory=list)
     """What is missing, one sentence each."""
 
@@ -83,7 +83,7 @@ def count_rows(folder: Path, day: date) -> int:
 
 
 def _with_file(path: Path, sample: RowSample) -> RowSample:
-    """Return the sample with the rows of a file added; the given sample stays as it is, if the file is damaged."""
+    """Return a new sample with the rows of a file added; the given one is unchanged, in case the file is damaged."""
     added = sample.copy()
     for rows in stream_file(path):
         added.add(rows)

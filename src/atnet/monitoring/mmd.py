@@ -11,17 +11,17 @@ from sklearn.decomposition import PCA
 
 DIMENSIONS = 32
 BANDWIDTH_ROWS = 1000
-"""Texts whose median distance is computed."""
+"""Texts from which the median distance is computed."""
 BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """From pooled features to few dimensions of variance 1, fitted to the reference."""
+    """A PCA from pooled features to a few dimensions of variance 1, fitted to the reference."""
 
     mean_P: np.ndarray
     components_DP: np.ndarray
-    """Divided by the standard deviation of each dimension."""
+    """Principal components, divided by the standard deviation along each."""
     squared_bandwidth: float
     """Median squared distance of two reference texts."""
 
@@ -56,7 +56,7 @@ def kernel_matrix(reduced_ND: np.ndarray, squared_bandwidth: float) -> np.ndarra
 
 
 def squared_mmd(kernel_NN: np.ndarray, in_window_BN: np.ndarray) -> np.ndarray:
-    """Estimate the squared discrepancy without bias for each split of the texts, (B,); around 0 if nothing differs.
+    """Compute the unbiased estimate of the squared MMD for each split of the texts, (B,); about 0 if nothing differs.
 
     Args:
         kernel_NN: zeros on the diagonal.

@@ -1,4 +1,4 @@
-"""`atnet monitor`: collect inputs, measure, decide, save; each step uses the values of the one before."""
+"""`atnet monitor`: collect inputs, measure, decide, save; each step uses the result of the one before."""
 
 import json
 import re
@@ -38,7 +38,7 @@ from atnet.storage import write_text
 
 WINDOWS_FOLDER, REPORT, RESULT = "windows", "report.html", "result.json"
 MAX_REPORTS = 60
-"""Newest windows whose reports stay on the disk; they contain texts."""
+"""Newest windows whose reports are kept; older ones are deleted because reports contain texts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Notifications about changes of state: written once, and sent once by whoever sends them."""
+"""Notifications about changes of state: each is written once and sent once."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ class Notification:
     """A change of state that is reported once."""
 
     id: str
-    """The same for the same change, so that it is never sent twice."""
+    """Identical for the same change, so that it is never sent twice."""
     window: str
     time: str
     model_version: int

@@ -20,7 +20,7 @@ from atnet.monitoring.row_features import RowFeatures
 from atnet.storage import whole_file
 
 STEPS = (10, 12, 15, 18, 22, 27, 33, 40, 50, 60, 75, 90)
-"""Window sizes for which thresholds are computed, times powers of ten, so that few different sizes occur."""
+"""Thresholds are computed for these window sizes times powers of ten only, so that few distinct sizes occur."""
 MAX_SHARE = 0.5
 """Largest window as a share of the reference, so that at least as many texts are left to compare with."""
 
@@ -50,9 +50,9 @@ class PValues:
     each: Mapping[str, float]
     """Each statistic by itself."""
     combined: float
-    """Of Fisher's combination of all statistics, which finds a difference that is moderate in several of them."""
+    """P-value of Fisher's combination of all statistics, which detects moderate differences in several of them."""
     overall: float
-    """Of the smallest of these p-values: the probability of such a smallest one if nothing has changed."""
+    """The overall p-value: the probability of a smallest p-value this small if nothing has changed."""
 
 
 def compared_rows(distinct: int, reference_rows: int, config: MonitorConfig) -> int:
@@ -86,8 +86,8 @@ def draw_null(
 def p_values(observed: Mapping[str, float], null: NullDistribution) -> PValues:
     """Compare a window's statistics with those of the drawn windows (min-p; Westfall & Young 1993).
 
-    The window counts as one more draw: no p-value is 0, and the level of the overall one is exact if the window and
-    the draws are exchangeable.
+    The window counts as one more draw, so no p-value is 0, and the level of the overall test is exact if the window
+    and the draws are exchangeable.
 
     Args:
         observed: one number per statistic of `null`.
@@ -106,7 +106,7 @@ def p_values(observed: Mapping[str, float], null: NullDistribution) -> PValues:
 
 
 def cache_key(model_sha256: str, reference_digest: str, *, rows: int, resamples: int, seed: int) -> str:
-    """Return a key of everything that a distribution depends on."""
+    """Return a hash of everything that a distribution depends on."""
     parts = [VERSION, model_sha256, reference_digest, rows, resamples, seed]
     return f"{rows}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}"
 

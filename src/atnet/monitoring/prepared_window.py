@@ -1,4 +1,4 @@
-"""From the rows of a window to the champion's predictions and the distinct texts that are compared.
+"""Turn the rows of a window into the champion's predictions and the distinct texts to compare.
 
 Letters in array names: N rows, C labels.
 """
@@ -25,9 +25,9 @@ from atnet.monitoring.windows import (
 from atnet.schema import LABEL, TEXT, TEXT_HASH, text_hash
 
 PREDICTIONS_AS_LABELS = 0.995
-"""If at least this share of the labels equals the predictions, the labels are taken for predictions."""
+"""If at least this share of the labels equals the predictions, the labels are treated as predictions."""
 MIN_LABELS = 20
-"""Labels below which this cannot be told."""
+"""With fewer labels, this is not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class PreparedWindow:
     table: pd.DataFrame
     """The rows that were not excluded, with `predicted`; true labels in `label` if there are any."""
     features: RowFeatures
-    """Of all rows of `table`, without n-grams and pooled features."""
+    """Features of all rows of `table`, without n-grams and pooled features."""
     distinct: np.ndarray
     """Positions in `table` of the distinct texts that may be compared."""
     counts: RowCounts

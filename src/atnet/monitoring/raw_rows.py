@@ -1,4 +1,4 @@
-"""The user's data file with all its columns, to be written again with corrected labels and new rows."""
+"""The user's data file with all its columns, to be rewritten with corrected labels and new rows."""
 
 import csv
 import gzip
@@ -29,9 +29,9 @@ class RawRows:
     source: SourceFile
     encoding: str
     compressed: bool
-    """With gzip."""
+    """Whether it is compressed with gzip."""
     schema: pa.Schema | None
-    """Of a Parquet file."""
+    """Schema of a Parquet file."""
 
 
 def read_raw(path: Path, data: DataConfig) -> RawRows:
@@ -39,7 +39,7 @@ def read_raw(path: Path, data: DataConfig) -> RawRows:
 
     Raises:
         DataError: as the pipeline's own reader does.
-        MonitoringError: if the file reads differently with all its columns, so that writing it again would damage it.
+        MonitoringError: if reading all columns changes the rows, so that rewriting the file would damage it.
     """
     frame, source = read_raw_columns(path, data)
     with path.open("rb") as file:
@@ -59,7 +59,7 @@ def read_raw(path: Path, data: DataConfig) -> RawRows:
     texts = frame[data.columns.text].tolist()
     if [_text(row.get(data.columns.text)) for row in raw.rows] != [_text(text) for text in texts]:
         raise MonitoringError(
-            f"{path} cannot be written again without damage: its rows read differently with all columns. Save it as "
+            f"{path} cannot be rewritten without damage: reading all its columns gives different rows. Save it as "
             "plain CSV, JSON Lines or Parquet, and read the review again."
         )
     return raw

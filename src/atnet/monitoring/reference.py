@@ -1,6 +1,6 @@
 """The reference: held-out rows of the champion's data version.
 
-Never training rows: the model is surer of them, so any new text would look different.
+Training rows are never used: the model is more confident on them, so any new text would look different.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class HeldOutTexts:
 
     reference: Reference
     hashes: TextHashes
-    """Of all of them."""
+    """Hashes of all held-out texts."""
 
 
 def read_held_out(batches: Iterable[pd.DataFrame], train_hashes: TextHashes, config: MonitorConfig) -> HeldOutTexts:
@@ -68,7 +68,7 @@ def read_held_out(batches: Iterable[pd.DataFrame], train_hashes: TextHashes, con
 
 
 class _DistinctTexts:
-    """Keeps the first row of each text, for the `limit` texts that come first in the order of `order_by_hash`."""
+    """The first row of each text, for the `limit` texts that come first in the order of `order_by_hash`."""
 
     def __init__(self, limit: int, seed: int) -> None:
         self._limit, self._seed = limit, seed

@@ -1,4 +1,4 @@
-"""`atnet review`: list rows worth labeling; `atnet review --read`: merge the filled list into the data."""
+"""`atnet review`: list rows worth labeling; `atnet review --read`: merge the completed list into the data."""
 
 import hashlib
 import logging
@@ -54,13 +54,13 @@ class MergedReview:
     data: Path
     """The data file, relative to the project."""
     md5: str
-    """Of the new data version."""
+    """MD5 of the new data version."""
     moved: bool
     """Whether `data.path` has to be set to the data file."""
 
 
 def write_list(params: Params, root: Path, *, rows: int | None, output: Path | None, now: datetime) -> ReviewList:
-    """Select the rows and write them as CSV, with a copy against which the filled file is checked.
+    """Select the rows and write them as CSV, with a copy against which the completed file is checked.
 
     Raises:
         MonitoringError: if there is nothing to list, or another command is running.
@@ -78,7 +78,7 @@ def write_list(params: Params, root: Path, *, rows: int | None, output: Path | N
         )
         if selected.empty:
             raise MonitoringError(
-                "There is nothing to review: no label seems wrong, and no monitored window has texts without a label. "
+                "There is nothing to review: no label looks wrong, and no monitored window has texts without a label. "
                 "Log texts (serve.prediction_log.include_texts) or monitor a file of texts, then list again."
             )
         slices = [column for column in params.data.columns.slices if column in candidates.table]
@@ -92,7 +92,7 @@ def write_list(params: Params, root: Path, *, rows: int | None, output: Path | N
 
 
 def merge_file(params: Params, root: Path, path: Path, *, allow_new_labels: bool = False) -> MergedReview:
-    """Merge a filled list into a new version of the data, tracked by DVC; completely or not at all. Safe to repeat.
+    """Merge a completed list into a new version of the data, tracked by DVC; completely or not at all. Safe to repeat.
 
     Raises:
         MonitoringError: naming what is wrong with the list or with the data file.

@@ -1,4 +1,4 @@
-"""Read the texts of the newest windows again, with what they are ranked by for a review.
+"""Reread the texts of the newest windows, with the values that rank them for a review.
 
 Monitoring copies no texts: they stay where they were logged, for as long as they are kept there.
 """
@@ -36,7 +36,7 @@ MAX_SCORED = 4000
 def collect_candidates(
     params: Params, root: Path, champion: Champion, challenger: Any | None, windows: Sequence[WindowRecord]
 ) -> ReviewCandidates:
-    """Read the windows again and score their distinct texts; a window that no longer exists is skipped."""
+    """Reread the windows and score their distinct texts; a window that no longer exists is skipped."""
     config = params.monitor
     tables, probabilities = [], []
     for record in windows:

@@ -17,7 +17,7 @@ LOCK_SECONDS = 5.0
 def data_files(params: Params, root: Path) -> tuple[Path, Path]:
     """Return the file that contains the newest labels, and the file to write.
 
-    The output of a stage is written again by its stage, so reviewed rows go to a file of their own.
+    A stage would overwrite its own output, so reviewed rows then go to a separate file.
 
     Raises:
         MonitoringError: if the data is imported, so that the next update would undo a correction.

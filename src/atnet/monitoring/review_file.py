@@ -35,7 +35,7 @@ def write_review(path: Path, rows: pd.DataFrame) -> None:
 
 
 def read_review(path: Path, listed: pd.DataFrame, labels: Collection[str], *, allow_new: bool) -> FilledReview:
-    """Read a filled list and check it against the lists that were written.
+    """Read a completed list and check it against the lists that were written.
 
     Args:
         path: the file.

@@ -26,16 +26,16 @@ COLUMNS = (ID, TEXT, TEXT_HASH, "reason", "predicted", "score", "current_label",
 
 @dataclass(frozen=True, slots=True)
 class ReviewCandidates:
-    """The distinct texts of the newest windows, with what they are ranked by."""
+    """The distinct texts of the newest windows, with the values that rank them."""
 
     table: pd.DataFrame
     """`text`, `text_hash`, `predicted`, `source` and the slice columns."""
     probabilities: np.ndarray
-    """(N, C) of the champion."""
+    """(N, C) probabilities of the champion."""
     drift_scores: np.ndarray
     """(N,) log-odds of the classifier, higher is less like the reference; -inf if a text was not scored."""
     challenger: np.ndarray | None
-    """(N, C) of the challenger over the champion's labels; None if there is none."""
+    """(N, C) probabilities of the challenger for the champion's labels; None if there is none."""
 
 
 def select_rows(
@@ -64,7 +64,7 @@ def select_rows(
     texts = list(_take_turns(ranked))
     issues = label_issues.drop_duplicates(TEXT_HASH)
     issue_rows = min(round(issue_fraction * rows), len(issues))
-    # Rows that one kind lacks go to the other.
+    # If there are too few rows of one kind, the other fills the list.
     issue_rows = min(len(issues), max(issue_rows, rows - len(texts)))
     chosen = [_window_row(candidates, row, reason) for row, reason in texts[: rows - issue_rows]]
     chosen += [_issue_row(row) for row in issues.head(issue_rows).to_dict("records")]

@@ -41,8 +41,8 @@ class RowFeatures:
     """Features of N texts; those that need the text itself are None if only the predictions were logged."""
 
     ngrams: sp.csr_matrix | None
-    """(N, F) 1 where an n-gram occurs in a text; the first WORD_BUCKETS columns are of words, the others of
-    characters."""
+    """(N, F) 1 where an n-gram occurs in a text; the first WORD_BUCKETS columns are word n-grams, the others character
+    n-grams."""
     pooled: np.ndarray | None
     """(N, P) pooled features of the network."""
     probabilities: np.ndarray

@@ -8,13 +8,13 @@ import pyarrow.compute as pc
 
 
 class RowSample:
-    """Keeps at most `limit` of the rows that are added: the first ones in a stable order by their key.
+    """At most `limit` of the rows that are added: the first ones in a stable order by their key.
 
-    At most twice as many rows are in memory, and a batch.
+    At most twice as many rows are in memory, plus one batch.
     """
 
     def __init__(self, limit: int, key: str) -> None:
-        """Start without rows.
+        """Create an empty sample.
 
         Args:
             limit: largest number of rows of the sample.
@@ -35,7 +35,7 @@ class RowSample:
             rows = rows.filter(pc.less(rows[self._key], self._largest))
         # The first batch is kept even without rows: it has the columns.
         if rows.num_rows or not self._tables:
-            # A new list: a copy of the sample has the old one.
+            # A new list, because a copy of the sample shares the old one.
             self._tables = [*self._tables, rows]
             self._kept += rows.num_rows
         if self._kept > 2 * self._limit:
@@ -53,7 +53,7 @@ class RowSample:
 
     def _cut(self) -> None:
         table = self._joined()
-        # The order is stable, and later rows come after those that were kept, so of equal keys the first stay.
+        # The order is stable, and later rows come after those that were kept, so among equal keys the first stay.
         table = table.take(pc.sort_indices(table, sort_keys=[(self._key, "ascending")])[: self._limit])
         self._tables, self._kept = [table], table.num_rows
         self._largest = table[self._key][-1].as_py()

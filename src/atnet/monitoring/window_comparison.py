@@ -52,8 +52,8 @@ class WindowComparison:
     compared: pd.DataFrame
     """The window's rows that were compared."""
     scores: np.ndarray | None
-    """(N,) log-odds of those rows from a classifier that was not fitted to them: above 0 is unlike the reference. None
-    without texts."""
+    """(N,) log-odds of those rows from a classifier that was not fitted to them; above 0 means unlike the reference.
+    None without texts."""
     reference: pd.DataFrame
     """The reference's texts they were compared with."""
 
@@ -158,7 +158,7 @@ def check_resolution(level: float, *, statistics: int, samples: int) -> None:
     """Check that a window can reach the level: p-values are multiples of one over the number of drawn windows.
 
     Raises:
-        ConfigurationError: with the number of drawn windows that is needed.
+        ConfigurationError: with the required number of drawn windows, if it cannot.
     """
     # One more for the combination of all statistics.
     needed = int(np.ceil((statistics + 1) / level))
@@ -179,7 +179,7 @@ def _sample(prepared: PreparedWindow, rows: int, seed: int) -> np.ndarray:
 def _reference_rows(prepared: PreparedWindow, champion: Champion, rows: int, seed: int) -> np.ndarray:
     """Sample as many reference texts as the drawn windows were compared with, none of them in the window.
 
-    The sample depends on the window: an unlucky one must not be drawn for every window.
+    The sample depends on the window, so that an unlucky sample does not recur for every window.
     """
     table = champion.reference.table
     if prepared.has_texts:

@@ -1,7 +1,7 @@
 """The records of monitored windows: one JSON line per window.
 
-A kill can cut the last line short; it is then skipped, and the window is monitored again. The order
-of the lines is the order of the windows, so no clock is needed for it.
+A kill can truncate the last line; it is then skipped, and the window is monitored again. The order of the lines is the
+order of the windows, so it does not depend on a clock.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ class WindowRecord:
     source: str
     """Path of the file, or `predictions` for the log."""
     recorded_at: str
-    """ISO 8601, UTC; for people: nothing is ordered by it."""
+    """ISO 8601, UTC; for display only, nothing is ordered by it."""
     model_version: int
     model_sha256: str
     result: DriftResult
@@ -47,11 +47,11 @@ class WindowRecord:
     """Texts that were compared; 0 if too few."""
     level: float | None = None
     p_value: float | None = None
-    """Of all statistics together."""
+    """P-value of all statistics together."""
     effects: Mapping[str, float] = field(default_factory=dict)
     min_effects: Mapping[str, float] = field(default_factory=dict)
     p_values: Mapping[str, float] = field(default_factory=dict)
-    """Of each statistic by itself."""
+    """P-value of each statistic by itself."""
     estimates: Mapping[str, Any] = field(default_factory=dict)
     """Accuracy and label shares, estimated or measured."""
     rows_by_day: Mapping[str, int] = field(default_factory=dict)
@@ -85,7 +85,7 @@ def read_windows(folder: Path) -> list[WindowRecord]:
 
 
 def append_window(folder: Path, record: WindowRecord) -> None:
-    """Append a window's line; it is on the disk when this returns."""
+    """Append a window's line and flush it to disk."""
     append_line(folder / WINDOWS_FILE, asdict(record))
 
 

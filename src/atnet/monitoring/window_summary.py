@@ -29,7 +29,7 @@ def summarize_window(
 
 
 def state_sentence(record: WindowRecord, decision: AlarmDecision) -> str:
-    """Say whether there is an alarm, and why."""
+    """Return a sentence on whether there is an alarm, and why."""
     if decision.state == "alarm":
         return f"ALARM: {decision.drifted} of the last windows drifted."
     if record.drifted:
@@ -38,7 +38,7 @@ def state_sentence(record: WindowRecord, decision: AlarmDecision) -> str:
 
 
 def drift_sentence(record: WindowRecord, comparison: WindowComparison | None) -> str:
-    """Say what was compared, and whether it drifted."""
+    """Return a sentence on what was compared, and whether it drifted."""
     window = f"{record.name}: {record.rows:,} rows"
     if comparison is None:
         return f"{window}, too few distinct texts to compare. This does not mean that nothing has changed."
@@ -65,7 +65,7 @@ def statistic_line(result: StatisticResult) -> str:
 
 
 def impact_sentences(impact: WindowImpact | None) -> list[str]:
-    """Say whether accuracy has suffered; an accuracy measured on labels replaces the estimates."""
+    """Return sentences on whether accuracy has dropped; an accuracy measured on labels replaces the estimates."""
     if impact is None:
         return []
     sentences = _accuracy_sentences(impact.whole)
@@ -81,7 +81,7 @@ def impact_sentences(impact: WindowImpact | None) -> list[str]:
 
 
 def note_sentences(inputs: MonitorInputs) -> list[str]:
-    """Say which rows were excluded, and what a reader should know about the files."""
+    """Return sentences on which rows were excluded, and on what a reader should know about the files."""
     counts, version = inputs.prepared.counts, inputs.champion.version
     excluded = [
         (counts.other_model, f"Rows predicted by another model than version {version}, without a text, excluded"),

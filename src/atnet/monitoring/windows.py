@@ -29,8 +29,8 @@ TEXT_SHA256, PREDICTED, PROBABILITIES = "text_sha256", "predicted", "probabiliti
 VERSION, MODEL_SHA256, TOKENS, UNKNOWN = "version", "model_sha256", "tokens", "unknown"
 LOG = "predictions"
 MAX_ROWS = 100_000
-"""Rows of a window that are used; of more, those whose text has the smallest hash, so that rows of the same text stay
-together."""
+"""Largest number of rows used from a window. From more rows, those whose text has the smallest hash are used, so that
+rows with the same text stay together."""
 EXCLUDED = "Rows excluded by a labeling rule, as in the pipeline"
 BLANK = "Rows without a text, excluded"
 
@@ -42,7 +42,7 @@ class Window:
     key: str
     """Identifies the window: if it is monitored again, the new record replaces the old one."""
     name: str
-    """For people."""
+    """For display."""
     source: str
     """Path of the file, or `predictions` for the log."""
     table: pd.DataFrame
@@ -80,7 +80,7 @@ def log_window(folder: Path, first: date, last: date) -> Window:
 
 
 def file_window(path: Path, data: DataConfig, validate: ValidateConfig) -> Window:
-    """Read a file of scored rows or of texts; of texts as the pipeline reads its data, with the columns it has.
+    """Read a file of scored rows or of texts; texts are read as the pipeline reads them, but columns may be missing.
 
     Raises:
         DataFileError: if the file is missing, empty or damaged.
@@ -114,10 +114,10 @@ def present_columns(path: Path, data: DataConfig) -> DataConfig:
 
 
 def _find_columns(path: Path, data: DataConfig) -> None:
-    """Read as much of a file as is needed to find out that it lacks a column.
+    """Read just enough of a file to detect a missing column.
 
     Raises:
-        MissingColumnsError: if it does.
+        MissingColumnsError: if a column is missing.
     """
     batches = stream_raw_columns(path, data)
     if detect_format(path, data) == "jsonl":
@@ -147,12 +147,12 @@ def _usable_texts(batch: pd.DataFrame, settings: ValidateConfig, counts: Counter
     counts[BLANK] += int(blank.sum())
     usable = batch[~blank].drop(columns=[SPLIT, WEIGHT], errors="ignore")
     hashes = [text_sha256(text) for text in usable[TEXT]]
-    # With its type: without rows, there would be none.
+    # An explicit type, because none could be inferred from no rows.
     return usable.assign(**{TEXT_SHA256: pd.Series(hashes, index=usable.index, dtype="str")})
 
 
 def _new_sample() -> RowSample:
-    """Return a sample of logged or scored rows, still without rows."""
+    """Return an empty sample for logged or scored rows."""
     sample = RowSample(MAX_ROWS, TEXT_SHA256)
     sample.add(EMPTY)
     return sample

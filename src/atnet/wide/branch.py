@@ -47,7 +47,7 @@ class WideBranch:
 
     @property
     def max_n(self) -> int:
-        """Words of the longest n-gram."""
+        """Number of words in the longest n-gram."""
         return NgramHashTable(self.ngram_ids).max_n
 
     def logits(self, split: EncodedSplit) -> np.ndarray:
@@ -90,7 +90,7 @@ def fit_wide_branch(
         on_fit: called after each fit.
 
     Returns:
-        The branch, or None where it is switched off.
+        The branch, or None if it is switched off.
 
     Raises:
         DataContractError: if a split is empty or train has fewer than two labels.

@@ -1,4 +1,4 @@
-"""Minimization of a smooth, strictly convex function with L-BFGS in the inner product of a symmetric matrix.
+"""Minimize a smooth, strictly convex function with L-BFGS in the inner product of a symmetric matrix.
 
 A linear model with many more features than texts has its weights, and all their gradients, in the row space of its
 feature matrix X. Written as X^T u, they need one number per text instead of one per feature, and their inner products
@@ -37,8 +37,8 @@ def minimize_lbfgs(
 ) -> np.ndarray:
     """Minimize with L-BFGS in the precision of the start (Nocedal & Wright 2006, algorithms 7.4 and 7.5).
 
-    An iteration multiplies by the matrix once: the products of all points along a direction follow from those of its
-    ends, so that an accurate line search costs little.
+    Each iteration multiplies by the matrix once: the products of all points along a direction follow from those of its
+    ends, so an accurate line search costs little.
 
     Args:
         start: coefficients of the first point; the minimum is returned in the same shape.

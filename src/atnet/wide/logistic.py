@@ -71,7 +71,7 @@ def fit_logistic(
         targets_NC: class probabilities, rows that sum to 1; two classes have one column of weights.
         regularization: C, the inverse strength.
         row_weights_N: weight of each text in the loss.
-        start: a fit on the same texts to start from; its features may have been others.
+        start: a fit on the same texts to start from; its features may differ.
         temperature: of a teacher; the targets then are the two parts of `TrainingTargets.softened_N2C`.
     """
     binary = prior_scale_FK.shape[1] == 1

@@ -21,7 +21,7 @@ class WideFeatures:
 
     Words and word n-grams are binary, divided by the square root of their number in the text. Character n-grams are
     counted over the text's distinct words, divided by the square root of their number. Their columns are never
-    materialized: a product with their weights goes through the words.
+    materialized: a product with their weights is computed from the words.
     """
 
     ngrams: sparse.csc_array
@@ -74,7 +74,7 @@ def wide_features(
         terms: (N, V + R), the words and n-grams of each text, as `document_term_matrix` returns them.
         columns: the columns of `terms` that become features.
         char_ngrams: (V, G), the character n-grams of each word.
-        max_n: words of the longest n-gram.
+        max_n: number of words in the longest n-gram.
     """
     scale = (1 / sqrt_column(count_distinct_ngrams(split, max_n))[:, 0]).astype(np.float32)
     ngrams = terms[:, columns]
@@ -83,7 +83,7 @@ def wide_features(
 
 
 def frequent_char_ngrams(char_ngrams: sparse.csr_array, words: sparse.csc_array) -> sparse.csc_array:
-    """Drop the columns of character n-grams (V, G) whose words (N, V) occur in too few texts, counted together."""
+    """Drop the columns of character n-grams (V, G) whose words (N, V) occur in too few texts in total."""
     frequency = char_ngrams.T @ np.asarray(words.sum(axis=0)).ravel()
     return sparse.csc_array(char_ngrams)[:, np.flatnonzero(frequency >= MIN_DOCUMENT_FREQUENCY)]
 

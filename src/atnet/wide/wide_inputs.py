@@ -22,7 +22,7 @@ from atnet.wide.ngram_features import WideFeatures, frequent_char_ngrams, wide_f
 
 @dataclass(frozen=True, slots=True)
 class WideInputs:
-    """What the branch is fitted on."""
+    """The data that the branch is fitted on."""
 
     features: WideFeatures
     validation_features: WideFeatures
