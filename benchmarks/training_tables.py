@@ -148,7 +148,7 @@ def floor_report(floor: Mapping[str, Any], runs: Sequence[Run]) -> str:
     lines = [
         f"{run.operations / 1e3:.1f} thousand operations per padded token, forward and backward;"
         f" {run.tokens / run.rows:.0f} tokens per text with padding: {work / run.rows / 1e6:.1f} million operations per"
-        f" text, {work / 1e12:.2f} million million per epoch.",
+        f" text, {work / 1e12:.2f} trillion per epoch.",
         f"The median epoch takes {seconds:.1f} s: {work / seconds / 1e9:,.1f} GFLOP/s in {floor['precision']}.",
         *(
             f"At the rate of the {name} the products alone would take {work / rates[floor['precision']]:.1f} s: "

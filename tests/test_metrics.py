@@ -128,6 +128,20 @@ def test_an_interval_over_many_labels_is_not_biased_by_repeated_rows() -> None:
     assert corrected.low < macro_f1 < corrected.high
 
 
+def test_many_models_with_many_classes_are_resampled_on_the_same_rows() -> None:
+    rng = np.random.default_rng(3)
+    actual = rng.integers(6, size=500)
+    predicted = [
+        np.where(rng.random(500) < 0.5 + place / 100, actual, rng.integers(6, size=500)) for place in range(40)
+    ]
+    (alone,) = resample_counts(actual, predicted[:1], 6, samples=200, rng=np.random.default_rng(0))
+    for together in resample_counts(actual, [predicted[0]] * 40, 6, samples=200, rng=np.random.default_rng(0)):
+        np.testing.assert_array_equal(together.accuracy, alone.accuracy)
+    resampled = resample_counts(actual, predicted, 6, samples=400, rng=np.random.default_rng(0))
+    for counts, ids in zip(resampled, predicted, strict=True):
+        assert counts.accuracy.mean() == pytest.approx((ids == actual).mean(), abs=0.01)
+
+
 def test_a_perfect_model_has_an_interval_of_width_zero() -> None:
     actual = np.arange(50) % 3
     scores = score(actual, actual, 3, rng=np.random.default_rng(0), **BOOTSTRAP)

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"{name} is skipped: {advice}", file=sys.stderr)
     datasets = [_prepare(dataset, _vectors_of(dataset, arguments)) for dataset in located.available]
     planned = [cell for cell in cells(datasets, arguments.models, arguments.sizes, arguments.draws) if _can_run(cell)]
-    missing = list({cell.path: cell for cell in planned if not cell.path.is_file()}.values())
+    missing = list({cell.path: cell for cell in planned if not cell.path.is_file() and not arguments.show}.values())
     for number, cell in enumerate(missing, start=1):
         _compute(cell, f"[{number}/{len(missing)}]")
     curve = score_cells(planned)
@@ -81,6 +81,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", choices=NAMES, default=NAMES, help="default: all")
     parser.add_argument("--sizes", nargs="+", type=int, default=[*SIZES, ALL], help=f"training rows; {ALL}: all rows")
     parser.add_argument("--draws", type=int, default=DRAWS, help=f"default: {DRAWS}")
+    parser.add_argument("--show", action="store_true", help="compute nothing; print and draw the finished cells")
     parser.add_argument("--figure", type=Path, default=FIGURE, help="default: docs/learning-curve.svg")
     return parser.parse_args(argv)
 

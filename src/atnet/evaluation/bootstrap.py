@@ -77,6 +77,18 @@ def interval(value: float, resampled_B: Floats, confidence: float) -> Interval:
     return Interval(float(value), float(low), float(high))
 
 
+def _outcomes(models: Sequence[Ints], classes: int) -> Ints:
+    """Return a number for each row, (N,): equal for rows with the same class ids, and in the order of these ids."""
+    # One number per row, not a column of class ids: sorting columns takes many times the memory.
+    outcome_N, count = np.zeros(len(models[0]), np.int64), 1
+    for class_N in models:
+        if count > np.iinfo(np.int64).max // classes:
+            distinct, outcome_N = np.unique(outcome_N, return_inverse=True)
+            count = len(distinct)
+        outcome_N, count = outcome_N * classes + class_N, count * classes
+    return outcome_N
+
+
 def resample_counts(
     actual_N: Ints, predicted: Sequence[Ints], classes: int, *, samples: int, rng: np.random.Generator
 ) -> list[ClassCounts]:
@@ -86,13 +98,9 @@ def resample_counts(
     with N.
     """
     models = [actual_N, *predicted]
-    # One number per row, not a column of class ids: sorting columns takes many times the memory.
-    cell_N = np.zeros(len(actual_N), np.int64)
-    for class_N in models:
-        cell_N = cell_N * classes + class_N
-    cell_K, rows_K = np.unique(cell_N, return_counts=True)
+    _, first_K, rows_K = np.unique(_outcomes(models, classes), return_index=True, return_counts=True)
     draws_BK = rng.multinomial(len(actual_N), rows_K / len(actual_N), size=samples).astype(np.float64)
-    class_of_cell_KC = np.eye(classes)[np.array(np.unravel_index(cell_K, [classes] * len(models)))]
+    class_of_cell_KC = np.eye(classes)[np.array([class_N[first_K] for class_N in models])]
     support_BC = draws_BK @ class_of_cell_KC[0]
     return [
         ClassCounts(
