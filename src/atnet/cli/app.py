@@ -58,12 +58,12 @@ class CommandGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            if not _output_is_read():
+            if not _stdout_is_open():
                 raise
             raise AtnetError("a process that this command started has ended (broken pipe). Run it again.") from error
 
 
-def _output_is_read() -> bool:
+def _stdout_is_open() -> bool:
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -58,7 +58,7 @@ def load_model(copy: Path) -> LoadedModel:
     verify_copy(version, copy / FILES, advice=DAMAGED_COPY)
     try:
         inference = load_inference(copy / FILES)
-        # Without the memory arena: it would keep the memory of the largest batch for good.
+        # Without the memory arena: it would keep the memory of the largest batch permanently.
         predictor = inference.Predictor.load(copy / FILES / MODEL_FOLDER, threads=1, memory_arena=False)
         _self_check(version.number, copy / FILES / MODEL_FOLDER, predictor)
     # The version's own code may raise anything; whatever it is, the version cannot be used.
