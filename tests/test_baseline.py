@@ -206,6 +206,19 @@ def test_more_than_two_classes_are_fitted_together_by_their_log_loss() -> None:
     assert np.allclose(model.probabilities(counter.transform(test["text"].tolist())), expected, atol=0.02)
 
 
+def test_models_of_many_classes_are_the_same_when_they_are_fitted_one_after_the_other(
+    config: BaselineConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, validation, _ = splits_of(labeled_texts(300, labels=6))
+    at_once = fit_baselines(train, validation, config)
+    monkeypatch.setattr("atnet.baselines.baselines.THREADS", 1)
+    in_turn = fit_baselines(train, validation, config)
+    assert list(at_once.models) == list(in_turn.models)
+    for name, model in in_turn.models.items():
+        assert model.regularization == at_once.models[name].regularization
+        assert np.array_equal(model.weights_FC, at_once.models[name].weights_FC)
+
+
 def test_a_label_that_only_validation_has_does_not_stop_the_fit(config: BaselineConfig) -> None:
     train, validation, _ = splits_of(labeled_texts(300))
     validation = validation.assign(label=["new", *validation["label"][1:]])

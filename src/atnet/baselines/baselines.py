@@ -4,6 +4,7 @@ Letters in array names: N texts, F features, C classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ TFIDF, NB_SVM, LINEAR_SVM = "tfidf_logistic_regression", "nb_svm", "linear_svm"
 LINEAR = (TFIDF, NB_SVM, LINEAR_SVM)
 PATIENCE = 2
 """Number of consecutive values of C without a gain after which the search stops."""
+THREADS = 2
+"""Models of many classes that are fitted at the same time; each takes memory for its features and weights."""
 
 Labels = NDArray[np.object_]
 OnFit = Callable[[str], None]
@@ -91,7 +94,7 @@ def fit_baselines(
     )
     actual_N = pd.Index(labels).get_indexer(pd.Index(validation[LABEL]))
     scored = ScoredTexts(counter.transform(validation[TEXT].tolist()), actual_N)
-    fitted = {name: _fit_best(name, make_fitter(name, texts, config), scored, config, on_fit) for name in models}
+    fitted = _fit_all(models, texts, scored, config, on_fit)
     if LINEAR_SVM in fitted:
         temperature = calibration_temperature(fitted[LINEAR_SVM], scored.counts, actual_N)
         fitted[LINEAR_SVM] = fitted[LINEAR_SVM].scaled(1 / temperature)
@@ -120,6 +123,23 @@ def label_metrics(actual_N: Ints, predicted_N: Ints, classes: int) -> dict[str, 
     # Such labels form one extra class, which is never predicted.
     counts = count_classes(np.where(actual_N < 0, classes, actual_N), predicted_N, classes + 1)
     return {"accuracy": float(counts.accuracy), "macro_f1": float(counts.macro_f1)}
+
+
+def _fit_all(
+    names: Sequence[str], train: TrainingTexts, validation: ScoredTexts, config: BaselineConfig, on_fit: OnFit
+) -> dict[str, LinearModel]:
+    """Fit the models, those of many classes at the same time."""
+
+    def fit_best(name: str) -> LinearModel:
+        return _fit_best(name, make_fitter(name, train, config), validation, config, on_fit)
+
+    if train.classes == 2:
+        # liblinear fits all of them, and its random numbers are global: with threads the results would vary.
+        return {name: fit_best(name) for name in names}
+    with ThreadPoolExecutor(THREADS) as pool:
+        # The last one, the linear SVM, takes as long as the others together, so it starts first.
+        futures = {name: pool.submit(fit_best, name) for name in reversed(names)}
+        return {name: futures[name].result() for name in names}
 
 
 def _fit_best(name: str, fit: Fit, validation: ScoredTexts, config: BaselineConfig, on_fit: OnFit) -> LinearModel:
