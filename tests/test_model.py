@@ -53,6 +53,17 @@ def test_published_mode_computes_the_published_formula(config: TrainConfig) -> N
     np.testing.assert_allclose(outputs["attention"], weights[..., 0], rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("units", "mode", "classes", "expected"),
+    [("auto", "pooled", 2, 10), ("auto", "pooled", 77, 77), ("auto", "published", 77, 10), (5, "pooled", 77, 5)],
+)
+def test_the_dense_layer_has_at_least_one_unit_per_label(
+    config: TrainConfig, units: Any, mode: str, classes: int, expected: int
+) -> None:
+    model = build(config.model_copy(update={"hidden_units": units}), mode, classes)
+    assert model.get_layer("hidden").units == expected
+
+
 @pytest.mark.parametrize("mode", ["rescaled", "pooled"])
 @pytest.mark.parametrize("classes", [2, 6])
 def test_padding_and_the_other_texts_of_a_batch_change_no_output(config: TrainConfig, mode: str, classes: int) -> None:

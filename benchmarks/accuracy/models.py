@@ -47,6 +47,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "rare words in the embedding too": {"vectors.min_frequency": 1},
     "byte-pair encoding": {"tokenize.kind": "bpe", "tokenize.vocabulary_size": 8000},
     "float32": {"train.precision": "float32"},
+    "10 hidden units": {"train.hidden_units": 10},
+    "100 hidden units": {"train.hidden_units": 100},
+    "200 hidden units": {"train.hidden_units": 200},
 }
 """What `--ablation` compares with the first, `default`."""
 

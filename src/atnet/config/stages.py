@@ -210,7 +210,7 @@ class TrainConfig(Section):
     filters: Annotated[int, Field(ge=1)]
     kernel_size: Annotated[int, Field(ge=1)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    hidden_units: Annotated[int, Field(ge=1)]
+    hidden_units: Annotated[int, Field(ge=1)] | Literal["auto"]
     wide: bool
     wide_regularization: PositiveNumbers
     wide_max_tokens: Annotated[int, Field(ge=1)] | None

@@ -21,6 +21,8 @@ from atnet.wide.ngram_layers import TABLES, BlendLogits, WideNgrams
 
 STATIC = "static_embedding"
 """Name of the layer of the static channel."""
+PUBLISHED_UNITS = 10
+"""Units of the dense layer in the article."""
 
 
 def build_model(
@@ -52,7 +54,7 @@ def build_model(
     )(dropped)
     pooled, attention = AttentionPooling(config.attention, dtype=precision, name="attention")(features, mask=mask)
     pooled = keras.layers.Dropout(config.dropout, dtype=precision, name="dropout")(pooled)
-    hidden = keras.layers.Dense(config.hidden_units, activation="relu", dtype=precision, name="hidden")(pooled)
+    hidden = keras.layers.Dense(_hidden_units(config, classes), activation="relu", dtype=precision, name="hidden")(pooled)
     if published and classes == 2:
         logits = TwoClassLogits(name="logits")(keras.layers.Dense(1, dtype="float32", name="output")(hidden))
     else:
@@ -74,6 +76,13 @@ def _embed(tokens: keras.KerasTensor, config: TrainConfig, rows: int, dimensions
         return embedded
     static = StaticEmbedding(rows, dimensions, dtype="float32", name=STATIC)(tokens)
     return keras.layers.Concatenate(name="channels")([embedded, static])
+
+
+def _hidden_units(config: TrainConfig, classes: int) -> int:
+    """Return the units of the dense layer: by default those of the article, or one per label if there are more."""
+    if config.hidden_units != "auto":
+        return config.hidden_units
+    return PUBLISHED_UNITS if config.attention == "published" else max(PUBLISHED_UNITS, classes)
 
 
 def add_wide_branch(network: keras.Model, branch: WideBranch, weights: tuple[float, float]) -> keras.Model:
