@@ -1,5 +1,6 @@
 """The gate as a function: predictions in, a decision with its reasons out."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,23 @@ import pandas as pd
 import pytest
 
 from atnet.config import Params, ReleaseConfig
+from atnet.data.repeated_ids import hash_ids
 from atnet.errors import ReleaseError
+from atnet.evaluation.slices import ColumnValues
+from atnet.isolated.process import ClassProbabilities
 from atnet.release.behavior.runner import BehaviorResult, GroupResult
 from atnet.release.behavior.suites import TEST_TYPES
 from atnet.release.gate.gate_checks import decide
+from atnet.release.gate.gate_rows import GateRows
 from atnet.release.gate.measurements import measure
 from atnet.release.gate.result import CheckResult, GateResult
-from atnet.release.gate.scored_models import GateInputs, GoldenPredictions, ModelPredictions, ScoredModel
+from atnet.release.gate.scored_models import (
+    GateInputs,
+    GoldenPredictions,
+    ModelPredictions,
+    ScoredModel,
+    common_labels,
+)
 from atnet.release.gate.significance import Resampling, compare_paired, conservative_lower_bound, holm, sign_test
 from atnet.schema import text_hash
 from atnet.text_hashes import TextHashes
@@ -46,13 +57,27 @@ def rows(count: int, *, seed: int = 0) -> pd.DataFrame:
     ).assign(text_hash=lambda table: table["text"].map(text_hash))
 
 
+@dataclass(frozen=True)
+class TablePredictions:
+    """A model's probabilities for the rows of a table."""
+
+    model: str
+    labels: tuple[str, ...]
+    ids: pd.Series
+    probabilities: np.ndarray
+
+    def reduced(self, common: tuple[str, ...]) -> ModelPredictions:
+        predicted = ClassProbabilities(self.labels, self.probabilities)
+        return ModelPredictions.of(self.model, predicted, hash_ids(self.ids), common)
+
+
 def predictions(
     table: pd.DataFrame,
     model: str,
     correct_N: np.ndarray,
     labels: tuple[str, ...] = LABELS,
     confidence: float = 0.8,
-) -> ModelPredictions:
+) -> TablePredictions:
     """Return predictions that are correct on the given rows, with the same confidence everywhere."""
     other = dict(zip(labels, (*labels[1:], labels[0]), strict=True))
     predicted = [
@@ -61,10 +86,10 @@ def predictions(
     ]
     probabilities = np.full((len(table), len(labels)), (1 - confidence) / (len(labels) - 1))
     probabilities[np.arange(len(table)), [labels.index(label) for label in predicted]] = confidence
-    return ModelPredictions(model, labels, table["id"].tolist(), probabilities)
+    return TablePredictions(model, labels, table["id"], probabilities)
 
 
-def predicted_labels(model: ModelPredictions) -> list[str]:
+def predicted_labels(model: TablePredictions) -> list[str]:
     return [model.labels[best] for best in model.probabilities.argmax(axis=1)]
 
 
@@ -77,8 +102,8 @@ def gate(
     config: ReleaseConfig,
     table: pd.DataFrame,
     *,
-    challenger: ModelPredictions | None = None,
-    champion: ModelPredictions | None = None,
+    challenger: TablePredictions | None = None,
+    champion: TablePredictions | None = None,
     has_champion: bool = True,
     rng: np.random.Generator | None = None,
     **changes: Any,
@@ -87,24 +112,36 @@ def gate(
     count = len(table)
     challenger = challenger or predictions(table, "c" * 64, correct_rows(count, 0.84))
     champion = champion or predictions(table, "a" * 64, correct_rows(count, 0.8))
+    common = common_labels(challenger.labels, champion.labels) if has_champion else challenger.labels
     train_hashes, challenger_ms = (
         changes.pop("champion_train_hashes", TextHashes.of()),
         changes.pop("challenger_ms", 0.1),
     )
-    values: dict[str, Any] = {
-        "test": table,
-        "challenger": ScoredModel(challenger, TextHashes.of(), challenger_ms),
-        "champion": ScoredModel(champion, train_hashes, 0.1) if has_champion else None,
-        "baselines": {
+    baselines = changes.pop(
+        "baselines",
+        {
             "majority": ["negative"] * count,
             "nb_svm": predicted_labels(predictions(table, "b", correct_rows(count, 0.8))),
         },
+    )
+    values: dict[str, Any] = {
+        "test": GateRows.of(table, train_hashes),
+        "challenger": ScoredModel(challenger.reduced(common), challenger_ms),
+        "champion": ScoredModel(champion.reduced(common), 0.1) if has_champion else None,
+        "baselines": {name: ColumnValues.of(pd.Series(labels)) for name, labels in baselines.items()},
         "behavior": GOOD_BEHAVIOR,
         "size_bytes": 10_000_000,
         "servable": SERVABLE,
     }
     inputs = GateInputs(**(values | changes))
     return decide(measure(inputs, config, rng or np.random.default_rng(config.seed)), config)
+
+
+def golden_predictions(
+    golden: pd.DataFrame, challenger: TablePredictions, champion: TablePredictions | None
+) -> GoldenPredictions:
+    rows = GateRows.of(golden, TextHashes.of())
+    return GoldenPredictions(rows, challenger.reduced(LABELS), champion.reduced(LABELS) if champion else None)
 
 
 def changed(config: ReleaseConfig, **changes: Any) -> ReleaseConfig:
@@ -255,13 +292,13 @@ def test_the_golden_set_has_a_minimum_accuracy_and_is_compared_with_the_champion
     good, bad = (
         predictions(golden, model * 64, correct_rows(200, accuracy)) for model, accuracy in (("a", 0.95), ("c", 0.6))
     )
-    result = gate(with_golden, rows(1000), golden=GoldenPredictions(golden, challenger=bad, champion=good))
+    result = gate(with_golden, rows(1000), golden=golden_predictions(golden, bad, good))
     assert result.failed == ["golden accuracy", "golden champion"]
     first = gate(
         with_golden,
         rows(1000),
         has_champion=False,
-        golden=GoldenPredictions(golden, challenger=good, champion=None),
+        golden=golden_predictions(golden, good, None),
     )
     assert first.decision == "promote"
 

@@ -1,6 +1,6 @@
 """Class probabilities of a teacher: from the columns of the file to the targets of the training."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import pytest
 from atnet.cli.check import check_inputs
 from atnet.config import Params, TrainConfig
 from atnet.data.check_results import PlainRunner
+from atnet.data.near_duplicates import NumberedTexts
 from atnet.data.quality_report import quality_report, summarize
 from atnet.data.reader import SourceFile, read_labeled_texts
-from atnet.data.splitting import check_splits, split_table
+from atnet.data.splitting import check_splits, plan_split, split_table
 from atnet.data.splitting import summarize as summarize_splits
 from atnet.data.teacher import check_teacher_labels
 from atnet.data.validation import ValidatedTable, validate_table
@@ -23,6 +24,7 @@ from atnet.files import TOKENIZER, encoded_split
 from atnet.schema import HARD_LABEL, labeled_rows, slice_columns
 from atnet.stages.validate import main as validate_stage
 from atnet.storage import write_arrow
+from atnet.table_batches import TableSource
 from atnet.text.encoded_split import EncodedSplit, row_weights
 from atnet.text.encoded_split import check_splits as check_encoded
 from atnet.text.tokenization import tokenize_splits
@@ -257,6 +259,24 @@ def test_a_chain_through_a_row_of_the_teacher_moves_no_labeled_row(params: Param
     both = split_table(pd.concat([labeled, soft]), config)
     together = pd.concat(both.tables.values()).set_index("id")
     assert together.loc["first", "group"] != together.loc["last", "group"]
+
+
+def test_the_batch_engine_also_signs_the_texts_that_only_the_teacher_labels(params: Params, tmp_path: Path) -> None:
+    valid = validated(taught()).valid
+    signed: list[int] = []
+
+    def counting(function: Callable[[Any], Any], items: Iterable[Any], /) -> Iterator[Any]:
+        for item in items:
+            if isinstance(item, NumberedTexts):
+                signed.append(len(item.texts))
+            yield function(item)
+
+    (tmp_path / "signatures").mkdir()
+    plan = plan_split(TableSource.of(valid), params.split, tmp_path / "signatures", counting)
+    distinct, labeled = valid["text"].nunique(), labeled_rows(valid)["text"].nunique()
+    assert signed == [labeled, distinct]
+    assert labeled < distinct
+    assert plan.report == split_table(valid, params.split).report
 
 
 def test_rows_of_the_teacher_that_are_officially_held_out_are_left_out(params: Params) -> None:

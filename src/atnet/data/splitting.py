@@ -104,7 +104,7 @@ def plan_split(source: TableSource, config: SplitConfig, folder: Path, mapper: B
         excluded_N = _duplicates_of_other_splits(group_N, official_N, len(group_U))
     assigned = AssignedRows(rows, group_U, split_N, excluded_N)
     if not rows.hard_N.all():
-        assigned = _with_teacher_only(assigned, source, config, folder)
+        assigned = _with_teacher_only(assigned, source, config, folder, mapper)
     taken = {"given": rows.official_N is not None, "taken_from_train": _missing_splits(official_N)}
     return SplitPlan(assigned, {**split_report(assigned, source), "official": taken})
 
@@ -191,13 +191,15 @@ def summarize(report: Mapping[str, Any]) -> str:
     return "\n  ".join(lines)
 
 
-def _with_teacher_only(assigned: AssignedRows, source: TableSource, config: SplitConfig, folder: Path) -> AssignedRows:
+def _with_teacher_only(
+    assigned: AssignedRows, source: TableSource, config: SplitConfig, folder: Path, mapper: BatchMapper
+) -> AssignedRows:
     """Put the rows that only the teacher labels into train, without those whose text is held out or almost is."""
     rows, group_U = assigned.rows, assigned.group_U
     if config.near_duplicates:
         (folder / TEACHER_FOLDER).mkdir()
         all_U = np.ones(len(rows.names_U), dtype=bool)
-        with_teacher_U = group_texts(source, rows, all_U, config, folder / TEACHER_FOLDER)
+        with_teacher_U = group_texts(source, rows, all_U, config, folder / TEACHER_FOLDER, mapper)
         group_U = np.where(rows.hard_U, group_U, group_U[with_teacher_U])
     else:
         with_teacher_U = group_U

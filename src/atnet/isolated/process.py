@@ -23,6 +23,9 @@ START_SECONDS = 180
 REQUEST_SECONDS = 1800
 """How long it may take to answer one request."""
 BATCH_TEXTS = 5000
+"""Texts of a request, at most."""
+BATCH_CHARACTERS = 1 << 24
+"""Characters of a request, at most; a single text may be longer."""
 
 
 class ClassProbabilities(NamedTuple):
@@ -55,12 +58,8 @@ class IsolatedModel:
             ModelError: with the version's own message.
             ProcessInterrupted: if the process was killed or the machine ran out of memory.
         """
-        batches = [
-            self._request("predict", texts[start : start + BATCH_TEXTS])
-            for start in range(0, max(len(texts), 1), BATCH_TEXTS)
-        ]
-        probabilities = np.concatenate([np.array(batch["probabilities"], np.float64) for batch in batches])
-        return ClassProbabilities(tuple(batches[0]["labels"]), probabilities)
+        batches = [self._predict_batch(batch) for batch in _batches(texts)]
+        return ClassProbabilities(batches[0].labels, np.concatenate([batch.probabilities for batch in batches]))
 
     def median_ms(self, texts: Sequence[str]) -> float:
         """Return the median time of one text, each sent alone, in milliseconds.
@@ -70,6 +69,11 @@ class IsolatedModel:
             ProcessInterrupted: if the process was killed or the machine ran out of memory.
         """
         return float(self._request("median_ms", texts)["median_ms"])
+
+    def _predict_batch(self, texts: Sequence[str]) -> ClassProbabilities:
+        # The reply's lists take several times the memory of the array, and end here.
+        reply = self._request("predict", texts)
+        return ClassProbabilities(tuple(reply["labels"]), np.array(reply["probabilities"], np.float64))
 
     def _request(self, method: str, texts: Sequence[str] = ()) -> dict[str, Any]:
         self._process.send({"method": method, "texts": list(texts)})
@@ -104,6 +108,17 @@ def open_isolated(
             yield IsolatedModel(process)
         finally:
             process.close()
+
+
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Divide texts into requests, at least one."""
+    start = characters = 0
+    for end, text in enumerate(texts):
+        if end - start == BATCH_TEXTS or (end > start and characters + len(text) > BATCH_CHARACTERS):
+            yield texts[start:end]
+            start, characters = end, 0
+        characters += len(text)
+    yield texts[start:]
 
 
 def _environment(home: str) -> dict[str, str]:

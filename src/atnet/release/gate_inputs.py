@@ -2,35 +2,38 @@
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 
 from atnet import files
 from atnet.config import ReleaseConfig
+from atnet.data.repeated_ids import hash_ids
 from atnet.errors import DataFileError, ModelError, ReleaseError, StoreError
-from atnet.evaluation.selective import RejectOption
+from atnet.evaluation.slices import ColumnValues
 from atnet.inference import MODEL_FILES
-from atnet.isolated.process import IsolatedModel, open_isolated
+from atnet.isolated.process import open_isolated
 from atnet.isolated.virtual_environment import isolated_python
 from atnet.published_model import MODEL_FOLDER
-from atnet.registry.artifacts import REQUIREMENTS, train_hashes, verified_files
+from atnet.registry.artifacts import REQUIREMENTS, verified_files
 from atnet.registry.versions import Registry, Version
 from atnet.release.behavior.runner import run_suites
 from atnet.release.behavior.suites import Suite
+from atnet.release.compared_models import ComparedModels, OpenModel
+from atnet.release.gate.gate_rows import GateRows, select_values
 from atnet.release.gate.result import CheckResult, CheckStatus
-from atnet.release.gate.scored_models import GateInputs, GoldenPredictions, ModelPredictions, ScoredModel
+from atnet.release.gate.scored_models import GateInputs
 from atnet.release.golden import read_golden
-from atnet.schema import ID, TEXT
-from atnet.storage import read_json, read_table
+from atnet.schema import ID
+from atnet.table_batches import read_batches, read_rows
 
 logger = logging.getLogger(__name__)
 
 SERVABLE = "servable"
 SERVABLE_RULE = "predicts its own example in a fresh process without TensorFlow, Keras and the project"
 ISOLATED_RULE = "predicts its own example in a new environment with only its declared requirements"
-TIMED_TEXTS = 100
+TEST = files.split_table("test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +55,8 @@ class IsolationOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _OpenModel:
-    """A version that is loaded in a separate process."""
-
-    version: Version
-    process: IsolatedModel
-    folder: Path
-
-    def predict(self, table: pd.DataFrame) -> ModelPredictions:
-        labels, probabilities = self.process.predict(table[TEXT].tolist())
-        return ModelPredictions(self.version.sha256, labels, table[ID].tolist(), probabilities)
-
-    def score(self, test: pd.DataFrame) -> ScoredModel:
-        latency_ms = self.process.median_ms(test[TEXT].head(TIMED_TEXTS).tolist())
-        return ScoredModel(self.predict(test), train_hashes(self.folder), latency_ms)
-
-    def reject_option(self) -> RejectOption | None:
-        return RejectOption.of_config(read_json(self.folder / MODEL_FOLDER / files.INFERENCE_CONFIG.name))
-
-
-@dataclass(frozen=True, slots=True)
 class _Challenger:
-    model: _OpenModel
+    model: OpenModel
     servable: CheckResult
 
 
@@ -90,27 +73,28 @@ def collect_gate_inputs(
         ProcessInterrupted: if a model's process was killed or timed out, which says nothing about the model.
         AtnetError: if files are missing, or are not the ones that were published.
     """
-    test = read_table(root / files.split_table("test"))
     with ExitStack() as stack:
         challenger = _open_challenger(stack, registry, candidate.challenger, options)
         if isinstance(challenger, CheckResult):
             return challenger
         new = challenger.model
         old = _open_champion(stack, registry, candidate.champion) if candidate.champion else None
+        models = ComparedModels.of(new, old, root / TEST)
+        test = models.rows()
         logger.info("Version %s: predicting %s test rows.", candidate.challenger.number, f"{len(test):,}")
         return GateInputs(
             test=test,
-            challenger=replace(new.score(test), reject_option=new.reject_option()),
-            champion=old.score(test) if old else None,
-            baselines=_baselines(root / files.BASELINE_PREDICTIONS, test),
+            challenger=models.score_challenger(),
+            champion=models.score_champion(),
+            baselines=_baselines(root, test),
             behavior=run_suites(
                 [Suite.load(root / name) for name in config.behavior.suites],
-                new.predict(test.head(1)).labels,
+                models.labels,
                 lambda texts: new.process.predict(texts).probabilities,
             ),
             size_bytes=sum((new.folder / MODEL_FOLDER / name).stat().st_size for name in MODEL_FILES),
             servable=challenger.servable,
-            golden=_predict_golden(config, root, new, old),
+            golden=models.predict_golden(read_golden(root / config.golden.path)) if config.golden else None,
         )
 
 
@@ -121,7 +105,7 @@ def _open_challenger(
     # Damaged files are an error, not a finding about the model.
     folder = stack.enter_context(verified_files(registry, version))
     try:
-        model = _OpenModel(version, stack.enter_context(open_isolated(folder)), folder)
+        model = OpenModel(version, stack.enter_context(open_isolated(folder)), folder)
         rows = model.process.predict_example()
     except ModelError as error:
         reason = f"The version does not load where models are served ({error}). Fix the export and publish again."
@@ -133,10 +117,10 @@ def _open_challenger(
     return _Challenger(model, servable)
 
 
-def _open_champion(stack: ExitStack, registry: Registry, champion: Version) -> _OpenModel:
+def _open_champion(stack: ExitStack, registry: Registry, champion: Version) -> OpenModel:
     try:
         folder = stack.enter_context(verified_files(registry, champion))
-        return _OpenModel(champion, stack.enter_context(open_isolated(folder)), folder)
+        return OpenModel(champion, stack.enter_context(open_isolated(folder)), folder)
     except ModelError as error:
         raise ReleaseError(
             f"The champion, version {champion.number}, does not load and predict ({error}), so nothing can be compared "
@@ -161,19 +145,26 @@ def _check_isolated(folder: Path, options: IsolationOptions) -> CheckResult:
     )
 
 
-def _baselines(path: Path, test: pd.DataFrame) -> dict[str, list[str]]:
-    predictions = read_table(path).set_index(ID)
-    missing = test.loc[~test[ID].isin(predictions.index), ID]
+def _baselines(root: Path, test: GateRows) -> dict[str, ColumnValues]:
+    """Read the baselines' predictions in the order of the test rows.
+
+    Raises:
+        DataFileError: if they lack a row.
+    """
+    path = root / files.BASELINE_PREDICTIONS
+    keys, parts = [], list[dict[str, ColumnValues]]()
+    for batch in read_batches(path):
+        keys.append(hash_ids(batch[ID]))
+        parts.append({str(name): ColumnValues.of(batch[name]) for name in batch.columns.drop(ID)})
+    key_N = np.concatenate(keys)
+    sorted_N = np.argsort(key_N, kind="stable")
+    ordered_N = key_N[sorted_N]
+    start_N, end_N = (np.searchsorted(ordered_N, test.id_N, side) for side in ("left", "right"))
+    missing = np.flatnonzero(start_N == end_N)
     if len(missing):
-        raise DataFileError(f"{path} lacks row {missing.iloc[0]} of the test split. Run `dvc repro`.")
-    ordered = predictions.loc[test[ID]]
-    return {str(name): ordered[name].tolist() for name in ordered.columns}
-
-
-def _predict_golden(
-    config: ReleaseConfig, root: Path, challenger: _OpenModel, champion: _OpenModel | None
-) -> GoldenPredictions | None:
-    if config.golden is None:
-        return None
-    table = read_golden(root / config.golden.path)
-    return GoldenPredictions(table, challenger.predict(table), champion.predict(table) if champion else None)
+        row = read_rows(root / TEST, missing[:1].tolist())[ID].iloc[0]
+        raise DataFileError(f"{path} lacks row {row} of the test split. Run `dvc repro`.")
+    # An id that occurs twice has two predictions: `measure` then refuses the number of rows.
+    order_N = sorted_N[np.repeat(start_N, end_N - start_N)]
+    columns = {name: ColumnValues.concatenated([part[name] for part in parts]) for name in parts[0]}
+    return {name: select_values(values, order_N) for name, values in columns.items()}

@@ -1,26 +1,25 @@
 """Measure the challenger: arrays in, numbers out. Nothing is decided here.
 
-Letters in array names: N rows, C classes.
+Letters in array names: N rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from atnet.config import ReleaseConfig, SliceCheckConfig
 from atnet.errors import ReleaseError
-from atnet.evaluation.calibration import expected_calibration_error
+from atnet.evaluation.calibration import binned_reliability
 from atnet.evaluation.metrics import count_classes
 from atnet.evaluation.selective import SelectiveScores, selective_scores
-from atnet.evaluation.slices import Slice, column_slices, count_words, length_slices
+from atnet.evaluation.slices import ColumnValues, Slice, length_slices, value_slices
 from atnet.release.behavior.runner import BehaviorResult
-from atnet.release.gate.alignment import PairedRows, ScoredRows, align, label_ids, score_rows
+from atnet.release.gate.alignment import PairedRows, ScoredRows, align, score_rows
+from atnet.release.gate.gate_rows import GateRows, label_ids
 from atnet.release.gate.result import CheckResult
 from atnet.release.gate.scored_models import GateInputs, ScoredModel
 from atnet.release.gate.significance import PairedComparison, Resampling, compare_paired, sign_test
-from atnet.schema import TEXT, slice_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +120,9 @@ def measure(inputs: GateInputs, config: ReleaseConfig, rng: np.random.Generator)
         rows=len(scored.actual_N),
         accuracy=float(counts.accuracy),
         macro_f1=float(counts.macro_f1),
-        calibration_error=expected_calibration_error(
-            scored.actual_N, scored.probabilities_NC, config.calibration.calibration_bins
-        ),
+        calibration_error=binned_reliability(
+            scored.confidence_N, scored.predicted_N == scored.actual_N, config.calibration.calibration_bins
+        ).expected_error,
         size_bytes=inputs.size_bytes,
         challenger_ms=challenger.latency_ms,
         champion_ms=champion.latency_ms if champion else None,
@@ -141,7 +140,7 @@ def _compare_with_champion(
     inputs: GateInputs, champion: ScoredModel, config: ReleaseConfig, rng: np.random.Generator
 ) -> ChampionMeasurements:
     new, old = inputs.challenger.predictions, champion.predictions
-    paired = align(inputs.test, new, old, champion.train_hashes)
+    paired = align(inputs.test, new, old)
     labels = LabelChange(
         common=paired.labels,
         added=tuple(sorted(set(new.labels) - set(old.labels))),
@@ -150,11 +149,11 @@ def _compare_with_champion(
     )
     same_labels = not labels.added and not labels.removed
     comparable = same_labels or (config.allow_label_change and len(labels.common) > 1)
-    enough = len(paired.table) >= config.min_compared_rows
+    enough = len(paired.rows) >= config.min_compared_rows
     slices, small = _compare_slices(paired, config.slices) if comparable and enough else ((), 0)
     return ChampionMeasurements(
         labels=labels,
-        rows=len(paired.table),
+        rows=len(paired.rows),
         trained_on=paired.trained_on,
         comparison=_compare(paired, config, rng) if comparable and enough else None,
         slices=slices,
@@ -168,7 +167,7 @@ def _compare(paired: PairedRows, config: ReleaseConfig, rng: np.random.Generator
 
 
 def _compare_slices(paired: PairedRows, config: SliceCheckConfig) -> tuple[tuple[SliceComparison, ...], int]:
-    slices = {f"{part.by}: {part.value}": part.rows_N for part in _slices(paired.table, config)}
+    slices = {f"{part.by}: {part.value}": part.rows_N for part in _slices(paired.rows, config)}
     large = {name: rows_N for name, rows_N in slices.items() if rows_N.sum() >= config.min_slice_rows}
     challenger_N, champion_N = paired.challenger_N == paired.actual_N, paired.champion_N == paired.actual_N
     compared = tuple(
@@ -183,21 +182,21 @@ def _compare_slices(paired: PairedRows, config: SliceCheckConfig) -> tuple[tuple
     return compared, len(slices) - len(large)
 
 
-def _slices(table: pd.DataFrame, config: SliceCheckConfig) -> list[Slice]:
-    if table.empty:
+def _slices(rows: GateRows, config: SliceCheckConfig) -> list[Slice]:
+    if len(rows) == 0:
         return []
-    by_column = [part for column in slice_columns(table) for part in column_slices(table, column)]
-    return [*by_column, *length_slices(count_words(table[TEXT]), config.length_quantiles)]
+    by_column = [part for column, values in rows.columns.items() for part in value_slices(column, values)]
+    return [*by_column, *length_slices(rows.words_N, config.length_quantiles)]
 
 
 def _compare_with_best_baseline(
-    scored: ScoredRows, baselines: Mapping[str, Sequence[str]], config: ReleaseConfig, rng: np.random.Generator
+    scored: ScoredRows, baselines: Mapping[str, ColumnValues], config: ReleaseConfig, rng: np.random.Generator
 ) -> tuple[str | None, PairedComparison | None]:
     for name, labels in baselines.items():
-        if len(labels) != len(scored.actual_N):
+        if len(labels.name_N) != len(scored.actual_N):
             raise ReleaseError(
-                f"Baseline {name} has predictions for {len(labels)} rows, the test split has {len(scored.actual_N)}. "
-                "Run `dvc repro`."
+                f"Baseline {name} has predictions for {len(labels.name_N)} rows, the test split has "
+                f"{len(scored.actual_N)}. Run `dvc repro`."
             )
     if not baselines:
         return None, None
@@ -215,9 +214,10 @@ def _selective_scores(
 ) -> SelectiveScores | None:
     if challenger.reject_option is None:
         return None
+    # In each row, class 0 is the predicted label: the probabilities of the others do not matter.
     return selective_scores(
-        scored.actual_N,
-        scored.probabilities_NC,
+        (scored.actual_N != scored.predicted_N).astype(np.int64),
+        scored.confidence_N[:, None],
         challenger.reject_option,
         samples=config.bootstrap_samples,
         confidence=config.confidence,
@@ -229,13 +229,12 @@ def _measure_golden(inputs: GateInputs, config: ReleaseConfig, rng: np.random.Ge
     golden = inputs.golden
     if golden is None or config.golden is None:
         return None
-    scored = score_rows(golden.table, golden.challenger)
+    scored = score_rows(golden.rows, golden.challenger)
     rows = len(scored.actual_N)
     accuracy = float((scored.predicted_N == scored.actual_N).mean()) if rows else 0.0
     if golden.champion is None or inputs.champion is None:
         return GoldenMeasurements(rows, accuracy, has_champion=False, excluded=0, comparison=None)
-    hashes = inputs.champion.train_hashes | inputs.challenger.train_hashes
-    paired = align(golden.table, golden.challenger, golden.champion, hashes)
-    comparable = len(paired.table) > 0 and len(paired.labels) > 1
+    paired = align(golden.rows, golden.challenger, golden.champion)
+    comparable = len(paired.rows) > 0 and len(paired.labels) > 1
     comparison = _compare(paired, config, rng) if comparable else None
     return GoldenMeasurements(rows, accuracy, has_champion=True, excluded=paired.trained_on, comparison=comparison)
