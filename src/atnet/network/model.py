@@ -54,7 +54,8 @@ def build_model(
     )(dropped)
     pooled, attention = AttentionPooling(config.attention, dtype=precision, name="attention")(features, mask=mask)
     pooled = keras.layers.Dropout(config.dropout, dtype=precision, name="dropout")(pooled)
-    hidden = keras.layers.Dense(_hidden_units(config, classes), activation="relu", dtype=precision, name="hidden")(pooled)
+    units = _hidden_units(config, classes)
+    hidden = keras.layers.Dense(units, activation="relu", dtype=precision, name="hidden")(pooled)
     if published and classes == 2:
         logits = TwoClassLogits(name="logits")(keras.layers.Dense(1, dtype="float32", name="output")(hidden))
     else:
