@@ -40,7 +40,7 @@ def main() -> None:
     validation, train = table[:held_out], table[held_out:]
     tokens_N = np.array([len(words) for words in tokenize_words(train[TEXT].tolist())])
     config = load_params(ROOT / "params.yaml").baseline.model_copy(
-        update={"regularization": arguments.regularization, "linear_max_tokens": None}
+        update={"regularization": arguments.regularization, "linear_max_tokens": None, "svm_max_tokens": None}
     )
     lines = []
     for fraction in arguments.fractions:
