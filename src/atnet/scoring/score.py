@@ -57,6 +57,7 @@ def find_pending(job: ScoringJob, *, model_sha256: str | None) -> ScoringPlan:
 
     Raises:
         DataError: if the input cannot be listed, or a table has other texts under the name of a partition.
+        ConfigurationError: if an output cannot be written.
         StoreError: if a database does not answer.
     """
     endpoints = open_endpoints(job)
@@ -73,6 +74,8 @@ def find_pending(job: ScoringJob, *, model_sha256: str | None) -> ScoringPlan:
             up_to_date.append(manifest)
         else:
             pending.append(PendingPartition(partition, reason))
+    # Before the model is downloaded.
+    endpoints.destination.require_writable([entry.partition for entry in pending])
     return ScoringPlan(pending, up_to_date, selection.notes())
 
 
