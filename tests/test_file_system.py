@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from atnet.cli import app
 from atnet.analysis.run import analyze_labels, analyze_learning_curve
 from atnet.backup.create import create_backup
+from atnet.cli import app
 from atnet.config import Params
 from atnet.errors import AtnetError, ConfigurationError
 from atnet.file_system import MESSAGES, file_system_errors, require_writable, require_writable_folder

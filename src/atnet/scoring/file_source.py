@@ -98,7 +98,7 @@ def _find_files(folder: Path) -> dict[str, Path]:
         more = ", …" if len(ignored) > LISTED else ""
         logger.warning("%s: %d files are not data files: %s%s", folder, len(ignored), ", ".join(ignored[:LISTED]), more)
     if not files:
-        logger.warning("%s has no CSV, JSON Lines or Parquet file to score.", folder)
+        logger.warning("%s has no CSV, JSON Lines or Parquet file to score. Check the path of the texts.", folder)
     return files
 
 
