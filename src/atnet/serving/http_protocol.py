@@ -82,7 +82,8 @@ class TimedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        super()._start_asgi_task(cycle, _too_many_connections if app is service_unavailable else app)
+        chosen: Any = _too_many_connections if app is service_unavailable else app
+        super()._start_asgi_task(cycle, chosen)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
