@@ -225,6 +225,12 @@ def test_spaces_around_a_column_name_do_not_hide_its_meaning(params: Params) -> 
     assert settings["validate.label_map"] == {"neg": "negative", "pos": "positive"}
 
 
+def test_a_damaged_parquet_file_is_no_question_of_its_encoding(tmp_path: Path, params: Params) -> None:
+    (tmp_path / "data.parquet").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(DataFileError, match=r"data\.parquet is damaged or not a Parquet file"):
+        sniff_file(tmp_path / "data.parquet", params.data, ReadingOptions())
+
+
 def test_an_option_for_reading_must_exist(tmp_path: Path, params: Params) -> None:
     path = tmp_path / "own.csv"
     labeled_texts(30).to_csv(path, index=False)

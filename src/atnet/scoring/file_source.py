@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def output_paths(source: Path, target: Path, partitions: list[Partition], format
     Raises:
         ConfigurationError: if two partitions would have the same output, or the outputs would be among the inputs.
     """
-    if target.resolve().is_relative_to(source.resolve()):
+    if Path(os.path.realpath(target)).is_relative_to(os.path.realpath(source)):
         raise ConfigurationError(
             f"{target} is inside {source}: its files would be scored next time. Choose another output."
         )
