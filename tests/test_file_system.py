@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from atnet.analysis.run import analyze_labels, analyze_learning_curve
 from atnet.backup.create import create_backup
 from atnet.cli import app
+from atnet.cli.app import command_line
 from atnet.config import Params
-from atnet.errors import AtnetError, ConfigurationError
+from atnet.errors import AtnetError, ConfigurationError, DataFileError
 from atnet.file_system import MESSAGES, file_system_errors, require_writable, require_writable_folder
 from atnet.monitoring.monitor import MonitorRequest, monitor
 from atnet.monitoring.review import write_list
@@ -164,3 +166,20 @@ def test_a_command_refuses_an_output_that_cannot_be_written_before_its_work(comm
     with pytest.raises(ConfigurationError, match=f"{output} cannot be written: .*/file is not a folder. Choose"):
         WRITERS[command](params_with(), tmp_path, output)
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("score", "pipe.csv", "out.csv"), ("init", "pipe.csv"), ("monitor", "pipe.csv"), ("review", "--read", "pipe.csv")],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_pipe_is_refused_as_an_input(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params_file(tmp_path)
+    monkeypatch.setattr("atnet.cli.setup.require_runnable", lambda root: None)
+    os.mkfifo("pipe.csv")
+    result = CliRunner().invoke(command_line(arguments[0]), arguments)
+    assert isinstance(result.exception, DataFileError)
+    assert "pipe.csv is a pipe or device" in str(result.exception)

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from atnet.errors import AtnetError, ConfigurationError
+from atnet.errors import AtnetError, ConfigurationError, DataFileError
 
 _FREE_SPACE = "Free some space and run the command again."
 _PERMISSION = "Give this user write permission, or run the command as the owner."
@@ -60,6 +60,16 @@ def file_system_errors() -> Iterator[None]:
         if not is_file_system_error(error):
             raise
         raise AtnetError(file_system_message(error)) from error
+
+
+def require_no_pipe(path: Path) -> None:
+    """Check that an input is not a pipe or device, which can be read only once and may never end.
+
+    Raises:
+        DataFileError: with the next step.
+    """
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise DataFileError(f"{path} is a pipe or device, which can be read only once. Write it to a file first.")
 
 
 def require_writable(path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from atnet.config import DataConfig
 from atnet.errors import ConfigurationError, DataFileError
 from atnet.file_hashes import file_sha256
+from atnet.file_system import require_no_pipe
 from atnet.scoring.partitions import Partition, PartitionInput
 from atnet.scoring.text_batches import COMPRESSED, data_suffix
 
@@ -24,10 +25,11 @@ class FileSource:
         """Find the files.
 
         Raises:
-            DataFileError: if the path does not exist, or is a folder without data files.
+            DataFileError: if the path does not exist, or is a pipe.
         """
         if not path.exists():
             raise DataFileError(f"{path} does not exist. Check the path of the texts to score.")
+        require_no_pipe(path)
         self._data = data
         self._paths = _find_files(path) if path.is_dir() else {path.name: path}
 
