@@ -195,6 +195,11 @@ def test_the_manifest_is_readable_without_the_project(backed_up: tuple[ServedPro
         assert json.load(stream)["created"] == "2026-03-01T12:00:00+00:00"
 
 
+def test_a_folder_is_not_taken_for_a_missing_archive(tmp_path: Path) -> None:
+    with pytest.raises(DataFileError, match=r"is a folder\. Give the path of an archive"):
+        extract_archive(tmp_path, tmp_path / "extracted")
+
+
 def test_files_that_are_not_in_the_cache_are_one_line_however_many() -> None:
     assert missing_note(["own.csv"]).startswith("1 file is not in DVC's cache (own.csv); run `dvc fetch`")
     assert missing_note([f"{n}.csv" for n in range(48)]).startswith(

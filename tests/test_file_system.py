@@ -4,19 +4,28 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from atnet.analysis.run import analyze_labels, analyze_learning_curve
+from atnet.backup.create import create_backup
 from atnet.cli import app
+from atnet.cli.app import command_line
 from atnet.config import Params
-from atnet.errors import AtnetError
-from atnet.file_system import MESSAGES, file_system_errors
+from atnet.errors import AtnetError, ConfigurationError, DataFileError
+from atnet.file_system import MESSAGES, file_system_errors, require_writable, require_writable_folder
+from atnet.monitoring.monitor import MonitorRequest, monitor
+from atnet.monitoring.review import write_list
 from atnet.stages.command import run_stage
 from atnet.storage import write_json
-from tests.settings import params_file
+from tests.settings import params_file, params_with
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("number", MESSAGES, ids=lambda number: errno.errorcode[number])
@@ -96,3 +105,81 @@ def test_a_folder_that_cannot_be_written_ends_a_stage_in_one_message(
     printed = capsys.readouterr().err
     assert printed.startswith(f"split: operation not permitted: {unwritable}")
     assert "Traceback" not in printed
+
+
+def test_a_path_is_writable_if_its_folder_can_be_created(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("old", encoding="utf-8")
+    for path in (tmp_path / "new.csv", tmp_path / "old.csv", tmp_path / "a" / "b" / "new.csv"):
+        require_writable(path)
+        require_writable_folder(path.parent)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.csv"]
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("folder", "is a folder. Give the path of a file."),
+        ("file/out.csv", "cannot be written: {root}/file is not a folder. Choose another path."),
+        ("file/a/out.csv", "cannot be written: {root}/file is not a folder. Choose another path."),
+        ("pipe", "is not a file. Give the path of a file."),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_named_with_the_reason(path: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigurationError) as raised:
+        require_writable(tmp_path / path)
+    assert str(raised.value) == f"{tmp_path / path} {reason.format(root=tmp_path)}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+@pytest.mark.parametrize("path", ["/proc/out.csv", "/proc/folder/out.csv"])
+def test_a_folder_in_which_no_file_can_be_created_is_named(path: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{path} cannot be written: no file can be created in /proc. Choose"):
+        require_writable(Path(path))
+
+
+def test_a_folder_without_permission_is_named(unwritable: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"cannot be written: {unwritable}: Operation not permitted"):
+        require_writable_folder(unwritable / "a")
+
+
+def _monitor(params: Params, root: Path, path: Path) -> None:
+    changed = params.model_copy(update={"monitor": params.monitor.model_copy(update={"output_folder": str(path)})})
+    next(monitor(changed, root, MonitorRequest(), now=NOW))
+
+
+WRITERS: dict[str, Callable[[Params, Path, Path], object]] = {
+    "backup": lambda params, root, path: create_backup(params, root, path, now=NOW),
+    "review": lambda params, root, path: write_list(params, root, rows=None, output=path, now=NOW),
+    "monitor": _monitor,
+    "analyze labels": lambda params, root, path: analyze_labels(params, path, "nb_svm"),
+    "analyze learning-curve": lambda params, root, path: analyze_learning_curve(params, path, ["nb_svm"], 1),
+}
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_a_command_refuses_an_output_that_cannot_be_written_before_its_work(command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    output = tmp_path / "file" / "output"
+    with pytest.raises(ConfigurationError, match=f"{output} cannot be written: .*/file is not a folder. Choose"):
+        WRITERS[command](params_with(), tmp_path, output)
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("score", "pipe.csv", "out.csv"), ("init", "pipe.csv"), ("monitor", "pipe.csv"), ("review", "--read", "pipe.csv")],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_pipe_is_refused_as_an_input(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params_file(tmp_path)
+    monkeypatch.setattr("atnet.cli.setup.require_runnable", lambda root: None)
+    os.mkfifo("pipe.csv")
+    result = CliRunner().invoke(command_line(arguments[0]), arguments)
+    assert isinstance(result.exception, DataFileError)
+    assert "pipe.csv is a pipe or device" in str(result.exception)

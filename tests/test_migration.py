@@ -154,3 +154,5 @@ def test_without_a_server_or_a_file_nothing_is_copied(project: ReleaseProject, m
         migrate.migrate_store(project.params, project.root, project.root / "mlflow.db")
     with pytest.raises(StoreError, match=r"missing\.db does not exist"):
         migrate.migrate_store(project.params, project.root, project.root / "missing.db")
+    with pytest.raises(StoreError, match=rf"{project.root} is a folder\. Name the SQLite file"):
+        migrate.migrate_store(project.params, project.root, project.root)

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from atnet.cli.app import command_line
-from atnet.errors import MonitoringError
+from atnet.errors import DataFileError, MonitoringError
 from atnet.monitoring import review
 from atnet.monitoring.monitor import MonitorRequest, monitor
 from atnet.monitoring.raw_rows import read_raw, write_raw
@@ -144,6 +144,19 @@ def test_a_list_saved_with_another_separator_is_read(separator: str, tmp_path: P
     path = tmp_path / "list.csv"
     filled(path, listed, ["positive"] * 5).to_csv(path, index=False, sep=separator, encoding="utf-8-sig")
     assert len(read_review(path, listed, LABELS, allow_new=False).labels) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"id,text\n1,good\n", "has no column 'label'"), (b"id,label,text\n1,positive,caf\xe9\n", "is not utf-8")],
+)
+def test_a_file_that_is_no_review_list_is_refused_without_advice_for_the_data_file(
+    content: bytes, reason: str, tmp_path: Path, listed: pd.DataFrame
+) -> None:
+    (tmp_path / "list.csv").write_bytes(content)
+    with pytest.raises(DataFileError, match=rf"{reason}.*\. Give a list that `atnet review` wrote, saved as") as error:
+        read_review(tmp_path / "list.csv", listed, LABELS, allow_new=False)
+    assert "params.yaml" not in str(error.value)
 
 
 def test_all_problems_are_named_at_once(tmp_path: Path, listed: pd.DataFrame) -> None:

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from atnet.config import Params
 from atnet.errors import ConfigurationError, StoreError
 from atnet.notifications import delivery, watch
 from atnet.notifications.addresses import read_addresses
 from atnet.notifications.alert import Alert, Condition, GrowingCounter, Observations
 from atnet.notifications.changes import update_state
-from atnet.notifications.watch import poll
+from atnet.notifications.schedule_source import observe_prefect, observe_schedules
+from atnet.notifications.watch import Source, poll
 from atnet.notifications.watch_state import WATCH_STATE, WatchState, read_watch_state, write_watch_state
+from atnet.schedules.prefect_api import PrefectApi
 from tests.receiver import Receiver, receiver
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -158,6 +161,33 @@ def test_a_source_that_does_not_answer_neither_ends_nor_repeats_anything(tmp_pat
         poll(state, {"schedules": broken}, tmp_path, addresses, NOW + timedelta(minutes=minute))
     poll(state, {"schedules": lambda: working}, tmp_path, addresses, NOW + timedelta(minutes=9))
     assert phone.titles == [ALERT.title, "The disk is full"]
+
+
+def test_one_problem_of_several_sources_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Observations:
+        raise StoreError("The registry does not answer.")
+
+    state, addresses = WatchState(), read_addresses({})
+    caplog.set_level("INFO", "atnet")
+    for minute in range(3):
+        poll(state, {"releases": broken, "version": broken}, tmp_path, addresses, NOW + timedelta(minutes=minute))
+    assert caplog.messages == ["Cannot be checked now (releases, version): The registry does not answer."]
+
+
+def test_a_server_that_does_not_answer_is_reported_once_as_a_condition(
+    tmp_path: Path, params: Params, caplog: pytest.LogCaptureFixture
+) -> None:
+    api, state, addresses = PrefectApi("http://127.0.0.1:9/api"), WatchState(), read_addresses({})
+    caplog.set_level("INFO", "atnet")
+    for minute in range(3):
+        now = NOW + timedelta(minutes=minute)
+        sources: dict[str, Source] = {
+            "prefect": lambda: observe_prefect(api, params.operate),
+            "schedules": lambda: observe_schedules(api, params.operate, NOW),
+        }
+        poll(state, sources, tmp_path, addresses, now)
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("Prefect's server does not answer, so no schedule starts a run. The Prefect")
 
 
 class Killed(BaseException):

@@ -147,10 +147,61 @@ def test_a_column_that_cannot_be_the_label_is_named_with_the_reason(labels: list
 
 
 def test_a_column_without_two_values_is_not_offered_as_the_label() -> None:
-    table = labeled_texts(100)[["text"]].assign(label="good", number=[str(n) for n in range(100)])
+    table = labeled_texts(100)[["text"]].assign(label="good", number=[str(n % 50) for n in range(100)])
     roles = propose_roles(table, profile_columns(table), ColumnOptions())
 
     assert roles.choices[0].answers == ("number",)
+
+
+@pytest.mark.parametrize("number", [[str(n) for n in range(100)], ["7"] * 100])
+def test_with_one_label_neither_the_texts_nor_another_column_is_offered(number: list[str]) -> None:
+    short = pd.DataFrame({"text": [f"film {n}" for n in range(100)], "label": "good", "number": number})
+    for table in (short, labeled_texts(100)[["text"]].assign(label="good", number=number)):
+        with pytest.raises(DataContractError) as raised:
+            raise_choices(table)
+        assert "'label' has only the value 'good'" in str(raised.value)
+        assert "two labels or more, each in several rows" in str(raised.value)
+        assert "--label" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([str(n * 1.5) for n in range(100)], "has only numbers"),
+        ([f"{n},5" for n in range(100)], "has only numbers"),
+        ([""] * 100, "is empty"),
+    ],
+)
+def test_a_column_without_texts_cannot_be_chosen_as_the_text(values: list[str], reason: str, params: Params) -> None:
+    table = labeled_texts(100)[["text", "label"]].assign(number=values)
+    with pytest.raises(ConfigurationError) as raised:
+        settings_of(table, params, text="number")
+    assert str(raised.value) == f"--text number: the column {reason}. Choose a column of texts: text."
+    with pytest.raises(ConfigurationError, match=rf"{reason}\. Add a column of texts to the file, or choose another"):
+        settings_of(table[["label", "number"]], params, text="number")
+
+
+def test_a_file_without_texts_is_refused_and_the_label_is_not_offered_as_the_text(params: Params) -> None:
+    table = labeled_texts(100)[["label"]].assign(number=[str(n) for n in range(100)])
+    with pytest.raises(DataContractError, match=r"No column has texts: 'label' has 2 .*; 'number' has only numbers\."):
+        settings_of(table, params)
+
+
+def test_short_texts_are_offered_as_the_text() -> None:
+    table = pd.DataFrame({"query": [f"film {n}" for n in range(100)], "label": ["good", "bad"] * 50})
+    roles = propose_roles(table, profile_columns(table), ColumnOptions())
+    assert [(choice.option, choice.answers) for choice in roles.choices] == [("--text", ("query",))]
+
+
+def test_a_column_cannot_be_the_text_and_have_another_role(params: Params) -> None:
+    with pytest.raises(ConfigurationError, match=r"--text and --label name the same column, 'text'\. Give each"):
+        settings_of(labeled_texts(100), params, text="text", label="text")
+
+
+def test_a_column_whose_values_do_not_repeat_cannot_be_the_label(params: Params) -> None:
+    table = labeled_texts(100).assign(number=[str(n) for n in range(100)])
+    with pytest.raises(DataContractError, match=r"'number' has 100 different values in 100 rows; a label must occur"):
+        settings_of(table, params, label="number")
 
 
 def test_a_file_without_a_second_column_is_refused_without_options(params: Params) -> None:
@@ -172,6 +223,12 @@ def test_spaces_around_a_column_name_do_not_hide_its_meaning(params: Params) -> 
 
     assert settings["data.columns.label"] == " Label "
     assert settings["validate.label_map"] == {"neg": "negative", "pos": "positive"}
+
+
+def test_a_damaged_parquet_file_is_no_question_of_its_encoding(tmp_path: Path, params: Params) -> None:
+    (tmp_path / "data.parquet").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(DataFileError, match=r"data\.parquet is damaged or not a Parquet file"):
+        sniff_file(tmp_path / "data.parquet", params.data, ReadingOptions())
 
 
 def test_an_option_for_reading_must_exist(tmp_path: Path, params: Params) -> None:

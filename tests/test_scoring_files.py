@@ -11,8 +11,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from atnet.errors import ConfigurationError
+from atnet.errors import ConfigurationError, DataFileError
 from atnet.scoring.manifest import ScoringModel
+from atnet.scoring.score import find_pending
 from tests.scoringproject import (
     NOW,
     TEXTS,
@@ -217,6 +218,26 @@ def test_an_output_of_an_unknown_format_is_refused(root: Path, model: ScoringMod
     write_csv(root / "in.csv", 2)
     with pytest.raises(ConfigurationError, match=r"must end in \.parquet, \.csv"):
         run(job(root, "in.csv", name), model)
+
+
+@pytest.mark.parametrize("target", ["in.csv/out.csv", "/proc/out.csv", "/proc/folder/out.csv"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_model_is_fetched(root: Path, target: str) -> None:
+    write_csv(root / "in.csv", 2)
+    with pytest.raises(ConfigurationError, match=rf"{target} cannot be written: .* Choose another path\."):
+        find_pending(job(root, "in.csv", target), model_sha256=None)
+
+
+def test_links_that_point_at_each_other_are_no_input(root: Path) -> None:
+    (root / "loop.csv").symlink_to("loop.csv")
+    with pytest.raises(DataFileError, match=r"loop\.csv does not exist. Check the path"):
+        find_pending(job(root, "loop.csv", "out.csv"), model_sha256=None)
+
+
+@pytest.mark.parametrize(("source", "target", "name"), [("", "out.csv", "INPUT"), ("in.csv", " ", "OUTPUT")])
+def test_an_empty_path_is_not_the_project_folder(root: Path, source: str, target: str, name: str) -> None:
+    write_csv(root / "in.csv", 2)
+    with pytest.raises(ConfigurationError, match=f"{name} is empty. Give the path"):
+        find_pending(job(root, source, target), model_sha256=None)
 
 
 def test_the_input_is_never_the_output(root: Path, model: ScoringModel) -> None:

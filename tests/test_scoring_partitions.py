@@ -8,7 +8,9 @@ import pandas as pd
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from atnet.cli.app import command_line
 from atnet.errors import AtnetError, ConfigurationError, DataContractError, DataFileError, ProcessInterrupted
 from atnet.scoring import destinations, partition_scorer
 from atnet.scoring.file_source import FileSource
@@ -218,8 +220,24 @@ def test_a_folder_without_data_files_is_named(
     root: Path, model: ScoringModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     (root / "empty").mkdir()
-    assert run(job(root, "empty", "scored"), model).summary() == "nothing to score"
+    outcome = run(job(root, "empty", "scored"), model)
+    assert (outcome.summary(), outcome.plan.has_input) == ("nothing to score", False)
     assert "empty has no CSV, JSON Lines or Parquet file to score." in caplog.text
+
+
+def test_the_command_fails_for_a_folder_without_data_files_but_not_for_one_that_is_up_to_date(
+    root: Path, model: ScoringModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    (root / "empty").mkdir()
+    write_csv(root / "in" / "a.csv", 2)
+    run(job(root, "in", "scored"), model)
+
+    failed = CliRunner().invoke(command_line("score"), ["score", "empty", "other"])
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert "empty has no CSV, JSON Lines or Parquet file to score. Check the path" in failed.stderr
+    done = CliRunner().invoke(command_line("score"), ["score", "in", "scored"])
+    assert (done.exit_code, done.stdout) == (0, "score: nothing to score: 1 partition up to date\n")
 
 
 def test_two_inputs_with_one_output_are_refused(root: Path) -> None:

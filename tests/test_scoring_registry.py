@@ -56,6 +56,12 @@ def test_without_a_champion_the_message_says_how_to_get_one(registry: Registry, 
         _fetch(registry.config, registry.root, CHAMPION, tmp_path / "fetched")
 
 
+def test_an_unknown_alias_is_named_with_those_that_exist(registry: Registry, tmp_path: Path) -> None:
+    publish_champion(registry, write_tiny_model(tmp_path / "model"))
+    with pytest.raises(ReleaseError, match=r"atnet has no alias 'nosuch'\. Its aliases: champion\. Choose one"):
+        _fetch(registry.config, registry.root, "nosuch", tmp_path / "fetched")
+
+
 @pytest.mark.slow
 def test_errors_of_the_fetching_process_reach_the_caller(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match="has no champion"):

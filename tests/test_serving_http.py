@@ -46,6 +46,7 @@ def predictor(served: ServedProject) -> Predictor:
 def _error(answer: httpx.Response) -> str:
     body = answer.json()
     assert set(body) == {"error", "request_id"}
+    assert body["request_id"] == answer.headers["x-request-id"] != ""
     assert not STACK_OR_PATH.search(answer.text), answer.text
     return str(body["error"]["code"])
 
@@ -206,6 +207,8 @@ def test_a_request_keeps_its_id_unless_it_is_harmful(service: RunningService) ->
     sent = service.client.post("/v1/predict", json={"text": "a"}, headers={"x-request-id": "order-7"})
     assert (sent.headers["x-request-id"], sent.json()["request_id"]) == ("order-7", "order-7")
     harmful = service.client.post("/v1/predict", json={"text": "a"}, headers={"x-request-id": 'a"}\t{"level'})
+    unknown = service.client.get("/nothing", headers={"x-request-id": "order-8"})
+    assert (unknown.headers["x-request-id"], unknown.json()["request_id"]) == ("order-8", "order-8")
     assert re.fullmatch(r"[0-9a-f]+-[0-9a-f]+", harmful.headers["x-request-id"])
 
 
@@ -239,13 +242,13 @@ def test_headers_that_come_too_slowly_end_the_connection_even_after_a_request(se
 def test_endless_headers_are_refused(service: RunningService) -> None:
     with _connect(service) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\n" + b"X-A: b\r\n" * 20_000)
-        assert b"400" in connection.recv(100)
+        _assert_error(connection, 400, "bad_request", "headers are too large")
 
 
 def test_a_body_that_comes_too_slowly_gets_408(service: RunningService) -> None:
     with _connect(service) as connection:
         connection.sendall(_head(50) + b'{"text"')
-        assert b"408" in _read_until(connection, b"}}")[:20]
+        _assert_error(connection, 408, "timeout", "did not arrive in time")
 
 
 def test_a_client_that_leaves_in_the_middle_of_its_body_is_counted_as_dropped(service: RunningService) -> None:
@@ -259,7 +262,15 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_counted_as_dropped(se
 def test_garbage_in_place_of_http_gets_400(service: RunningService) -> None:
     with _connect(service) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n")
-        assert b"400" in connection.recv(100)
+        _assert_error(connection, 400, "bad_request", "Invalid HTTP request")
+
+
+def _assert_error(connection: socket.socket, status: int, code: str, message: str) -> None:
+    head, _, body = _read_until(connection, b'"}').partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    error = json.loads(body)
+    assert (error["error"]["code"], message in error["error"]["message"]) == (code, True)
+    assert f"x-request-id: {error['request_id']}".encode() in head
 
 
 def _head(length: int) -> bytes:

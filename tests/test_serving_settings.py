@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from atnet.config import Params
+from atnet.errors import ConfigurationError
 from atnet.serving.registry_status import public_message
 from atnet.serving.service_settings import ServiceSettings, registry_uri
+from atnet.serving.supervisor import listening_sockets
 from atnet.tracking.store import resolve_uri
 
 
@@ -43,3 +45,12 @@ def test_settings_are_read_as_they_were_written_and_without_the_environments_add
 )
 def test_a_public_message_has_no_folders_and_no_passwords(message: str, public: str) -> None:
     assert public_message(message) == public
+
+
+@pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1"])
+def test_a_host_that_is_not_this_machine_is_named_without_advice_about_the_port(host: str) -> None:
+    with (
+        pytest.raises(ConfigurationError, match=rf"Cannot listen on {host}: it is not an address of this machine\."),
+        listening_sockets(host, 0, 1),
+    ):
+        pass

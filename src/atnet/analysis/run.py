@@ -23,6 +23,7 @@ from atnet.analysis.subprocess_learner import network_learner
 from atnet.analysis.tasks import MODELS, NETWORK, Learner, Task, TaskPredictions, linear_learner
 from atnet.config import Params, SplitName
 from atnet.errors import ConfigurationError, DataFileError
+from atnet.file_system import require_writable_folder
 from atnet.files import split_table
 from atnet.report.sentences import display_name
 from atnet.schema import LABEL, RATING, SPLIT, labeled_rows
@@ -48,6 +49,7 @@ def make_learner(name: str, params: Params, seeds: int = 1) -> Learner:
 
 def analyze_learning_curve(params: Params, folder: Path, models: Sequence[str], seeds: int) -> list[LearningCurve]:
     """Train on growing fractions of the texts and write learning_curve.json, .csv and .html."""
+    require_writable_folder(folder)
     learners = {name: make_learner(name, params, seeds) for name in models}
     train, validation = (read_split(name) for name in ("train", "validation"))
     tasks = curve_tasks(train, validation, params.analyze)
@@ -63,6 +65,7 @@ def analyze_learning_curve(params: Params, folder: Path, models: Sequence[str], 
 
 def analyze_labels(params: Params, folder: Path, model: str) -> tuple[LabelIssues, RatingAgreement | None]:
     """Find label issues in train and validation and write label_issues.json, .csv and .html."""
+    require_writable_folder(folder)
     learner, config = make_learner(model, params), params.analyze
     table = pd.concat([read_split(name).assign(**{SPLIT: name}) for name in ("train", "validation")])
     table = table.reset_index(drop=True)

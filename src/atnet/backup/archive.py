@@ -67,6 +67,8 @@ def extract_archive(path: Path, folder: Path) -> Manifest:
     Raises:
         DataFileError: if the archive is missing, damaged or not one of this project, or if a file differs.
     """
+    if path.is_dir():
+        raise DataFileError(f"{path} is a folder. Give the path of an archive written by `atnet backup`.")
     if not path.is_file():
         raise DataFileError(f"{path} does not exist. Give the path of an archive written by `atnet backup`.")
     hashes: dict[str, str] = {}

@@ -10,6 +10,7 @@ from atnet.backup.archive import Manifest, extract_archive, write_archive
 from atnet.backup.contents import ARTIFACTS, CACHE, DATABASE, artifact_files, cache_entries, project_files
 from atnet.config import Params
 from atnet.errors import StoreError
+from atnet.file_system import require_writable
 from atnet.git_dvc import cache_folder, git_state
 from atnet.registry.artifacts import smoke_test
 from atnet.registry.versions import Registry, aliases, open_registry, open_registry_copy, version
@@ -35,10 +36,12 @@ def create_backup(params: Params, root: Path, path: Path, *, now: datetime) -> B
     The database is copied before the artifacts: an artifact that is published in between is then merely an extra file.
 
     Raises:
+        ConfigurationError: if the archive cannot be written at the path.
         StoreError: if the store is not a SQLite file with a folder of artifacts, or does not answer.
         ModelError: if a version that an alias points at does not load from the archive.
         DataFileError: if the archive cannot be read back.
     """
+    require_writable(path)
     root = project_root(root)
     registry = open_registry(params.tracking, root)
     database, artifacts = configured_database(params.tracking, root), artifact_folder(params.tracking, root)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from atnet.file_system import require_no_pipe
 from atnet.monitoring.monitor import MonitorRequest, monitor
 from atnet.monitoring.window_summary import summarize_window
 from atnet.storage import load_params
@@ -33,6 +34,8 @@ def monitor_windows(
 
     Exit code 0: no alarm; 3: alarm; 1: error.
     """
+    if file is not None:
+        require_no_pipe(file)
     request, state, windows = MonitorRequest(file, _day(since), _day(until)), "ok", 0
     for outcome in monitor(load_params(), Path.cwd(), request, now=datetime.now(UTC)):
         for line in summarize_window(outcome.record, outcome.inputs, outcome.measured, outcome.decision):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from atnet.config import Params
+from atnet.file_system import require_no_pipe
 from atnet.monitoring.review import merge_file, write_list
 from atnet.storage import load_params
 
@@ -28,6 +29,7 @@ def review(
     """List rows worth labeling; with --read, merge a completed list into a new version of the data."""
     params = load_params()
     if read is not None:
+        require_no_pipe(read)
         _merge(params, read, new_labels)
         return
     written = write_list(params, Path.cwd(), rows=rows, output=output, now=datetime.now(UTC))

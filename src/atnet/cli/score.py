@@ -1,4 +1,7 @@
-"""`atnet score`: score a file, a folder of partitions or a SQL table with the champion."""
+"""`atnet score`: score a file, a folder of partitions or a SQL table with the champion.
+
+Exit codes: 0 done or up to date, 1 error, failed partitions or a folder without data files, 2 wrong usage.
+"""
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -68,6 +71,9 @@ def score(given: Arguments) -> None:
     """Score texts with the champion; what has been scored is not scored again."""
     job = scoring_job(given.source, given.target, given.scoring_options(), Path.cwd())
     outcome = score_texts(job, now=datetime.now(UTC))
+    if not outcome.plan.has_input:
+        # A warning has named it.
+        raise typer.Exit(1)
     print(f"score: {outcome.summary()}")
     if outcome.failed:
         raise typer.Exit(1)

@@ -13,6 +13,7 @@ from atnet.config import DataConfig, Params, parse_params
 from atnet.data.reader import SourceFile
 from atnet.diagnosis.pipeline import require_runnable
 from atnet.errors import ConfigurationError, DataError, DataFileError
+from atnet.file_system import require_no_pipe
 from atnet.files import PARAMS_FILE, RAW
 from atnet.git_dvc import run_dvc
 from atnet.onboarding.annotation_exports import AnnotationExport, read_annotation_export
@@ -118,6 +119,7 @@ def _read(root: Path, params: Params, options: InitOptions) -> InputFile:
         raise DataFileError(f"{path} does not exist. Check the path: atnet init FILE.")
     if (root / path).is_dir():
         raise DataFileError(f"{path} is a folder. Give the path of the file in it: atnet init FILE.")
+    require_no_pipe(root / path)
     export = read_annotation_export(path)
     if export is not None:
         target = RAW / f"{path.name.split('.')[0]}.jsonl"

@@ -10,6 +10,7 @@ import typer
 
 from atnet.cli.console import print_table
 from atnet.errors import StoreError
+from atnet.file_system import require_writable
 from atnet.registry.ledger import history_rows
 from atnet.release.history import ledger_entries
 from atnet.status.collect import collect_status
@@ -27,6 +28,8 @@ def status(
 ) -> None:
     """Show the live model, the last release, training, window and backup, and the service."""
     params, root, now = load_params(), Path.cwd(), datetime.now(UTC)
+    if html is not None:
+        require_writable(html)
     items = collect_status(params, root, now)
     if html is not None:
         try:

@@ -47,9 +47,8 @@ def migrate_store(params: Params, root: Path, database: Path) -> Migration:
     """
     root = project_root(root)
     if not database.is_file():
-        raise StoreError(
-            f"{database} does not exist. Name the SQLite file of the store: `atnet migrate-store mlflow.db`."
-        )
+        problem = "is a folder" if database.is_dir() else "does not exist"
+        raise StoreError(f"{database} {problem}. Name the SQLite file of the store: `atnet migrate-store mlflow.db`.")
     target = open_registry(params.tracking, root)
     if not target.store.is_server:
         raise StoreError(

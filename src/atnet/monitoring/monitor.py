@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from atnet.config import Params
+from atnet.file_system import require_writable_folder
 from atnet.monitoring.champion import Champion, load_champion
 from atnet.monitoring.decision import AlarmDecision, WindowResult, decide, make_notification
 from atnet.monitoring.due_windows import LogDays, due_windows
@@ -68,9 +69,11 @@ def monitor(params: Params, root: Path, request: MonitorRequest, *, now: datetim
     """Monitor the requested windows, oldest first. Safe to repeat, and to run again after a kill.
 
     Raises:
+        ConfigurationError: if monitor.output_folder cannot be written.
         MonitoringError: if another process is monitoring here, or there is no prediction log.
         AtnetError: if the champion, its data or a window cannot be read.
     """
+    require_writable_folder(root / params.monitor.output_folder)
     with monitoring_lock(root / params.monitor.output_folder):
         champion = load_champion(params, root)
         reference = reference_features(champion, params.monitor)

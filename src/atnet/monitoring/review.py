@@ -16,6 +16,7 @@ from atnet.config import Params
 from atnet.data.label_mapping import expected_labels
 from atnet.data.reader import stream_raw_columns
 from atnet.errors import MonitoringError
+from atnet.file_system import require_writable, require_writable_folder
 from atnet.monitoring.champion import load_challenger, load_champion
 from atnet.monitoring.raw_rows import read_raw, write_raw
 from atnet.monitoring.review_candidates import collect_candidates
@@ -63,10 +64,14 @@ def write_list(params: Params, root: Path, *, rows: int | None, output: Path | N
     """Select the rows and write them as CSV, with a copy against which the completed file is checked.
 
     Raises:
+        ConfigurationError: if the list cannot be written.
         MonitoringError: if there is nothing to list, or another command is running.
         AtnetError: if the champion or the splits cannot be read.
     """
     folder = root / params.monitor.output_folder
+    require_writable_folder(folder)
+    if output is not None:
+        require_writable(output)
     with monitoring_lock(folder):
         candidates, known = _candidates(params, root)
         selected = select_rows(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from atnet.config import ColumnsConfig, DataConfig
 from atnet.data.reader import read_raw_columns
-from atnet.errors import MonitoringError
+from atnet.errors import DataError, DataFileError, MonitoringError
 from atnet.schema import ID, LABEL, TEXT, TEXT_HASH, text_hash
 from atnet.storage import write_csv
 
@@ -44,14 +44,19 @@ def read_review(path: Path, listed: pd.DataFrame, labels: Collection[str], *, al
         allow_new: accept other labels too.
 
     Raises:
-        DataError: if the file cannot be read or lacks a column.
+        DataFileError: if the file cannot be read or lacks a column.
         MonitoringError: naming unknown ids, repeated rows, changed texts and new labels, all at once.
     """
     columns = ColumnsConfig(text=TEXT, label=LABEL, id=ID, split=None, rating=None, weight=None, slices=[])
     config = DataConfig(
         path=str(path), format="auto", encoding="utf-8", separator="auto", quoting="auto", columns=columns
     )
-    table = read_raw_columns(path, config)[0].fillna("")
+    try:
+        table = read_raw_columns(path, config)[0].fillna("")
+    except DataError as error:
+        # Only what is wrong: the advice is for the data file, whose reading is configured in params.yaml.
+        reason = str(error).partition(". ")[0]
+        raise DataFileError(f"{reason}. Give a list that `atnet review` wrote, saved as CSV in UTF-8.") from error
     known = set(listed[ID])
     ids = [name if name in known else name.removeprefix(APOSTROPHE) for name in table[ID]]
     table = table.assign(id=ids, label=table[LABEL].str.strip())

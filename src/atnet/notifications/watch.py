@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,18 +45,29 @@ def poll(state: WatchState, sources: Mapping[str, Source], root: Path, sender: S
 
     If a source does not answer, its state stays the same: nothing counts as new or as over.
     """
+    reasons: dict[str, str] = {}
+    reported: set[str] = set()
     for name, source in sources.items():
         try:
             observed = source()
         except AtnetError as error:
-            if name not in state.unavailable:
-                logger.info("%s cannot be checked now: %s", name, error)
-            state.unavailable.add(name)
+            reasons[name] = str(error)
             continue
-        state.unavailable.discard(name)
+        reported.update(condition.text for condition in observed.conditions if condition.active)
         enqueue(state, update_state(state, name, observed, now), sender.keys)
+    new = {name: reason for name, reason in reasons.items() if name not in state.unavailable}
+    _log_unavailable(new, reported)
+    state.unavailable = set(reasons)
     write_watch_state(root, state)
     deliver(root, state, sender)
+
+
+def _log_unavailable(reasons: Mapping[str, str], reported: Collection[str]) -> None:
+    """Log each reason once, with the sources that it concerns, unless a source reports it as a condition."""
+    for reason in dict.fromkeys(reasons.values()):
+        if reason not in reported:
+            names = ", ".join(name for name, other in reasons.items() if other == reason)
+            logger.info("Cannot be checked now (%s): %s", names, reason)
 
 
 def watch(params: Params, root: Path, sender: Sender, *, stop: threading.Event, once: bool = False) -> None:

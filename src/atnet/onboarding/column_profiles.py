@@ -52,6 +52,16 @@ class ColumnProfile:
         return not self.numeric and self.mean_words >= MIN_TEXT_WORDS and self.distinct > self.filled // 10
 
     @property
+    def only_numbers(self) -> bool:
+        """Whether every value is a number, also with a decimal comma."""
+        return self.numeric or self.decimal_comma
+
+    @property
+    def values_repeat(self) -> bool:
+        """Whether the column has different values that occur twice on average: others can be no label."""
+        return 2 <= self.distinct <= self.filled // 2
+
+    @property
     def is_categorical(self) -> bool:
         """Whether the column has few enough values to be a label."""
         return bool(self.counts) and 2 <= self.distinct <= self.filled // MAX_LABEL_ROWS and self.missing < self.filled

@@ -11,6 +11,7 @@ from atnet.errors import ConfigurationError, DataContractError
 from atnet.onboarding.choices import Choice
 from atnet.onboarding.column_profiles import ColumnProfile
 from atnet.onboarding.options import NONE
+from atnet.onboarding.text_column import propose_text_column, require_texts
 from atnet.schema import BUILT_IN_SLICES, CANONICAL
 
 LABEL_NAMES = frozenset(
@@ -57,6 +58,7 @@ def propose_roles(table: pd.DataFrame, profiles: Sequence[ColumnProfile], option
         DataContractError: if no column can be the label.
     """
     named = _named_columns([profile.name for profile in profiles], options)
+    require_texts(profiles, named)
     free = [profile for profile in profiles if profile.name not in named.values()]
     reasons = {role: "as you specified" for role in named}
     choices: list[Choice] = []
@@ -64,7 +66,7 @@ def propose_roles(table: pd.DataFrame, profiles: Sequence[ColumnProfile], option
     free = [profile for profile in free if profile.name != split]
     row_id = _role("id", named, options.id, _id_column(free), reasons)
     free = [profile for profile in free if profile.name != row_id]
-    text = named.get("text") or _text_column(free, reasons, choices)
+    text = named.get("text") or propose_text_column(free, reasons, choices)
     free = [profile for profile in free if profile.name != text]
     rating = _role("rating", named, options.rating, _rating_column(free), reasons)
     label = named.get("label") or _label_column(free, rating, reasons, choices, options)
@@ -119,21 +121,6 @@ def _id_column(profiles: Sequence[ColumnProfile]) -> tuple[str, str] | None:
     return None
 
 
-def _text_column(profiles: Sequence[ColumnProfile], reasons: dict[str, str], choices: list[Choice]) -> str | None:
-    candidates = [profile for profile in profiles if profile.is_text]
-    if len(candidates) == 1:
-        reasons["text"] = f"the only column of texts, {candidates[0].mean_words:.0f} words on average"
-        return candidates[0].name
-    if candidates:
-        described = ", ".join(f"{item.name!r} ({item.mean_words:.0f} words on average)" for item in candidates)
-        question = f"{len(candidates)} columns could be the text: {described}."
-    else:
-        question = "No column has texts of several words."
-    offered = candidates or [profile for profile in profiles if not profile.numeric] or profiles
-    choices.append(Choice(question, "--text", tuple(item.name for item in offered)))
-    return None
-
-
 def _rating_column(profiles: Sequence[ColumnProfile]) -> tuple[str, str] | None:
     for profile in profiles:
         if profile.numeric and profile.lowest < 0 < profile.highest and profile.distinct >= MIN_RATING_VALUES:
@@ -174,9 +161,11 @@ def _label_choice(candidates: Sequence[ColumnProfile], others: Sequence[ColumnPr
         return Choice(question, "--label", tuple(item.name for item in candidates))
     reasons = "; ".join(f"{item.name!r} {_why_no_label(item)}" for item in others[:MAX_LISTED])
     question = f"No column has labels: {reasons or 'there is only the text'}."
-    possible = tuple(item.name for item in others if item.distinct > 1)
+    possible = tuple(item.name for item in others if item.values_repeat)
     if not possible:
-        raise DataContractError(f"{question} A classifier needs a column with at least two different labels.")
+        raise DataContractError(
+            f"{question} A classifier needs a column with two labels or more, each in several rows."
+        )
     return Choice(question, "--label", possible)
 
 

@@ -96,6 +96,12 @@ def _required_labels(evidence: Evidence, label_map: LabelMap, columns: ColumnsCo
             f"column {columns.label!r} has {labels}; a classifier needs two. "
             "Add rows with another label, or choose another column (--label) or label map (--label-map)."
         )
+    rows = _used_rows(evidence, label_map)
+    if len(names) > rows // 2:
+        raise DataContractError(
+            f"column {columns.label!r} has {len(names):,} different values in {rows:,} rows; a label must occur in "
+            "several rows. Choose another column (--label)."
+        )
     return names
 
 

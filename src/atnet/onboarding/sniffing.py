@@ -83,6 +83,9 @@ def sniff_file(path: Path, data: DataConfig, options: ReadingOptions) -> Sniffed
 
 
 def _encoding(path: Path) -> str:
+    # A damaged Parquet file has no encoding either: reading it has the message.
+    if path.suffix.lower() == ".parquet":
+        return "utf-8"
     with open_bytes(path) as stream:
         if stream.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC:
             return "utf-8"

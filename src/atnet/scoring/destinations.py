@@ -5,7 +5,7 @@ Names of these additional files begin with `_`, which readers of a folder of Par
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from atnet.file_system import require_writable
 from atnet.scoring.durable_files import PartFile, delete_durably, durable_file
 from atnet.scoring.manifest import Manifest
 from atnet.scoring.partitions import Partition
@@ -39,6 +40,9 @@ class Destination(Protocol):
     def manifest(self, partition: Partition) -> Manifest | None:
         """Return the manifest of a partition's output; None if it has not been scored completely."""
 
+    def require_writable(self, partitions: Sequence[Partition]) -> None:
+        """Raise a ConfigurationError if partitions cannot be written."""
+
     def open(self, partition: Partition, model_sha256: str) -> AbstractContextManager[PartitionWriter]:
         """Start to write a partition."""
 
@@ -62,9 +66,23 @@ class FileDestination:
         try:
             manifest = Manifest.from_json(json.loads(manifest_path(output).read_text(encoding="utf-8")))
             size = output.stat().st_size
-        except (FileNotFoundError, ValueError):
+        # Not a folder: `require_writable` has the message.
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
         return manifest if manifest is not None and manifest.output_bytes == size else None
+
+    def require_writable(self, partitions: Sequence[Partition]) -> None:
+        """Check that the files of partitions can be written.
+
+        Raises:
+            ConfigurationError: naming the first file that cannot.
+        """
+        checked: set[Path] = set()
+        for output in (self._outputs[partition.name] for partition in partitions):
+            # A folder with many partitions is checked once.
+            if output.parent not in checked or output.exists():
+                require_writable(output)
+            checked.add(output.parent)
 
     @contextlib.contextmanager
     def open(self, partition: Partition, model_sha256: str) -> Iterator["FilePartitionWriter"]:

@@ -1,6 +1,7 @@
 """Open the source and destination of a job: files, folders or SQL tables."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,10 @@ def open_endpoints(job: ScoringJob) -> Endpoints:
         DataFileError: if the source does not exist.
         StoreError: if a database does not answer.
     """
+    for name, address in (("INPUT", job.source), ("OUTPUT", job.target)):
+        # An empty path would be the project folder; most likely a variable of the shell is not set.
+        if not address.strip():
+            raise ConfigurationError(f"{name} is empty. Give the path of a file or folder, or URL::TABLE.")
     source, source_name = _open_source(job)
     destination, name = _open_destination(job, source)
     lock = f"score-{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
@@ -56,7 +61,8 @@ def _open_source(job: ScoringJob) -> tuple[Source, str]:
         return TableSource(table, job.data, job.options.partition_column), table.address
     if job.options.partition_column is not None:
         raise ConfigurationError("--partition-column is for SQL tables; in a folder each file is a partition.")
-    path = (job.root / job.source).resolve()
+    # Not resolve(): it fails for links that point at each other.
+    path = Path(os.path.realpath(job.root / job.source))
     # The same name however the path is written, and also after the project has moved.
     name = path.relative_to(job.root.resolve()) if path.is_relative_to(job.root.resolve()) else path
     return FileSource(job.root / job.source, job.data), name.as_posix()
@@ -74,16 +80,16 @@ def _open_destination(job: ScoringJob, source: Source) -> tuple[Destination, str
     partitions = source.partitions()
     if is_table(job.source) and job.options.partition_column is not None:
         names = {p.name: target / f"{quote(p.name, safe=' ')}.{job.options.format}" for p in partitions}
-        return _file_destination(job, names, schema), str(target.resolve())
+        return _file_destination(job, names, schema), os.path.realpath(target)
     if not is_table(job.source) and (job.root / job.source).is_dir():
         outputs = output_paths(job.root / job.source, target, partitions, job.options.format)
-        return _file_destination(job, outputs, schema), str(target.resolve())
+        return _file_destination(job, outputs, schema), os.path.realpath(target)
     if target.is_dir():
         raise ConfigurationError(f"{target} is a folder. Give the path of a file for the scored rows.")
-    if target.resolve() == (job.root / job.source).resolve():
+    if Path(os.path.realpath(target)) == Path(os.path.realpath(job.root / job.source)):
         raise ConfigurationError(f"{target} is the input. Choose another file for the scored rows.")
     output_format(target)
-    return _file_destination(job, {partitions[0].name: target}, schema), str(target.resolve())
+    return _file_destination(job, {partitions[0].name: target}, schema), os.path.realpath(target)
 
 
 def _file_destination(job: ScoringJob, outputs: Mapping[str, Path], schema: pa.Schema) -> FileDestination:

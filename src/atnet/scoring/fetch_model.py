@@ -36,10 +36,13 @@ def fetch_model(tracking: TrackingConfig, root: Path, alias: str, folder: Path) 
 def _fetch(tracking: TrackingConfig, root: Path, alias: str, folder: Path) -> ScoringModel:
     # Here only: MLflow must not be loaded in the process that scores.
     from atnet.registry.artifacts import verified_files
-    from atnet.registry.versions import aliased, open_registry
+    from atnet.registry.versions import CHAMPION, aliased, aliases, open_registry
 
     registry = open_registry(tracking, root)
     version = aliased(registry, alias)
+    if version is None and alias != CHAMPION:
+        present = ", ".join(sorted(aliases(registry))) or "none"
+        raise ReleaseError(f"{registry.model} has no alias {alias!r}. Its aliases: {present}. Choose one with --alias.")
     if version is None:
         raise ReleaseError(
             f"{registry.model} has no {alias}, so there is no model to score with. Release one first: "

@@ -2,12 +2,14 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from atnet.config import DataConfig
 from atnet.errors import ConfigurationError, DataFileError
 from atnet.file_hashes import file_sha256
+from atnet.file_system import require_no_pipe
 from atnet.scoring.partitions import Partition, PartitionInput
 from atnet.scoring.text_batches import COMPRESSED, data_suffix
 
@@ -23,10 +25,11 @@ class FileSource:
         """Find the files.
 
         Raises:
-            DataFileError: if the path does not exist, or is a folder without data files.
+            DataFileError: if the path does not exist, or is a pipe.
         """
         if not path.exists():
             raise DataFileError(f"{path} does not exist. Check the path of the texts to score.")
+        require_no_pipe(path)
         self._data = data
         self._paths = _find_files(path) if path.is_dir() else {path.name: path}
 
@@ -67,7 +70,7 @@ def output_paths(source: Path, target: Path, partitions: list[Partition], format
     Raises:
         ConfigurationError: if two partitions would have the same output, or the outputs would be among the inputs.
     """
-    if target.resolve().is_relative_to(source.resolve()):
+    if Path(os.path.realpath(target)).is_relative_to(os.path.realpath(source)):
         raise ConfigurationError(
             f"{target} is inside {source}: its files would be scored next time. Choose another output."
         )
@@ -98,7 +101,7 @@ def _find_files(folder: Path) -> dict[str, Path]:
         more = ", …" if len(ignored) > LISTED else ""
         logger.warning("%s: %d files are not data files: %s%s", folder, len(ignored), ", ".join(ignored[:LISTED]), more)
     if not files:
-        logger.warning("%s has no CSV, JSON Lines or Parquet file to score.", folder)
+        logger.warning("%s has no CSV, JSON Lines or Parquet file to score. Check the path of the texts.", folder)
     return files
 
 

@@ -24,6 +24,8 @@ class ScoringPlan:
     up_to_date: Sequence[Manifest]
     """Manifests of the partitions that need not be scored."""
     notes: Sequence[str] = ()
+    has_input: bool = True
+    """False for a folder without data files, whose path is most likely wrong."""
 
 
 @dataclass(frozen=True, slots=True)

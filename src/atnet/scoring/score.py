@@ -17,7 +17,7 @@ from atnet.schema import TEXT
 from atnet.scoring.endpoints import Endpoints, open_endpoints
 from atnet.scoring.fetch_model import fetch_model
 from atnet.scoring.manifest import Manifest, ScoringModel, code_version, pending_reason
-from atnet.scoring.options import ScoringJob
+from atnet.scoring.options import ScoringJob, is_table
 from atnet.scoring.outcome import FailedPartition, PendingPartition, ScoringOutcome, ScoringPlan
 from atnet.scoring.partition_scorer import ChunkScorer, PartitionScorer
 from atnet.scoring.partitions import Partition, select_days
@@ -57,10 +57,12 @@ def find_pending(job: ScoringJob, *, model_sha256: str | None) -> ScoringPlan:
 
     Raises:
         DataError: if the input cannot be listed, or a table has other texts under the name of a partition.
+        ConfigurationError: if an output cannot be written.
         StoreError: if a database does not answer.
     """
     endpoints = open_endpoints(job)
-    selection = select_days(endpoints.source.partitions(), job.options.first, job.options.last)
+    partitions = endpoints.source.partitions()
+    selection = select_days(partitions, job.options.first, job.options.last)
     pending: list[PendingPartition] = []
     up_to_date: list[Manifest] = []
     for partition in selection.partitions:
@@ -73,7 +75,9 @@ def find_pending(job: ScoringJob, *, model_sha256: str | None) -> ScoringPlan:
             up_to_date.append(manifest)
         else:
             pending.append(PendingPartition(partition, reason))
-    return ScoringPlan(pending, up_to_date, selection.notes())
+    # Before the model is downloaded.
+    endpoints.destination.require_writable([entry.partition for entry in pending])
+    return ScoringPlan(pending, up_to_date, selection.notes(), has_input=is_table(job.source) or bool(partitions))
 
 
 def _pending_reason(

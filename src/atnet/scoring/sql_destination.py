@@ -6,7 +6,7 @@ partition and the model, so readers see the rows of the earlier run or of this o
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,9 @@ class TableDestination:
         self._exists = table.exists()
         if self._exists:
             _check_columns(table, self._tables.scored)
+
+    def require_writable(self, partitions: Sequence[Partition]) -> None:
+        """Do nothing: a transaction that fails leaves the tables as they were."""
 
     def manifest(self, partition: Partition) -> Manifest | None:
         """Return the newest manifest of a partition; None if its rows are not all there."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from atnet.serving.predict_endpoint import PredictEndpoint
 from atnet.serving.prediction_jobs import ScoredText
 from atnet.serving.prediction_log import PredictionLog
 from atnet.serving.registry_status import public_message, read_status
+from atnet.serving.request_ids import request_id
 from atnet.serving.responses import NO_STORE, error_body, to_json
 from atnet.serving.service_metrics import WorkerMetrics
 from atnet.serving.service_settings import ServiceSettings
@@ -150,12 +151,16 @@ async def _http_error(request: Request, error: Exception) -> Response:
     """Respond to an unknown path or method."""
     assert isinstance(error, HTTPException)
     codes = {404: "not_found", 405: "method_not_allowed"}
-    body = error_body(codes.get(error.status_code, "http_error"), f"{error.detail}. See GET /openapi.json.", "")
-    headers = {**NO_STORE_HEADERS, **(error.headers or {})}
-    return Response(body, error.status_code, media_type="application/json", headers=headers)
+    code, message = codes.get(error.status_code, "http_error"), f"{error.detail}. See GET /openapi.json."
+    return _error(request, error.status_code, code, message, error.headers or {})
 
 
 async def _server_error(request: Request, error: Exception) -> Response:
     """Respond to an unexpected error without its details; they are in the log."""
-    body = error_body("internal_error", "The service failed on this request. Its log has the error.", "")
-    return Response(body, 500, media_type="application/json", headers=NO_STORE_HEADERS)
+    return _error(request, 500, "internal_error", "The service failed on this request. Its log has the error.", {})
+
+
+def _error(request: Request, status: int, code: str, message: str, headers: Mapping[str, str]) -> Response:
+    id_ = request_id(dict(request.scope["headers"]))
+    all_headers = {**NO_STORE_HEADERS, "x-request-id": id_, **headers}
+    return Response(error_body(code, message, id_), status, media_type="application/json", headers=all_headers)

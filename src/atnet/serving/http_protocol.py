@@ -1,9 +1,17 @@
-"""uvicorn's HTTP protocol with limits that it does not have: on request headers, and on clients that do not read."""
+"""uvicorn's HTTP protocol with limits that it does not have: on request headers, and on clients that do not read.
+
+Its own errors get the same body as the service's.
+"""
 
 import asyncio
 from typing import Any
 
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from atnet.serving.request_ids import new_request_id, request_id
+from atnet.serving.responses import JSON, NO_STORE, RequestError, error_body, send_error
 
 MAX_HEADER_BYTES = 65_536
 """Largest size of the request headers."""
@@ -58,6 +66,25 @@ class TimedProtocol(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
+    def send_400_response(self, msg: str) -> None:
+        """Respond to what is not an HTTP request, or has too large headers, and close the connection."""
+        id_ = new_request_id()
+        body = error_body("bad_request", msg, id_)
+        headers = [
+            (b"content-type", JSON),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            (b"x-request-id", id_.encode()),
+            *NO_STORE,
+        ]
+        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers), b"", body]
+        self.transport.write(b"\r\n".join(lines))
+        self.transport.close()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        chosen: Any = _too_many_connections if app is service_unavailable else app
+        super()._start_asgi_task(cycle, chosen)
+
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -66,6 +93,14 @@ class TimedProtocol(HttpToolsProtocol):
     def _close(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+async def _too_many_connections(scope: Scope, receive: Receive, send: Send) -> None:
+    """Respond to a request beyond `limits.max_connections`."""
+    message = "Too many connections are open (serve.limits.max_connections). Try again later."
+    headers = {"Retry-After": "5", "Connection": "close"}
+    error = RequestError(503, "too_many_connections", message, result="unavailable", headers=headers)
+    await send_error(send, error, request_id(dict(scope["headers"])))
 
 
 def timed_protocol(headers_seconds: float) -> type[TimedProtocol]:

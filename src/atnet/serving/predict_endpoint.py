@@ -1,12 +1,9 @@
 """POST /v1/predict."""
 
 import asyncio
-import itertools
 import json
 import logging
 import math
-import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +15,7 @@ from atnet.serving.api_keys import ApiKey, RateLimiter, authenticate
 from atnet.serving.inference_thread import InferenceThread
 from atnet.serving.prediction_jobs import InferenceError, PredictionJob
 from atnet.serving.prediction_request import ClientDisconnected, PredictionRequest, parse_request, read_body
+from atnet.serving.request_ids import request_id
 from atnet.serving.responses import JSON, NO_STORE, RequestError, send_error, send_response, to_json
 from atnet.serving.service_metrics import WorkerMetrics
 
@@ -25,9 +23,6 @@ logger = logging.getLogger("atnet.serving.requests")
 
 CLIENT_CLOSED_REQUEST = 499
 """Status in the log of a request whose client left; nginx uses this one, no client gets it."""
-REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
-# A new id per request, without asking the system for random bytes each time.
-ID_PREFIX, ID_NUMBERS = os.urandom(6).hex(), itertools.count(1)
 WATCH_SECONDS = 0.05
 """Only a request that waits longer is watched for a client that leaves and for its time limit: most never are."""
 
@@ -47,21 +42,21 @@ class PredictEndpoint:
         """Serve one request."""
         received = time.perf_counter()
         headers = dict(scope["headers"])
-        request_id = _request_id(headers)
+        id_ = request_id(headers)
         try:
-            job = await self._predict(headers, receive, request_id, received)
+            job = await self._predict(headers, receive, id_, received)
         except RequestError as error:
             self.metrics.requests[error.result].inc()
-            self._log(error.status, request_id, received, code=error.code)
-            await send_error(send, error, request_id)
+            self._log(error.status, id_, received, code=error.code)
+            await send_error(send, error, id_)
         except ClientDisconnected:
             self.metrics.requests["dropped"].inc()
-            self._log(CLIENT_CLOSED_REQUEST, request_id, received, code="client_left")
+            self._log(CLIENT_CLOSED_REQUEST, id_, received, code="client_left")
         else:
-            await self._send(send, job, request_id)
+            await self._send(send, job, id_)
             self.metrics.requests["ok"].inc()
             self.metrics.request_seconds.observe(time.perf_counter() - received)
-            self._log(200, request_id, received, job=job)
+            self._log(200, id_, received, job=job)
 
     async def _predict(
         self, headers: Mapping[bytes, bytes], receive: Receive, request_id: str, received: float
@@ -150,14 +145,6 @@ class PredictEndpoint:
             if config.include_texts:
                 fields["text"] = json.dumps(list(job.texts), ensure_ascii=False)
         logger.info("POST /v1/predict %d", status, extra={"fields": fields})
-
-
-def _request_id(headers: Mapping[bytes, bytes]) -> str:
-    """Return the id that the client sent, if it is harmless in a log, or a new one."""
-    sent = headers.get(b"x-request-id")
-    if sent is not None and REQUEST_ID.fullmatch(sent):
-        return sent.decode("ascii")
-    return f"{ID_PREFIX}-{next(ID_NUMBERS):x}"
 
 
 def _timed_out(status: int, message: str, *, retry: bool = False) -> RequestError:

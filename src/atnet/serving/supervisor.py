@@ -1,6 +1,7 @@
 """The process behind `atnet serve`: it starts the workers and the registry process, and replaces those that end."""
 
 import contextlib
+import errno
 import fcntl
 import logging
 import signal
@@ -20,6 +21,8 @@ from atnet.serving.service_settings import RATE_FILE, ServiceSettings
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
+NO_ADDRESS = {errno.EADDRNOTAVAIL, socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_FAIL}
+"""Errors of a host that does not belong to this machine, or of a name that no address is known for."""
 TICK_SECONDS = 0.1
 KILL_SECONDS = 3.0
 """After serve.timeouts.shutdown_seconds, until the remaining processes are killed."""
@@ -128,6 +131,11 @@ def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
     except OSError as error:
+        if error.errno in NO_ADDRESS:
+            raise ConfigurationError(
+                f"Cannot listen on {host}: it is not an address of this machine. Set serve.host in params.yaml or "
+                "--host, for example to 127.0.0.1."
+            ) from None
         raise ConfigurationError(
             f"Cannot listen on {host}:{port} ({error.strerror or error}). Stop the program that listens there, "
             f"or choose another port: `atnet serve --port {port + 1 if port else 8000}`."
