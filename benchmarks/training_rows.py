@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from atnet.files import LABELS, PARAMS_FILE, RAW, TOKENIZER, WORD_VECTORS, encoded_split
+from atnet.files import LABELS, PARAMS_FILE, PRETRAINED_VECTORS, RAW, TOKENIZER, WORD_VECTORS, encoded_split
 from atnet.storage import write_arrow
 from atnet.text.encoded_split import EncodedSplit
 from benchmarks.project_copy import ROOT
@@ -71,7 +71,7 @@ def write_csv(source: Path, target: Path, rows: int) -> None:
 
 def resample_project(source: Path, target: Path, rows: int) -> None:
     """Write a project folder whose training split has that many rows, drawn from another project's."""
-    for path in (PARAMS_FILE, TOKENIZER, LABELS, encoded_split("validation"), WORD_VECTORS):
+    for path in (PARAMS_FILE, TOKENIZER, LABELS, encoded_split("validation"), WORD_VECTORS, PRETRAINED_VECTORS):
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / path, target / path)
     train = EncodedSplit.load(source / encoded_split("train"))
