@@ -1,6 +1,7 @@
 """The parts of the training benchmark that compute something."""
 
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from atnet.network.training_inputs import TrainingInputs
 from atnet.storage import write_arrow
 from atnet.text.encoded_split import EncodedSplit
 from benchmarks.measure import Measurement
 from benchmarks.training_floor import CONVOLUTION, LARGEST, operations_per_token, rates
-from benchmarks.training_rows import parameters, resample, write_csv
+from benchmarks.training_rows import parameters, resample, resample_project, write_csv
 from benchmarks.training_tables import Epoch, Run, comparison_report, floor_report, growth_report, slope
-from tests.encoded import encoded_split
+from tests.encoded import VOCABULARY, encoded_split, write_tokens, write_vectors
 from tests.settings import ROOT
 
 
@@ -95,6 +97,15 @@ def test_resampled_texts_differ_from_the_original_ones_in_few_tokens(tmp_path: P
         for row, source in enumerate(chosen)
     ]
     assert 0.9 < np.mean(unchanged) < 1
+
+
+def test_a_resampled_project_can_be_trained(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    write_tokens(source)
+    write_vectors(source, np.zeros((VOCABULARY, 100), np.float32))
+    shutil.copy(ROOT / "params.yaml", source)
+    resample_project(source, target, rows=400)
+    assert len(TrainingInputs.load(target).train) == 400
 
 
 def test_a_part_of_the_rows_is_spread_over_the_whole_file(tmp_path: Path) -> None:
