@@ -23,6 +23,10 @@ TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
         ({"train": {"batch_size": 0}}, "train.batch_size: Input should be greater than or equal to 1 (found 0)"),
         ({"train": {"dropout": 1.3}}, "train.dropout: Input should be less than 1 (found 1.3)"),
         ({"tokenize": {"kind": "words"}}, "tokenize.kind: Input should be 'word', 'bpe' or 'unigram' (found 'words')"),
+        (
+            {"train": {"hidden_units": 0}},
+            "train.hidden_units: Input should be greater than or equal to 1, or: Input should be 'auto' (found 0)",
+        ),
         ({"split.fractions": {"train": 0.7}}, "split.fractions: train, validation and test add up to 0.9, not to 1"),
         ({"validate.text_words": {"min_value": 5000}}, "min_value (5000) is larger than max_value (4000)"),
         ({"data.columns": {"rating": None}}, "validate.label_from_rating needs data.columns.rating"),

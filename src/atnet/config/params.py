@@ -28,6 +28,8 @@ MAX_VOCABULARY = 1_000_000
 """Word n-grams are numbered by the ids of their words, which leaves room for this many."""
 
 
+ALTERNATIVE = re.compile(r"constrained-\w+|literal\[.*\]|list\[.*\]")
+"""What pydantic appends to the location of a value that may have one of several types."""
 EXPONENT_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d{1,2}")
 
 
@@ -110,11 +112,24 @@ def parse_params(text: str, *, source: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        problems = "\n".join(f"  {describe_problem(problem, Params)}" for problem in error.errors())
+        problems = "\n".join(f"  {text}" for text in _describe_problems(error))
         raise ConfigurationError(
             f"{source} is invalid:\n{problems}\n"
             "Edit the file; docs/parameters.md lists every key with its type and meaning."
         ) from error
+
+
+def _describe_problems(error: ValidationError) -> list[str]:
+    """Describe every problem; the alternatives of one key, such as a number or `auto`, on one line."""
+    alternatives: dict[tuple[int | str, ...], list[Any]] = {}
+    for problem in error.errors():
+        location = problem["loc"]
+        key = location[:-1] if location and ALTERNATIVE.fullmatch(str(location[-1])) else location
+        alternatives.setdefault(key, []).append({**problem, "loc": key})
+    return [
+        describe_problem({**problems[0], "msg": ", or: ".join(problem["msg"] for problem in problems)}, Params)
+        for problems in alternatives.values()
+    ]
 
 
 def describe_problem(problem: Any, root: type[BaseModel]) -> str:

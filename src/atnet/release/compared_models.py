@@ -38,7 +38,7 @@ class OpenModel:
     folder: Path
 
     def labels(self, texts: Sequence[str]) -> tuple[str, ...]:
-        """Return the model's labels; a prediction of the first text names them."""
+        """Return the labels of the model, taken from its prediction of the first text."""
         return self.process.predict(texts[:1]).labels
 
     def predict(self, tables: Iterable[pd.DataFrame], common: tuple[str, ...]) -> ModelPredictions:
@@ -72,7 +72,7 @@ class ComparedModels:
 
     @classmethod
     def of(cls, challenger: OpenModel, champion: OpenModel | None, test: Path) -> "ComparedModels":
-        """Find out the labels of the models.
+        """Read the labels of the models, each with a prediction.
 
         Args:
             challenger, champion: champion may be None.
